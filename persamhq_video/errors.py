@@ -1,0 +1,63 @@
+"""Everything the video shell raises on purpose; a message is one line: what was got, what was expected, what to do."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "ConfigError",
+    "DecodeError",
+    "ExecutorError",
+    "InputError",
+    "OutputError",
+    "PersamHQVideoError",
+    "PluginError",
+]
+
+
+class PersamHQVideoError(Exception):
+    """Base of the errors below; ``exit_code`` is what the command line returns for it."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class InputError(PersamHQVideoError):
+    """A file that cannot be worked on, found before the first frame is tracked."""
+
+    exit_code = 2
+
+
+class ConfigError(PersamHQVideoError):
+    """An option or a combination of options that makes no sense."""
+
+    exit_code = 2
+
+
+class PluginError(PersamHQVideoError):
+    """A plugin that is unknown, registered twice or broken."""
+
+    exit_code = 2
+
+
+class DecodeError(PersamHQVideoError):
+    """A video that could not be completed; ``frame`` is the output index of the first frame that did not come."""
+
+    def __init__(self, message: str, *, frame: int) -> None:
+        super().__init__(message)
+        self.frame = frame
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions pickle as cls(*args), which has no place for a keyword; this one crosses processes.
+        return _rebuild_decode_error, (str(self), self.frame)
+
+
+class OutputError(PersamHQVideoError):
+    """A result that could not be written."""
+
+
+class ExecutorError(PersamHQVideoError):
+    """A worker or a cluster that could not do its part."""
+
+
+def _rebuild_decode_error(message: str, frame: int) -> DecodeError:
+    return DecodeError(message, frame=frame)

@@ -1,0 +1,61 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def part_path(path: Path) -> Path:
+    """Where a file is written before it gets its name: in the same folder, so that the renaming is one step."""
+    return path.with_name(f".{path.name}.part")
+
+
+def commit(path: Path) -> None:
+    """Give the finished ``part_path(path)`` its name, after its bytes have reached the disk."""
+    part = part_path(path)
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
+    _sync_folder(path.parent)
+
+
+def discard(path: Path) -> None:
+    """Remove ``part_path(path)`` if it is there."""
+    part_path(path).unlink(missing_ok=True)
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write ``data`` so that ``path`` holds either all of it or what it held before; folders are made as needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = part_path(path)
+    try:
+        part.write_bytes(data)
+        commit(path)
+    except BaseException:
+        discard(path)
+        raise
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    # The name is on disk only once the folder is; not every system lets a folder be opened.
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)

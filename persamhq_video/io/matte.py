@@ -1,0 +1,82 @@
+"""mattes/<id>.mp4: one object white on black, for players and editors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from av import VideoFrame
+
+from persamhq_video.io.encoder import FULL_RANGE, LIMITED_RANGE, VideoCodec
+from persamhq_video.io.video_writer import VideoWriter
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+MatteCodec = Literal["h264", "ffv1", "prores"]
+
+MATTE_SUFFIXES: dict[MatteCodec, str] = {"h264": ".mp4", "ffv1": ".mkv", "prores": ".mov"}
+
+# Limited range, tagged so: players that ignore the tag assume it, and show 16 as black and 235 as white either way.
+# FFV1 keeps 0 and 255 themselves. No B-frames: decoding and presentation times are then one and the same.
+_CODECS: dict[MatteCodec, VideoCodec] = {
+    "h264": VideoCodec(
+        container="mp4",
+        encoder="libx264",
+        pixel_format="yuv420p",
+        color_range=LIMITED_RANGE,
+        options={"crf": "3", "preset": "faster", "bf": "0"},
+        even=True,
+    ),
+    "ffv1": VideoCodec(
+        container="matroska",
+        encoder="ffv1",
+        pixel_format="gray",
+        color_range=FULL_RANGE,
+        options={"level": "3", "slices": "4", "slicecrc": "1", "g": "1"},
+    ),
+    "prores": VideoCodec(
+        container="mov",
+        encoder="prores_ks",
+        pixel_format="yuv422p10le",
+        color_range=LIMITED_RANGE,
+        options={"profile": "standard"},
+        even=True,
+    ),
+}
+
+
+class MatteWriter(VideoWriter):
+    """One object as a matte; the suffix of ``path`` is the caller's, MATTE_SUFFIXES has the usual ones."""
+
+    def __init__(self, path: Path, *, codec: MatteCodec = "h264") -> None:
+        super().__init__(path, _CODECS[codec])
+        self._name = codec
+
+    def write(self, mask: NDArray[np.bool_], *, pts: int, time_base: Fraction) -> None:
+        """Add one (H, W) bool mask."""
+        matte = self._padded(np.where(mask, np.uint8(255), np.uint8(0)))
+        self._encode(_PICTURES[self._name](matte), pts=pts, time_base=time_base)
+
+
+def _gray(matte: NDArray[np.uint8]) -> VideoFrame:
+    return VideoFrame.from_ndarray(matte, format="gray")
+
+
+def _yuv420(matte: NDArray[np.uint8]) -> VideoFrame:
+    height, width = matte.shape
+    planes = np.full((height * 3 // 2, width), 128, dtype=np.uint8)
+    planes[:height] = np.where(matte > 0, np.uint8(235), np.uint8(16))
+    return VideoFrame.from_ndarray(planes, format="yuv420p")
+
+
+def _yuv422_10(matte: NDArray[np.uint8]) -> VideoFrame:
+    luma = np.where(matte > 0, np.uint16(940), np.uint16(64))
+    neutral = np.full_like(luma, 512)
+    return VideoFrame.from_ndarray(np.stack([luma, neutral, neutral]), format="yuv422p10le")
+
+
+_PICTURES = {"h264": _yuv420, "ffv1": _gray, "prores": _yuv422_10}

@@ -1,0 +1,94 @@
+"""scores.csv: one row an object and frame."""
+
+from __future__ import annotations
+
+import csv
+import math
+from typing import TYPE_CHECKING, Self, TextIO
+
+from persamhq_video.io.files import commit, discard, part_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from persamhq_video.types import FrameResult, ObjectResult
+
+COLUMNS = (
+    "frame",
+    "pts",
+    "time_base",
+    "pts_seconds",
+    "object_id",
+    "state",
+    "score",
+    "similarity",
+    "predicted_iou",
+    "area_px",
+    "x0",
+    "y0",
+    "x1",
+    "y1",
+)
+
+
+class ScoresWriter:
+    """Streams rows into a temporary file that gets its name when closed; numbers have six decimals, nan is empty."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: TextIO | None = None
+
+    def open(self) -> Self:
+        """Start the file with its header."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = part_path(self.path).open("w", encoding="utf-8", newline="")
+        self._write_row(COLUMNS)
+        return self
+
+    def write(self, result: FrameResult) -> None:
+        """Add the rows of one frame, objects in the order given."""
+        start = (str(result.index), str(result.pts), str(result.time_base), _decimal(result.pts_seconds))
+        for entry in result.objects:
+            self._write_row((*start, *_object_columns(entry)))
+
+    def close(self) -> None:
+        """Finish the file and give it its name; closing twice is harmless."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            commit(self.path)
+
+    def abort(self) -> None:
+        """Leave nothing behind; harmless when closed already."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            discard(self.path)
+
+    def __enter__(self) -> Self:
+        return self if self._file is not None else self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def _write_row(self, row: tuple[str, ...]) -> None:
+        if self._file is None:
+            raise ValueError(f"{self.path}: written to while not open; call open() first")
+        csv.writer(self._file, lineterminator="\n").writerow(row)
+
+
+def _object_columns(entry: ObjectResult) -> tuple[str, ...]:
+    box = ("", "", "", "") if entry.box is None else tuple(str(edge) for edge in entry.box)
+    numbers = (entry.score, entry.similarity, entry.predicted_iou)
+    return (str(entry.object_id), entry.state, *(_decimal(number) for number in numbers), str(entry.area), *box)
+
+
+def _decimal(number: float | None) -> str:
+    # Adding 0.0 turns -0.0 into 0.0, so that rounding cannot leave a sign behind.
+    return "" if number is None or not math.isfinite(number) else f"{round(number, 6) + 0.0:.6f}"

@@ -1,0 +1,64 @@
+"""Telling a label map from a mask with soft or lossy edges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+# So many values without a solid pixel are compression noise, wherever they lie.
+_MANY_RAGGED = 8
+_SHARE_BETWEEN = 0.8
+
+
+def looks_soft(ranks: NDArray[np.intp], distinct: list[int], *, has_background: bool) -> bool:
+    """Whether most values of a mask are the grey edge of something rather than objects.
+
+    ``ranks`` (H, W) numbers the values in rising order from 0, background included if it is there; ``distinct`` are
+    the non-zero values. A value is ragged if no pixel of it is surrounded by its own kind, as on an anti-aliased rim
+    or in JPEG noise. Few ragged values count only if their pixels lie between a lower and a higher neighbour, which
+    the pixels of a tiny object do not. Ids numbered 1, 2, ... n without a gap are taken at their word.
+    """
+    if len(distinct) < 2 or distinct == list(range(1, len(distinct) + 1)):
+        return False
+    ragged = _ragged(ranks, len(distinct) + has_background)
+    if has_background:
+        ragged[0] = False
+    if ragged.sum() * 2 < len(distinct):
+        return False
+    return bool(ragged.sum() >= _MANY_RAGGED) or _share_between(ranks, ragged[ranks]) >= _SHARE_BETWEEN
+
+
+def _neighbours(ranks: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    """The eight shifted copies of (H, W) ranks; the border repeats."""
+    height, width = ranks.shape
+    padded = np.pad(ranks, 1, mode="edge")
+    for dy in range(3):
+        for dx in range(3):
+            if (dy, dx) != (1, 1):
+                yield padded[dy : dy + height, dx : dx + width]
+
+
+def _ragged(ranks: NDArray[np.intp], count: int) -> NDArray[np.bool_]:
+    """(count,) bool: which values have no pixel whose eight neighbours are all of the same value."""
+    solid = np.ones(ranks.shape, dtype=np.bool_)
+    for shifted in _neighbours(ranks):
+        solid &= shifted == ranks
+    ragged = np.ones(count, dtype=np.bool_)
+    ragged[np.unique(ranks[solid])] = False
+    return ragged
+
+
+def _share_between(ranks: NDArray[np.intp], chosen: NDArray[np.bool_]) -> float:
+    """Share of the chosen pixels that have both a lower and a higher value beside them."""
+    lower, higher = np.zeros_like(chosen), np.zeros_like(chosen)
+    for shifted in _neighbours(ranks):
+        lower |= shifted < ranks
+        higher |= shifted > ranks
+    total = int(chosen.sum())
+    return float((chosen & lower & higher).sum() / total) if total else 0.0
