@@ -1,0 +1,6 @@
+"""PerSAM-HQ: segment the object that one reference image and mask show, with the masks of HQ-SAM."""
+
+from persam_hq.build import sam_model_registry
+from persam_hq.predictor import PerSamPredictor, SamPredictor
+
+__all__ = ["PerSamPredictor", "SamPredictor", "sam_model_registry"]

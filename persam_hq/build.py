@@ -1,0 +1,156 @@
+"""The models by name: the only place where sizes are written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+from persam_hq.checkpoint import read_checkpoint
+from persam_hq.errors import UnknownModelError
+from persam_hq.modeling.image_encoder import ImageEncoderViT
+from persam_hq.modeling.mask_decoder import MaskDecoder, SamUpscaling, sam_hq_modules
+from persam_hq.modeling.prompt_encoder import PromptEncoder
+from persam_hq.modeling.sam import Sam
+from persam_hq.modeling.tiny_vit import StageSpec, TinyViT
+from persam_hq.modeling.transformer import TwoWayTransformer
+from persam_hq.transforms import LongestSide
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import nn
+
+__all__ = ["ModelBuilder", "build_model", "sam_model_registry"]
+
+IMAGE_SIZE = 1024
+PATCH_SIZE = 16
+EMBED_DIM = 256
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
+
+
+class ModelBuilder(Protocol):
+    """What the registry holds."""
+
+    def __call__(self, checkpoint: str | Path | None = None, *, hq: bool | None = None) -> Sam:
+        """A model in evaluation mode, with the weights of `checkpoint` or none that mean anything.
+
+        `hq` says whether the HQ parts are built; None builds them if the checkpoint holds them.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ViTSpec:
+    """The sizes of a plain vision transformer."""
+
+    embed_dim: int
+    depth: int
+    num_heads: int
+    global_attn_indexes: tuple[int, ...]
+
+    @property
+    def interm_dim(self) -> int:
+        """Width of the interm embeddings."""
+        return self.embed_dim
+
+    def build(self) -> nn.Module:
+        """The image encoder."""
+        return ImageEncoderViT(
+            img_size=IMAGE_SIZE,
+            patch_size=PATCH_SIZE,
+            embed_dim=self.embed_dim,
+            depth=self.depth,
+            num_heads=self.num_heads,
+            out_chans=EMBED_DIM,
+            window_size=14,
+            global_attn_indexes=self.global_attn_indexes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TinyViTSpec:
+    """The sizes of a TinyViT."""
+
+    stages: tuple[StageSpec, ...]
+
+    @property
+    def interm_dim(self) -> int:
+        """Width of the interm embedding: what the second stage hands to the third."""
+        return self.stages[2].dim
+
+    def build(self) -> nn.Module:
+        """The image encoder."""
+        return TinyViT(img_size=IMAGE_SIZE, stages=self.stages, out_chans=EMBED_DIM, num_classes=1000)
+
+
+@dataclass(frozen=True, slots=True)
+class SamBuilder:
+    """Builds Segment Anything, with HQ parts or without, around the encoder of a spec."""
+
+    name: str
+    encoder: ViTSpec | TinyViTSpec
+
+    def __call__(self, checkpoint: str | Path | None = None, *, hq: bool | None = None) -> Sam:
+        """See ModelBuilder."""
+        if checkpoint is None:
+            return self._assemble(hq=bool(hq)).eval()
+        weights = read_checkpoint(checkpoint)
+        model = self._assemble(hq=weights.has_hq if hq is None else hq)
+        weights.load_into(model, name=self.name)
+        return model.eval()
+
+    def _assemble(self, *, hq: bool) -> Sam:
+        grid = IMAGE_SIZE // PATCH_SIZE
+        return Sam(
+            image_encoder=self.encoder.build(),
+            prompt_encoder=PromptEncoder(
+                embed_dim=EMBED_DIM,
+                image_embedding_size=(grid, grid),
+                input_image_size=(IMAGE_SIZE, IMAGE_SIZE),
+                mask_in_chans=16,
+            ),
+            mask_decoder=MaskDecoder(
+                transformer=TwoWayTransformer(depth=2, embedding_dim=EMBED_DIM, num_heads=8, mlp_dim=2048),
+                transformer_dim=EMBED_DIM,
+                output_upscaling=SamUpscaling(EMBED_DIM),
+                hq=sam_hq_modules(transformer_dim=EMBED_DIM, vit_dim=self.encoder.interm_dim) if hq else None,
+            ),
+            input_frame=LongestSide(IMAGE_SIZE),
+            pixel_mean=PIXEL_MEAN,
+            pixel_std=PIXEL_STD,
+        )
+
+
+_VIT_B = ViTSpec(embed_dim=768, depth=12, num_heads=12, global_attn_indexes=(2, 5, 8, 11))
+_VIT_L = ViTSpec(embed_dim=1024, depth=24, num_heads=16, global_attn_indexes=(5, 11, 17, 23))
+_VIT_H = ViTSpec(embed_dim=1280, depth=32, num_heads=16, global_attn_indexes=(7, 15, 23, 31))
+_VIT_TINY = TinyViTSpec(
+    stages=(
+        StageSpec(dim=64, depth=2, num_heads=None, window_size=None, downsample_stride=2),
+        StageSpec(dim=128, depth=2, num_heads=4, window_size=7, downsample_stride=2),
+        StageSpec(dim=160, depth=6, num_heads=5, window_size=14, downsample_stride=1),
+        StageSpec(dim=320, depth=2, num_heads=10, window_size=7, downsample_stride=None),
+    )
+)
+
+_BUILDERS: dict[str, ModelBuilder] = {
+    "vit_b": SamBuilder("vit_b", _VIT_B),
+    "vit_l": SamBuilder("vit_l", _VIT_L),
+    "vit_h": SamBuilder("vit_h", _VIT_H),
+    "vit_tiny": SamBuilder("vit_tiny", _VIT_TINY),
+}
+_ALIASES = {"default": "vit_h", "vit_t": "vit_tiny"}  # the names that the published registries add
+
+sam_model_registry: Mapping[str, ModelBuilder] = MappingProxyType(
+    _BUILDERS | {alias: _BUILDERS[name] for alias, name in _ALIASES.items()}
+)
+
+
+def build_model(name: str, *, checkpoint: str | Path | None = None, hq: bool | None = None) -> Sam:
+    """The model registered under `name`; an unknown name is an error that lists the known ones."""
+    if name not in sam_model_registry:
+        raise UnknownModelError(f"there is no model {name!r}; known are {', '.join(sam_model_registry)}")
+    return sam_model_registry[name](checkpoint, hq=hq)

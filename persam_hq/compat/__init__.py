@@ -1,0 +1,1 @@
+"""Other packages' names, for scripts that were written for those packages."""

@@ -1,0 +1,80 @@
+"""The names that scripts import from `per_segment_anything`, on the models of this package."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from persam_hq.build import sam_model_registry
+from persam_hq.compat.segment_anything import (
+    ResizeLongestSide,
+    build_sam,
+    build_sam_vit_b,
+    build_sam_vit_h,
+    build_sam_vit_l,
+    build_sam_vit_t,
+    encode_torch,
+    predict_torch,
+)
+from persam_hq.modeling.sam import Sam
+from persam_hq.predictor import PerSamPredictor
+from persam_hq.types import Guidance
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from persam_hq.types import Size
+
+__all__ = [
+    "ResizeLongestSide",
+    "Sam",
+    "SamPredictor",
+    "build_sam",
+    "build_sam_vit_b",
+    "build_sam_vit_h",
+    "build_sam_vit_l",
+    "build_sam_vit_t",
+    "sam_model_registry",
+]
+
+
+class SamPredictor(PerSamPredictor):
+    """PerSAM's predictor, and the calls that take prompts as tensors of the input frame."""
+
+    def __init__(self, sam_model: Sam) -> None:
+        super().__init__(sam_model)
+        self.transform = ResizeLongestSide(max(sam_model.input_frame((1, 1)).padded))
+
+    def set_torch_image(
+        self,
+        transformed_image: Tensor,
+        original_image_size: Size,
+        transformed_mask: Tensor | None = None,
+        cal_image: bool = True,  # noqa: FBT001, FBT002 - the published signature
+    ) -> Tensor | None:
+        """Make (1, 3, h, w), resized already, the current image; the mask (1, 3, h, w) comes back prepared."""
+        if cal_image:
+            self._features = encode_torch(self.model, transformed_image, original_image_size)
+        return None if transformed_mask is None else self.model.preprocess(transformed_mask)
+
+    def predict_torch(  # noqa: PLR0917 - the published signature
+        self,
+        point_coords: Tensor | None,
+        point_labels: Tensor | None,
+        boxes: Tensor | None = None,
+        mask_input: Tensor | None = None,
+        multimask_output: bool = True,  # noqa: FBT001, FBT002 - scripts pass it by position
+        return_logits: bool = False,  # noqa: FBT001, FBT002 - as above
+        attn_sim: Tensor | None = None,
+        target_embedding: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Masks (B, N, H, W), predicted IoU (B, N), low-resolution logits (B, N, L, L') and logits (B, N, H, W)."""
+        logits, scores, low_res = predict_torch(
+            self.model,
+            self.image_features,
+            points=None if point_coords is None or point_labels is None else (point_coords, point_labels),
+            boxes=boxes,
+            masks=mask_input,
+            multimask_output=multimask_output,
+            guidance=Guidance(attn_sim=attn_sim, target_embedding=target_embedding),
+        )
+        return logits if return_logits else logits > self.model.mask_threshold, scores, low_res, logits

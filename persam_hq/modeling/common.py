@@ -1,0 +1,42 @@
+"""Layers that several parts of Segment Anything share."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+
+class LayerNorm2d(nn.Module):
+    """Layer normalisation over the channels of (B, C, H, W); `weight` and `bias` are (C,)."""
+
+    def __init__(self, channels: int, *, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) float, the same shape out."""
+        centred = x - x.mean(dim=1, keepdim=True)
+        variance = centred.square().mean(dim=1, keepdim=True)
+        normalised = centred / torch.sqrt(variance + self.eps)
+        return self.weight[:, None, None] * normalised + self.bias[:, None, None]
+
+
+class MLP(nn.Module):
+    """`num_layers` linear layers with ReLU between them (SAM's prediction heads)."""
+
+    def __init__(self, *, input_dim: int, hidden_dim: int, output_dim: int, num_layers: int) -> None:
+        super().__init__()
+        sizes = [input_dim, *[hidden_dim] * (num_layers - 1), output_dim]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., input_dim) to (..., output_dim)."""
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = torch.relu(layer(x))
+        out: Tensor = last(x)
+        return out

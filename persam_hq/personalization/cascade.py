@@ -1,0 +1,52 @@
+"""Cascaded post-refinement: a first, guided pass and two that correct it (PerSAM, section 3.3)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from persam_hq.types import Guidance, MaskPrediction, PromptSet
+
+__all__ = ["Decode", "cascade", "mask_box", "refine"]
+
+
+class Decode(Protocol):
+    """The decoder, bound to a model and the features of an image."""
+
+    def __call__(
+        self, prompts: PromptSet, *, multimask_output: bool, guidance: Guidance | None = None
+    ) -> MaskPrediction:
+        """One decoder call; without `guidance` the decoder is plain."""
+        ...
+
+
+def cascade(
+    decode: Decode, prompts: PromptSet, *, guidance: Guidance | None = None
+) -> tuple[MaskPrediction, MaskPrediction, MaskPrediction]:
+    """The three passes; the best mask of the last one is the result. Only the first is guided, and single-masked."""
+    first = decode(prompts, multimask_output=False, guidance=guidance)
+    return first, *refine(decode, prompts, first.low_res_logits[:1])
+
+
+def refine(decode: Decode, prompts: PromptSet, logits: Tensor) -> tuple[MaskPrediction, MaskPrediction]:
+    """Two more passes over `logits` (1, L, L') of an earlier one: these as mask prompt, then the result and its box.
+
+    Where the mask of the first of them is empty there is no box, and the second goes without.
+    """
+    second = decode(replace(prompts, mask_input=logits), multimask_output=True)
+    best = second.best
+    with_box = replace(prompts, box=mask_box(second.masks[best]), mask_input=second.low_res_logits[best : best + 1])
+    return second, decode(with_box, multimask_output=True)
+
+
+def mask_box(mask: Tensor) -> Tensor | None:
+    """x0, y0, x1, y1 of the first and the last foreground column and row of (H, W) bool: (4,) float; None if empty."""
+    columns, rows = torch.nonzero(mask.any(dim=0))[:, 0], torch.nonzero(mask.any(dim=1))[:, 0]
+    if not len(columns):
+        return None
+    return torch.stack([columns[0], rows[0], columns[-1], rows[-1]]).float()

@@ -1,0 +1,262 @@
+"""Images and prompts in, masks out: one core of plain functions, and two thin faces that hold a current image.
+
+The core takes features as values: `encode` an image once, `decode` as many prompt sets on it as there are.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import torch
+
+from persam_hq.errors import InputError, ShapeError
+from persam_hq.modeling.mask_decoder import select_masks
+from persam_hq.personalization import foreground_cells, target_from_features
+from persam_hq.transforms import boxes_to_input, mask_image, masks_to_original, points_to_input
+from persam_hq.types import DecoderOutput, Guidance, ImageFeatures, MaskPrediction, PromptSet, Target
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+    from torch import Tensor
+
+    from persam_hq.modeling.sam import Sam
+    from persam_hq.personalization import Decode, Pooling
+    from persam_hq.transforms import RgbImage
+    from persam_hq.types import Size
+
+__all__ = [
+    "PerSamPredictor",
+    "SamPredictor",
+    "bind",
+    "decode",
+    "decode_unselected",
+    "encode",
+    "personalize",
+    "prompts_from_arrays",
+]
+
+FloatArray: TypeAlias = "NDArray[np.float32]"
+MaskArray: TypeAlias = "NDArray[np.bool_] | NDArray[np.float32]"
+
+
+@torch.no_grad()
+def encode(model: Sam, image: RgbImage) -> ImageFeatures:
+    """The features of an image (H, W, 3) uint8 RGB."""
+    return model.encode(*model.prepare(image))
+
+
+@torch.no_grad()
+def personalize(model: Sam, features: ImageFeatures, mask: NDArray[np.bool_], *, pooling: Pooling = "mean") -> Target:
+    """The target that a reference image's features and its mask (H, W) bool show."""
+    prepared, geometry = model.prepare(mask_image(mask))
+    _, _, h, w = features.image_embedding.shape
+    cells = foreground_cells(torch.from_numpy(mask).to(model.device), prepared=prepared, geometry=geometry, grid=(h, w))
+    return target_from_features(features.image_embedding, cells, pooling=pooling)
+
+
+@torch.no_grad()
+def decode_unselected(
+    model: Sam, features: ImageFeatures, prompts: PromptSet, *, guidance: Guidance | None = None
+) -> DecoderOutput:
+    """Everything the decoder says to one prompt set, in pixels of the original image; B is 1."""
+    geometry, device = features.geometry, features.image_embedding.device
+    points = boxes = masks = None
+    if len(prompts.points):
+        points = (points_to_input(prompts.points, geometry)[None].to(device), prompts.labels[None].to(device))
+    if prompts.box is not None:
+        boxes = boxes_to_input(prompts.box, geometry)[None].to(device)
+    if prompts.mask_input is not None:
+        masks = prompts.mask_input[None].to(device)
+    return model.decode(features, points=points, boxes=boxes, masks=masks, guidance=guidance)
+
+
+@torch.no_grad()
+def decode(
+    model: Sam,
+    features: ImageFeatures,
+    prompts: PromptSet,
+    *,
+    multimask_output: bool = True,
+    hq_token_only: bool = False,
+    guidance: Guidance | None = None,
+) -> MaskPrediction:
+    """The masks of one object: three or one on SAM's decoder, always one on an HQ decoder."""
+    if hq_token_only and not model.has_hq:
+        raise InputError("hq_token_only asks for the HQ mask, but this model has no HQ parts; build it with hq=True")
+    output = decode_unselected(model, features, prompts, guidance=guidance)
+    low_res, scores = select_masks(output, multimask_output=multimask_output, hq_token_only=hq_token_only)
+    logits = masks_to_original(low_res, features.geometry)[0]
+    return MaskPrediction(
+        masks=logits > model.mask_threshold, scores=scores[0], low_res_logits=low_res[0], logits=logits
+    )
+
+
+def bind(model: Sam, features: ImageFeatures, *, hq_token_only: bool = False) -> Decode:
+    """The decoder on these features, as `cascade` and mask refiners take it."""
+    return partial(decode, model, features, hq_token_only=hq_token_only)
+
+
+class _CurrentImage:
+    """A model and the features of the image that was set last."""
+
+    def __init__(self, sam_model: Sam) -> None:
+        self.model = sam_model
+        self._features: ImageFeatures | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.device
+
+    @property
+    def image_features(self) -> ImageFeatures:
+        """The features of the current image, for the functions of the core."""
+        if self._features is None:
+            raise InputError("no image is set; call set_image(image) first")
+        return self._features
+
+    @property
+    def is_image_set(self) -> bool:
+        """Whether there is a current image."""
+        return self._features is not None
+
+    @property
+    def features(self) -> Tensor:
+        """The image embedding (1, C, h, w) of the current image."""
+        return self.image_features.image_embedding
+
+    @property
+    def original_size(self) -> Size:
+        """(H, W) of the current image."""
+        return self.image_features.geometry.original
+
+    @property
+    def input_size(self) -> Size:
+        """(h, w) of the current image as the model sees it, without padding."""
+        return self.image_features.geometry.input
+
+    def get_image_embedding(self) -> Tensor:
+        """The image embedding (1, C, h, w) of the current image."""
+        return self.features
+
+    def reset_image(self) -> None:
+        """Forget the current image."""
+        self._features = None
+
+    def _as_rgb(self, image: RgbImage, image_format: str) -> RgbImage:
+        if image_format not in ("RGB", "BGR"):
+            raise InputError(f"image_format must be 'RGB' or 'BGR', got {image_format!r}")
+        return image if image_format == self.model.image_format else image[..., ::-1]
+
+
+class SamPredictor(_CurrentImage):
+    """Set an image once, then ask for masks by points, boxes and earlier logits (Segment Anything, SAM-HQ)."""
+
+    def set_image(self, image: RgbImage, image_format: str = "RGB") -> None:
+        """Make (H, W, 3) uint8 the current image."""
+        self._features = encode(self.model, self._as_rgb(image, image_format))
+
+    def predict(  # noqa: PLR0917 - the published signature
+        self,
+        point_coords: ArrayLike | None = None,
+        point_labels: ArrayLike | None = None,
+        box: ArrayLike | None = None,
+        mask_input: ArrayLike | None = None,
+        multimask_output: bool = True,  # noqa: FBT001, FBT002 - scripts pass it by position
+        return_logits: bool = False,  # noqa: FBT001, FBT002 - as above
+        *,
+        hq_token_only: bool = False,
+        attn_sim: Tensor | None = None,
+        target_embedding: Tensor | None = None,
+    ) -> tuple[MaskArray, FloatArray, FloatArray]:
+        """Masks (N, H, W), predicted IoU (N,) and low-resolution logits (N, L, L').
+
+        point_coords: (P, 2) pixels (x, y) with point_labels (P,), 1 foreground and 0 background; box: (4,) pixels
+        x0, y0, x1, y1; mask_input: (1, L, L') logits of an earlier call. Masks are bool, or logits with
+        `return_logits`. attn_sim (1, 1, 1, h*w) and target_embedding (1, 1, C) guide the decoder (PerSAM).
+        """
+        result = decode(
+            self.model,
+            self.image_features,
+            prompts_from_arrays(point_coords=point_coords, point_labels=point_labels, box=box, mask_input=mask_input),
+            multimask_output=multimask_output,
+            hq_token_only=hq_token_only,
+            guidance=Guidance(attn_sim=attn_sim, target_embedding=target_embedding),
+        )
+        masks = result.logits if return_logits else result.masks
+        return masks.cpu().numpy(), result.scores.cpu().numpy(), result.low_res_logits.cpu().numpy()
+
+
+class PerSamPredictor(_CurrentImage):
+    """As SamPredictor, with a reference mask prepared beside the image and one result more (PerSAM)."""
+
+    def set_image(
+        self, image: RgbImage, mask: RgbImage | None = None, image_format: str = "RGB", *, cal_image: bool = True
+    ) -> Tensor | None:
+        """Make (H, W, 3) uint8 the current image, unless `cal_image` is False; prepare `mask` as an image is.
+
+        mask: (H, W, 3) uint8, 0 and 255. Returns it resized, normalised and padded, (1, 3, H', W') float, or None.
+        """
+        if cal_image:
+            self._features = encode(self.model, self._as_rgb(image, image_format))
+        if mask is None:
+            return None
+        if mask.shape != image.shape:
+            raise ShapeError(f"the mask is {mask.shape}, its image {image.shape}; both must be (H, W, 3) of one size")
+        prepared, _ = self.model.prepare(mask)
+        return prepared
+
+    def predict(  # noqa: PLR0917 - the published signature
+        self,
+        point_coords: ArrayLike | None = None,
+        point_labels: ArrayLike | None = None,
+        box: ArrayLike | None = None,
+        mask_input: ArrayLike | None = None,
+        multimask_output: bool = True,  # noqa: FBT001, FBT002 - scripts pass it by position
+        return_logits: bool = False,  # noqa: FBT001, FBT002 - as above
+        *,
+        hq_token_only: bool = False,
+        attn_sim: Tensor | None = None,
+        target_embedding: Tensor | None = None,
+    ) -> tuple[MaskArray, FloatArray, FloatArray, Tensor]:
+        """As SamPredictor.predict, and the logits at the size of the image, a tensor (N, H, W)."""
+        result = decode(
+            self.model,
+            self.image_features,
+            prompts_from_arrays(point_coords=point_coords, point_labels=point_labels, box=box, mask_input=mask_input),
+            multimask_output=multimask_output,
+            hq_token_only=hq_token_only,
+            guidance=Guidance(attn_sim=attn_sim, target_embedding=target_embedding),
+        )
+        masks = result.logits if return_logits else result.masks
+        arrays = masks.cpu().numpy(), result.scores.cpu().numpy(), result.low_res_logits.cpu().numpy()
+        return *arrays, result.logits
+
+
+def prompts_from_arrays(
+    *,
+    point_coords: ArrayLike | None,
+    point_labels: ArrayLike | None,
+    box: ArrayLike | None,
+    mask_input: ArrayLike | None,
+) -> PromptSet:
+    """What scripts pass to `predict`, checked; a box may be (4,) or (1, 4)."""
+    if (point_coords is None) != (point_labels is None):
+        raise InputError("point_coords and point_labels go together; got one of them")
+    points = _float_tensor(np.empty((0, 2)) if point_coords is None else point_coords)
+    labels = _float_tensor(np.empty(0) if point_labels is None else point_labels)
+    corners = None if box is None else _float_tensor(box)
+    if corners is not None and corners.shape == (1, 4):
+        corners = corners[0]
+    return PromptSet(
+        points=points,
+        labels=labels,
+        box=corners,
+        mask_input=None if mask_input is None else _float_tensor(mask_input),
+    )
+
+
+def _float_tensor(values: ArrayLike) -> Tensor:
+    return torch.from_numpy(np.array(values, dtype=np.float32))
