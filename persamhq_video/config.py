@@ -1,0 +1,162 @@
+"""Every option of a run, parsed once: defaults, then a YAML file, then what the command line says."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError
+
+from persamhq_video.errors import ConfigError
+
+__all__ = [
+    "NEUTRAL_OPTIONS",
+    "OUTPUT_NAMES",
+    "PRESETS",
+    "ModelName",
+    "OutputName",
+    "Preset",
+    "RunConfig",
+    "load_config",
+    "make_config",
+]
+
+ModelName = Literal["lite", "vit_tiny", "vit_b", "vit_l", "vit_h"]
+ModeName = Literal["auto", "chained", "independent"]
+ExecutorName = Literal["auto", "inline", "ray"]
+ReaderName = Literal["pyav", "decord"]
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
+MatteCodecName = Literal["h264", "ffv1", "prores"]
+OutputName = Literal["masks", "mask-video", "mattes", "overlay", "scores"]
+
+OUTPUT_NAMES: Final[tuple[OutputName, ...]] = get_args(OutputName)
+
+
+NEUTRAL_OPTIONS: Final = frozenset(
+    {"address", "executor", "feature_budget", "gpus_per_worker", "no_resume", "overwrite", "workers"}
+)
+"""Options that no result depends on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """The strategies that a mode brings along where the configuration names none."""
+
+    prompts: str
+    refine: tuple[str, ...]
+
+
+PRESETS: Final[Mapping[ModeName, Preset]] = {
+    "auto": Preset(prompts="persam_video", refine=("cascade",)),
+    "chained": Preset(prompts="persam_video", refine=("cascade",)),
+    "independent": Preset(prompts="top_k_points", refine=("cascade",)),
+}
+
+LITE_AUTO: Final = Preset(prompts="dense_prior", refine=())
+"""What `auto` means for lite, whose dense location prior needs neither points nor further passes."""
+
+
+def _none_means_empty(names: object) -> object:
+    """`none` alone means no refiner at all."""
+    return () if names in (["none"], ("none",)) else names
+
+
+class RunConfig(BaseModel):
+    """What `persamhq-video run` can be told; the keys of the YAML files are these names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: ModelName = "lite"
+    checkpoint: Path | None = None
+    mode: ModeName = "auto"
+    prompts: str | None = None
+    refine: Annotated[tuple[str, ...] | None, BeforeValidator(_none_means_empty)] = None
+    plugins: tuple[str, ...] = ()
+    no_guidance: bool = False
+    published: bool = False
+
+    start: int = Field(default=0, ge=0)
+    end: int | None = Field(default=None, ge=1)
+    stride: int = Field(default=1, ge=1)
+    reader: ReaderName = "pyav"
+
+    executor: ExecutorName = "auto"
+    workers: int | None = Field(default=None, ge=1)
+    address: str | None = None
+    gpus_per_worker: float | None = Field(default=None, ge=0)
+    feature_budget: ByteSize = Field(default=ByteSize(2_000_000_000), gt=0)
+
+    threads_per_worker: int = Field(default=1, ge=1)
+    encode_batch: Literal[1] = 1
+    device: DeviceName = "auto"
+    dtype: DtypeName = "auto"
+
+    outputs: tuple[OutputName, ...] = OUTPUT_NAMES
+    matte_codec: MatteCodecName = "h264"
+    overwrite: bool = False
+    no_resume: bool = False
+
+    @property
+    def strategies(self) -> Preset:
+        """The names of the strategies: what is configured, and the mode's preset for the rest."""
+        own_way = (self.model, self.mode, self.published) == ("lite", "auto", False)
+        preset = LITE_AUTO if own_way else PRESETS[self.mode]
+        prompts = preset.prompts if self.prompts is None else self.prompts
+        return Preset(prompts=prompts, refine=preset.refine if self.refine is None else self.refine)
+
+    def with_strategies(self) -> RunConfig:
+        """The same configuration with the preset written out."""
+        strategies = self.strategies
+        return self.model_copy(update={"prompts": strategies.prompts, "refine": strategies.refine})
+
+
+def make_config(options: Mapping[str, Any]) -> RunConfig:
+    """Check options by name; a wrong one is a ConfigError in one line."""
+    try:
+        return RunConfig.model_validate(dict(options))
+    except ValidationError as exc:
+        raise ConfigError(_one_line(exc)) from exc
+
+
+def load_config(path: Path | None, flags: Mapping[str, Any]) -> RunConfig:
+    """The options of a YAML file, if there is one, and `flags` over them."""
+    from_file = {} if path is None else _read_yaml(path)
+    return make_config({**from_file, **flags})
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise ConfigError(f"cannot read the configuration {path}: {exc.strerror or exc}") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"the configuration {path} is not a text file") from exc
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as exc:
+        raise ConfigError(f"the configuration {path} is not YAML: {' '.join(str(exc).split())}") from exc
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"the configuration {path} holds a {type(content).__name__}; expected `key: value` lines")
+    return {str(key): value for key, value in content.items()}
+
+
+def _one_line(error: ValidationError) -> str:
+    """The first complaint of pydantic in our words: the option, what was got, what was expected."""
+    first = error.errors(include_url=False)[0]
+    option = str(first["loc"][0]) if first["loc"] else "options"
+    if first["type"] == "extra_forbidden":
+        return f"unknown option {option!r}{_closest(option)}; known: {', '.join(sorted(RunConfig.model_fields))}"
+    message = first["msg"]
+    return f"option {option}: got {first['input']!r}; {message[:1].lower()}{message[1:]}"
+
+
+def _closest(option: str) -> str:
+    matches = difflib.get_close_matches(option, RunConfig.model_fields, n=1)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
