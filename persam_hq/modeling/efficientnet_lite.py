@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,17 +14,6 @@ from persam_hq.modeling.common import LayerNorm2d
 EMBEDDING_STRIDE, KEY_STRIDE, FINE_STRIDE = 16, 8, 4
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A row of the architecture's table: `repeats` blocks, the first one with `stride`."""
-
-    kernel: int
-    stride: int
-    expansion: int
-    channels: int
-    repeats: int
-
-
 class SameConv2d(nn.Conv2d):
     """A convolution padded as TensorFlow's "same": at stride 2 on even sides, one more on the right and below."""
 
@@ -32,9 +22,9 @@ class SameConv2d(nn.Conv2d):
         total = self.kernel_size[0] - self.stride[0]
         before = total // 2
         if total == 2 * before:
-            return F.conv2d(x, self.weight, self.bias, self.stride, before, 1, self.groups)
+            return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=before, groups=self.groups)
         x = F.pad(x, (before, total - before, before, total - before))
-        return F.conv2d(x, self.weight, self.bias, self.stride, 0, 1, self.groups)
+        return F.conv2d(x, self.weight, self.bias, stride=self.stride, groups=self.groups)
 
 
 class InvertedResidual(nn.Module):
@@ -50,9 +40,33 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', H / stride, W / stride)."""
-        y = x if self.expand is None else F.relu6(self.expand(x))
-        y = self.project(F.relu6(self.depthwise(y)))
-        return x + y if self.residual else y
+        wide = x if self.expand is None else F.relu6(self.expand(x))
+        out: Tensor = self.project(F.relu6(self.depthwise(wide)))
+        return x + out if self.residual else out
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A row of the architecture's table: `repeats` blocks, the first one with `stride`."""
+
+    kernel: int
+    stride: int
+    expansion: int
+    channels: int
+    repeats: int
+
+    def blocks(self, in_channels: int) -> list[InvertedResidual]:
+        """The blocks of this row, for an input of `in_channels`."""
+        return [
+            InvertedResidual(
+                in_channels=self.channels if repeat else in_channels,
+                out_channels=self.channels,
+                kernel=self.kernel,
+                stride=1 if repeat else self.stride,
+                expansion=self.expansion,
+            )
+            for repeat in range(self.repeats)
+        ]
 
 
 class EfficientNetLite(nn.Module):
@@ -61,21 +75,11 @@ class EfficientNetLite(nn.Module):
     def __init__(self, *, stem_channels: int, stages: tuple[Stage, ...], taps: tuple[int, ...]) -> None:
         super().__init__()
         self.stem = SameConv2d(3, stem_channels, 3, stride=2)
-        blocks: list[nn.Module] = []
+        self.blocks = nn.ModuleList()
         channels = stem_channels
         for stage in stages:
-            for repeat in range(stage.repeats):
-                blocks.append(
-                    InvertedResidual(
-                        in_channels=channels,
-                        out_channels=stage.channels,
-                        kernel=stage.kernel,
-                        stride=stage.stride if repeat == 0 else 1,
-                        expansion=stage.expansion,
-                    )
-                )
-                channels = stage.channels
-        self.blocks = nn.ModuleList(blocks)
+            self.blocks.extend(stage.blocks(channels))
+            channels = stage.channels
         self.taps = taps
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -154,19 +158,8 @@ def convert_imagenet_trunk(published: dict[str, Tensor]) -> dict[str, Tensor]:
 
     The classifier is left out. Source of the names: that package's state dict.
     """
-    pairs = {"_conv_stem": ("_bn0", "stem")}
-    for key in published:
-        if not key.endswith("_depthwise_conv.weight"):
-            continue
-        block = key.removesuffix("._depthwise_conv.weight")
-        ours = block.replace("_blocks.", "blocks.")
-        if f"{block}._expand_conv.weight" in published:
-            pairs[f"{block}._expand_conv"] = (f"{block}._bn0", f"{ours}.expand")
-        pairs[f"{block}._depthwise_conv"] = (f"{block}._bn1", f"{ours}.depthwise")
-        pairs[f"{block}._project_conv"] = (f"{block}._bn2", f"{ours}.project")
-
     converted = {}
-    for conv, (norm, ours) in pairs.items():
+    for conv, norm, ours in _imagenet_names(published):
         weight, bias = fold_batch_norm(
             published[f"{conv}.weight"],
             gain=published[f"{norm}.weight"],
@@ -176,3 +169,18 @@ def convert_imagenet_trunk(published: dict[str, Tensor]) -> dict[str, Tensor]:
         )
         converted[f"{ours}.weight"], converted[f"{ours}.bias"] = weight, bias
     return converted
+
+
+def _imagenet_names(published: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """Published convolution, published batch norm and our convolution, for each pair in the trunk."""
+    yield "_conv_stem", "_bn0", "stem"
+    keys = set(published)
+    for key in published:
+        block = key.removesuffix("._depthwise_conv.weight")
+        if block == key:
+            continue
+        ours = block.replace("_blocks.", "blocks.")
+        if f"{block}._expand_conv.weight" in keys:
+            yield f"{block}._expand_conv", f"{block}._bn0", f"{ours}.expand"
+        yield f"{block}._depthwise_conv", f"{block}._bn1", f"{ours}.depthwise"
+        yield f"{block}._project_conv", f"{block}._bn2", f"{ours}.project"

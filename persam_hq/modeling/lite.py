@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from persam_hq.modeling.common import LayerNorm2d
 from persam_hq.modeling.efficientnet_lite import EMBEDDING_STRIDE, FINE_STRIDE, KEY_STRIDE, LiteImageEncoder
-from persam_hq.modeling.location_prior import DenseLocationPrior, MatchMemory
+from persam_hq.modeling.location_prior import DenseLocationPrior, MatchMemory, PriorSources
 from persam_hq.modeling.mask_decoder import MaskDecoder
-from persam_hq.modeling.prompt_encoder import PromptEncoder
-from persam_hq.modeling.window import resample_window
+from persam_hq.modeling.prompt_encoder import PromptBatch, PromptEncoder
+from persam_hq.modeling.window import cell_positions, move_window, resample_window
 from persam_hq.transforms import InputFrame, RgbImage, image_tensor, resize_image
-from persam_hq.types import DecoderOutput, ImageGeometry
+from persam_hq.types import DecoderOutput, Guidance, ImageGeometry
 
 
 class LiteUpscaling(nn.Module):
     """From the image embedding to mask features at four times the grid, with skips at twice and four times."""
 
-    def __init__(self, *, embed_dim: int, middle_dim: int, fine_dim: int, norm: type[nn.Module]) -> None:
+    def __init__(self, *, embed_dim: int, middle_dim: int, fine_dim: int) -> None:
         super().__init__()
         self.up8 = nn.ConvTranspose2d(embed_dim, middle_dim, kernel_size=2, stride=2)
-        self.norm8 = norm(middle_dim)
+        self.norm8 = LayerNorm2d(middle_dim)
         self.mix8 = nn.Conv2d(middle_dim, middle_dim, 3, padding=1)
         self.up4 = nn.ConvTranspose2d(middle_dim, fine_dim, kernel_size=2, stride=2)
         self.skip4 = nn.Conv2d(fine_dim, fine_dim, 1)
-        self.norm4 = norm(fine_dim)
+        self.norm4 = LayerNorm2d(fine_dim)
         self.mix4 = nn.Conv2d(fine_dim, fine_dim, 3, padding=1)
 
-    def upscale(self, x: Tensor, skips: tuple[Tensor, Tensor] | None) -> Tensor:
+    def upscale(self, x: Tensor, skips: Sequence[Tensor] | None) -> Tensor:
         """(B, C, g, g) and skips (B, C', 2g, 2g), (B, C'', 4g, 4g) to (B, C'', 4g, 4g)."""
         assert skips is not None
         middle, fine = skips
@@ -57,6 +59,17 @@ class WindowFeatures:
 
     def __repr__(self) -> str:
         return f"WindowFeatures(embedding={tuple(self.embedding.shape)})"
+
+    def rows(self, index: Sequence[int]) -> WindowFeatures:
+        """The windows at `index` alone, in that order."""
+        chosen = list(index)
+        return WindowFeatures(
+            windows=self.windows[chosen],
+            embedding=self.embedding[chosen],
+            middle=self.middle[chosen],
+            fine=self.fine[chosen],
+            keys=self.keys[chosen],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +117,7 @@ class Lite(nn.Module):
         """(H, W, 3) uint8 RGB to the encoder's input (1, 3, H', W') float on the model's device, and its geometry."""
         height, width, _ = image.shape
         geometry = self.input_frame((height, width))
-        if geometry.input != geometry.original:
-            image = resize_image(image, geometry.input)
-        pixels = self.normalise(image_tensor(image).to(self.device).float())
+        pixels = self.normalise(image_tensor(resize_image(image, geometry.input)).to(self.device).float())
         height, width = geometry.input
         pixels = F.pad(pixels, (0, geometry.padded[1] - width, 0, geometry.padded[0] - height))
         return pixels.contiguous(memory_format=torch.channels_last), geometry
@@ -144,63 +155,77 @@ class Lite(nn.Module):
             positions=cell_positions(windows, grid=grid),
         )
 
+    def recall(
+        self, keys: Tensor, logits: Tensor, *, source: Tensor, destination: Tensor
+    ) -> tuple[MatchMemory, Tensor]:
+        """The last result as sources of the prior: its memory, and its mask seen through the windows of now.
+
+        `keys` (B, K, g', g') and `logits` (B, 1, 4g, 4g) were seen through `source` (B, 4); the mask comes through
+        `destination` (B, 4) as probabilities (B, 1, 4g, 4g), 0 where `source` did not reach.
+        """
+        probability = torch.sigmoid(logits)
+        moved, covered = move_window(probability, source=source, destination=destination, grid=4 * self.geometry.grid)
+        small = F.interpolate(probability, size=keys.shape[-2:], mode="area")
+        return self.remember_seen(keys, small, source), moved * covered
+
+    def prior(self, seen: WindowFeatures, sources: PriorSources) -> Tensor:
+        """The dense location prior (B, 12, 2g, 2g) of what is seen."""
+        side = (seen.windows[:, 2:] - seen.windows[:, :2]).amax(dim=1)
+        positions = cell_positions(seen.windows, grid=2 * self.geometry.grid)
+        return self.location_prior.channels(seen.keys, positions, side, sources)
+
     def decode(
         self,
         seen: WindowFeatures,
         *,
         prior: Tensor,
-        points: tuple[Tensor, Tensor] | None = None,
-        boxes: Tensor | None = None,
-        masks: Tensor | None = None,
-        attn_sim: Tensor | None = None,
-        target_embedding: Tensor | None = None,
+        prompts: PromptBatch | None = None,
+        guidance: Guidance | None = None,
     ) -> DecoderOutput:
         """All objects in one batch.
 
-        `prior` (B, 12, 2g, 2g); points (B, N, 2) with labels (B, N) and boxes (B, 4) in pixels of the encoder's
-        input; masks (B, 1, 4g, 4g) logits in the window; `attn_sim` (B, 1, 1, g*g); `target_embedding` (B, 1, C).
+        `prior` (B, 12, 2g, 2g); points and boxes of `prompts` in pixels of the encoder's input, masks
+        (B, 1, 4g, 4g) in the window; `guidance` over the window's grid: attn_sim (B, 1, 1, g*g).
         """
-        sparse, dense = self._embed_prompts(seen, points, boxes, masks)
+        guidance = guidance or Guidance()
+        sparse, dense = self._embed_prompts(seen, prompts or PromptBatch())
         to_embedding, to_middle = self.location_prior(prior)
         hq_features = None
         if self.mask_decoder.has_hq:
             hq_features = self.mask_decoder.fuse_hq_features(
                 image_embeddings=seen.embedding, interm_embeddings=(seen.fine.permute(0, 2, 3, 1),)
             )
-        return self.mask_decoder(
+        output: DecoderOutput = self.mask_decoder(
             image_embeddings=seen.embedding,
             image_pe=self.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense + to_embedding,
             hq_features=hq_features,
             skips=(seen.middle + to_middle, seen.fine),
-            attn_sim=attn_sim,
-            target_embedding=target_embedding,
+            attn_sim=guidance.attn_sim,
+            target_embedding=guidance.target_embedding,
         )
+        return output
 
-    def _embed_prompts(
-        self, seen: WindowFeatures, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    def _embed_prompts(self, seen: WindowFeatures, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
+        """Sparse (B, N, C) and dense (B, C, g, g) embeddings; positions count from the window's corner."""
         b, _ = seen.windows.shape
         height, width = self.prompt_encoder.input_image_size
         origin, extent = seen.windows[:, :2], seen.windows[:, 2:] - seen.windows[:, :2]
         scale = torch.tensor([width, height], device=origin.device, dtype=origin.dtype) / extent
+        points, boxes = prompts.points, prompts.boxes
         if points is not None:
             points = ((points[0] - origin[:, None]) * scale[:, None], points[1])
         if boxes is not None:
             boxes = (boxes - origin.repeat(1, 2)) * scale.repeat(1, 2)
-        sparse, dense = self.prompt_encoder(points=points, boxes=boxes, masks=masks)
+        sparse, dense = self.prompt_encoder(points=points, boxes=boxes, masks=prompts.masks)
         return sparse.expand(b, -1, -1), dense.expand(b, -1, -1, -1)
 
 
-def cell_positions(windows: Tensor, *, grid: int) -> Tensor:
-    """Pixel positions (x, y) of the cell centres of `windows` (B, 4): (B, grid * grid, 2)."""
-    b, _ = windows.shape
-    index = (torch.arange(grid, device=windows.device, dtype=windows.dtype) + 0.5) / grid
-    x = windows[:, 0:1] + index * (windows[:, 2:3] - windows[:, 0:1])
-    y = windows[:, 1:2] + index * (windows[:, 3:4] - windows[:, 1:2])
-    grid_x, grid_y = x[:, None].expand(b, grid, grid), y[:, :, None].expand(b, grid, grid)
-    return torch.stack([grid_x, grid_y], dim=-1).reshape(b, grid * grid, 2)
+def guided_similarity(embedding: Tensor, targets: Tensor) -> Tensor:
+    """Target-guided attention (B, 1, 1, g*g) of windows (B, C, g, g) for targets (B, C)."""
+    cells = F.normalize(embedding, dim=1).flatten(2)
+    return normalise_similarity((F.normalize(targets, dim=1)[:, None] @ cells)[:, 0])
 
 
 def normalise_similarity(similarity: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from persam_hq.errors import ShapeError
+
 PRIOR_CHANNELS = 12
 FIRST_CHANNELS, RIDGE_CHANNELS, PAST_CHANNELS = [0, 1, 2, 5], [3, 6], [4, 7, 8, 9, 10, 11]
 """The channels of each source, its flag among them."""
@@ -33,8 +35,10 @@ class MatchMemory:
     def __post_init__(self) -> None:
         b, m, _ = self.keys.shape
         if tuple(self.mask.shape) != (b, m) or tuple(self.positions.shape) != (b, m, 2):
-            message = f"keys {tuple(self.keys.shape)}, mask {tuple(self.mask.shape)}, {tuple(self.positions.shape)}"
-            raise ValueError(message)
+            raise ShapeError(
+                f"a memory of keys {tuple(self.keys.shape)} takes a mask {(b, m)} and positions {(b, m, 2)}; "
+                f"got {tuple(self.mask.shape)} and {tuple(self.positions.shape)}"
+            )
 
     def __repr__(self) -> str:
         return f"MatchMemory(keys={tuple(self.keys.shape)})"
@@ -46,6 +50,9 @@ class RidgeSums:
 
     gram: Tensor
     moment: Tensor
+
+    def __repr__(self) -> str:
+        return f"RidgeSums(gram={tuple(self.gram.shape)})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +67,19 @@ class PriorSources:
     previous: MatchMemory | None = None
     previous_mask: Tensor | None = None
 
+    def __repr__(self) -> str:
+        mask = None if self.previous_mask is None else tuple(self.previous_mask.shape)
+        return f"PriorSources(first={self.first}, ridge={self.ridge}, previous={self.previous}, previous_mask={mask})"
+
+
+def join_memories(first: MatchMemory, second: MatchMemory) -> MatchMemory:
+    """Two memories of the same B objects as one, (B, M + M', ...)."""
+    return MatchMemory(
+        keys=torch.cat([first.keys, second.keys], dim=1),
+        mask=torch.cat([first.mask, second.mask], dim=1),
+        positions=torch.cat([first.positions, second.positions], dim=1),
+    )
+
 
 def ridge_sums(memory: MatchMemory) -> RidgeSums:
     """Sums over one frame; foreground and background weigh the same however large they are."""
@@ -73,10 +93,11 @@ def ridge_sums(memory: MatchMemory) -> RidgeSums:
 
 
 def ridge_weights(sums: RidgeSums, *, regularisation: Tensor) -> Tensor:
-    """The closed-form solution (B, K+1); `regularisation` is a positive scalar."""
+    """The closed-form solution (B, K+1), the bias last; `regularisation` is a positive scalar."""
     _, n, _ = sums.gram.shape
     identity = torch.eye(n, device=sums.gram.device)
-    return torch.linalg.solve(sums.gram + regularisation * identity, sums.moment[..., None])[..., 0]
+    weights: Tensor = torch.linalg.solve(sums.gram + regularisation * identity, sums.moment[..., None])
+    return weights[..., 0]
 
 
 def read_out(logits: Tensor, mask: Tensor) -> Tensor:
@@ -105,29 +126,25 @@ class DenseLocationPrior(nn.Module):
         """
         b, _, g, _ = keys.shape
         queries = keys.flatten(2).transpose(1, 2)
-        nothing = queries.new_zeros(b, g * g)
-        flag = [torch.full_like(nothing, float(s is not None)) for s in (sources.first, sources.ridge)]
-        flag.append(torch.full_like(nothing, float(sources.previous_mask is not None)))
 
-        first = [nothing, nothing, nothing]
-        if sources.first is not None:
-            first = self._match_first(queries, sources.first)
-        ridge = nothing
-        if sources.ridge is not None:
-            weights = ridge_weights(sources.ridge, regularisation=self.log_ridge.exp()).to(queries.dtype)
-            score = (queries @ weights[:, :-1, None])[..., 0] + weights[:, -1:]
-            ridge = score.clamp(-2, 2)
-        previous = nothing
-        if sources.previous is not None:
-            previous = self._match_previous(queries, positions, window_side, sources.previous)
-        maps = torch.stack([*first, ridge, previous, *flag], dim=1).reshape(b, -1, g, g)
+        # What each source says of each cell, and whether there is such a source
+        first = self._match_first(queries, sources.first)
+        ridge = self._classify(queries, sources.ridge)
+        previous = self._match_previous(queries, positions, window_side, sources.previous)
+        known = (sources.first is not None, sources.ridge is not None, sources.previous_mask is not None)
+        flags = [torch.full_like(ridge, float(flag)) for flag in known]
+        maps = torch.stack([*first, ridge, previous, *flags], dim=1).reshape(b, -1, g, g)
 
+        # The previous mask is twice as fine: its sub-cells become channels
         mask = maps.new_zeros(b, 4, g, g)
         if sources.previous_mask is not None:
             mask = F.pixel_unshuffle(2 * sources.previous_mask.to(maps.dtype) - 1, 2)
         return torch.cat([maps, mask], dim=1)
 
-    def _match_first(self, queries: Tensor, memory: MatchMemory) -> list[Tensor]:
+    def _match_first(self, queries: Tensor, memory: MatchMemory | None) -> list[Tensor]:
+        """Read-out, best foreground and best background similarity, (B, N) each in [-1, 1]."""
+        if memory is None:
+            return [queries.new_zeros(queries.shape[:2])] * 3
         temperature = self.log_temperature_first.exp()
         logits = (queries * temperature) @ memory.keys.transpose(1, 2).to(queries.dtype)
         read = read_out(logits, memory.mask)
@@ -138,9 +155,20 @@ class DenseLocationPrior(nn.Module):
             background = (logits + far * inside).amax(dim=-1) / temperature
         return [2 * read - 1, foreground.clamp(min=-1), background.clamp(min=-1)]
 
+    def _classify(self, queries: Tensor, sums: RidgeSums | None) -> Tensor:
+        """The ridge classifier's score (B, N) in [-2, 2]; 1 is foreground, -1 background."""
+        if sums is None:
+            return queries.new_zeros(queries.shape[:2])
+        weights = ridge_weights(sums, regularisation=self.log_ridge.exp()).to(queries.dtype)
+        score: Tensor = (queries @ weights[:, :-1, None])[..., 0] + weights[:, -1:]
+        return score.clamp(-2, 2)
+
     def _match_previous(
-        self, queries: Tensor, positions: Tensor, window_side: Tensor, memory: MatchMemory
+        self, queries: Tensor, positions: Tensor, window_side: Tensor, memory: MatchMemory | None
     ) -> Tensor:
+        """Read-out (B, N) in [-1, 1] of the previous frame's mask, with a Gaussian bias for what lies near."""
+        if memory is None:
+            return queries.new_zeros(queries.shape[:2])
         # A Gaussian of the distance is one more inner product: -|p - m|^2 / 2 = p.m - |m|^2 / 2, and what depends on
         # the query alone cancels in the softmax.
         unit = (window_side * self.log_reach.exp())[:, None, None]

@@ -28,7 +28,7 @@ class HQModules:
 
 
 class Upscaling(Protocol):
-    """From the image embedding, and skip connections where there are any, to the mask features at four times the grid."""
+    """From the image embedding, and from skip connections if any, to the mask features at four times the grid."""
 
     def upscale(self, x: Tensor, skips: Sequence[Tensor] | None) -> Tensor:
         """(B, C, h, w) to (B, mask_dim, 4h, 4w)."""
@@ -111,6 +111,24 @@ class MaskDecoder(nn.Module):
         fused: Tensor = self.embedding_encoder(image_embeddings) + self.compress_vit_feat(early)
         return fused
 
+    def _tokens(self, prompts: Tensor) -> Tensor:
+        """Output tokens first, then the prompts (B, N, C)."""
+        b, _, _ = prompts.shape
+        output_tokens = [self.iou_token.weight, self.mask_tokens.weight]
+        if self.has_hq:
+            output_tokens.append(self.hf_token.weight)
+        return torch.cat([torch.cat(output_tokens).expand(b, -1, -1), prompts], dim=1)
+
+    def _masks(self, mask_tokens: Tensor, mask_features: Tensor) -> Tensor:
+        """Each token (B, 4, C) makes a mask of the mask features (B, mask_dim, L, L'): (B, 4, L, L')."""
+        weights = [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
+        return torch.einsum("bkc,bchw->bkhw", torch.stack(weights, dim=1), mask_features)
+
+    def _hq_masks(self, hq_token: Tensor, mask_features: Tensor, hq_features: Tensor) -> Tensor:
+        """The HQ-Output token (B, C) on the adapted mask features and the HQ features: (B, 1, L, L')."""
+        adapted = self.embedding_maskfeature(mask_features) + hq_features
+        return torch.einsum("bkc,bchw->bkhw", self.hf_mlp(hq_token)[:, None], adapted)
+
     def forward(
         self,
         *,
@@ -133,39 +151,25 @@ class MaskDecoder(nn.Module):
         """
         b, _, _ = sparse_prompt_embeddings.shape
         _, c, h, w = image_embeddings.shape
-
-        # Output tokens first, then the prompts
-        output_tokens = [self.iou_token.weight, self.mask_tokens.weight]
-        if self.has_hq:
-            output_tokens.append(self.hf_token.weight)
-        tokens = torch.cat([torch.cat(output_tokens).expand(b, -1, -1), sparse_prompt_embeddings], dim=1)
+        if self.has_hq and hq_features is None and interm_embeddings is not None:
+            hq_features = self.fuse_hq_features(image_embeddings=image_embeddings, interm_embeddings=interm_embeddings)
 
         # Tokens and image exchange what they know
         hidden, image = self.transformer(
             image_embedding=image_embeddings + dense_prompt_embeddings,
             image_pe=image_pe.expand(b, -1, -1, -1),
-            point_embedding=tokens,
+            point_embedding=self._tokens(sparse_prompt_embeddings),
             attn_sim=attn_sim,
             target_embedding=target_embedding,
         )
         iou_token, mask_tokens = hidden[:, 0], hidden[:, 1 : 1 + self.num_mask_tokens]
-        mask_features = self.output_upscaling.upscale(image.transpose(1, 2).reshape(b, c, h, w), skips)
 
         # A mask is the product of a token's weights and the mask features
-        weights = [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
-        masks = torch.einsum("bkc,bchw->bkhw", torch.stack(weights, dim=1), mask_features)
-
+        mask_features = self.output_upscaling.upscale(image.transpose(1, 2).reshape(b, c, h, w), skips)
+        masks = self._masks(mask_tokens, mask_features)
         hq_masks = None
-        if self.has_hq and (hq_features is not None or interm_embeddings is not None):
-            if hq_features is None:
-                assert interm_embeddings is not None
-                hq_features = self.fuse_hq_features(
-                    image_embeddings=image_embeddings, interm_embeddings=interm_embeddings
-                )
-            hq_weights = self.hf_mlp(hidden[:, 1 + self.num_mask_tokens])
-            adapted = self.embedding_maskfeature(mask_features) + hq_features
-            hq_masks = torch.einsum("bkc,bchw->bkhw", hq_weights[:, None], adapted)
-
+        if self.has_hq and hq_features is not None:
+            hq_masks = self._hq_masks(hidden[:, 1 + self.num_mask_tokens], mask_features, hq_features)
         return DecoderOutput(
             masks=masks,
             iou_predictions=self.iou_prediction_head(iou_token),

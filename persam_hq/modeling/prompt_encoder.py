@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from persam_hq.modeling.common import LayerNorm2d
+
+NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = range(4)
+"""The kinds of points that have an embedding of their own, in the order of the published weights."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PromptBatch:
+    """Prompts of B objects that share a decoder call; a kind that is None is given for none of them.
+
+    points: (B, N, 2) float, (x, y) pixels, with labels (B, N): 1 positive, 0 negative, -1 none; boxes: (B, 4) float
+    x0, y0, x1, y1; masks: (B, 1, L, L') float logits.
+    """
+
+    points: tuple[Tensor, Tensor] | None = None
+    boxes: Tensor | None = None
+    masks: Tensor | None = None
+
+    def to(self, device: torch.device) -> PromptBatch:
+        """The same on `device`."""
+        points = None if self.points is None else (self.points[0].to(device), self.points[1].to(device))
+        boxes, masks = (None if t is None else t.to(device) for t in (self.boxes, self.masks))
+        return PromptBatch(points=points, boxes=boxes, masks=masks)
+
+    def __repr__(self) -> str:
+        given = {"points": self.points and self.points[0], "boxes": self.boxes, "masks": self.masks}
+        shapes = ", ".join(f"{name}={tuple(t.shape)}" for name, t in given.items() if t is not None)
+        return f"PromptBatch({shapes})"
 
 
 class PositionEmbeddingRandom(nn.Module):
@@ -54,7 +82,6 @@ class PromptEncoder(nn.Module):
         self.image_embedding_size = image_embedding_size
         self.input_image_size = input_image_size
         self.pe_layer = PositionEmbeddingRandom(embed_dim // 2)
-        # In order: negative point, positive point, top-left and bottom-right corner of a box
         self.point_embeddings = nn.ModuleList(nn.Embedding(1, embed_dim) for _ in range(4))
         self.not_a_point_embed = nn.Embedding(1, embed_dim)
         self.mask_downscaling = nn.Sequential(
@@ -85,6 +112,12 @@ class PromptEncoder(nn.Module):
         # Half a pixel: coordinates name pixels, encodings their centres
         return self.pe_layer.encode(((coords + 0.5) / size).to(self.no_mask_embed.weight.dtype))
 
+    def _kind(self, kind: int) -> Tensor:
+        """The embedding (1, C) of a kind of point."""
+        embedding = self.point_embeddings[kind]
+        assert isinstance(embedding, nn.Embedding)
+        return embedding.weight
+
     def _embed_points(self, points: Tensor, labels: Tensor, *, pad: bool) -> Tensor:
         b, _, _ = points.shape
         if pad:  # without a box, SAM closes the list of points with one that is none
@@ -93,15 +126,14 @@ class PromptEncoder(nn.Module):
         embedding = self._encode_positions(points)
         kind = labels[..., None]
         embedding = torch.where(kind == -1, self.not_a_point_embed.weight, embedding)
-        for label in (0, 1):
-            embedding = torch.where(kind == label, embedding + self.point_embeddings[label].weight, embedding)
+        for label in (NEGATIVE, POSITIVE):
+            embedding = torch.where(kind == label, embedding + self._kind(label), embedding)
         return embedding
 
     def _embed_boxes(self, boxes: Tensor) -> Tensor:
         b, _ = boxes.shape
         corners = self._encode_positions(boxes.reshape(b, 2, 2))
-        kinds = torch.cat([self.point_embeddings[2].weight, self.point_embeddings[3].weight])
-        return corners + kinds
+        return corners + torch.cat([self._kind(TOP_LEFT), self._kind(BOTTOM_RIGHT)])
 
     def forward(
         self, *, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None

@@ -56,19 +56,20 @@ class TwoWayAttentionBlock(nn.Module):
         skip_first_layer_pe: bool,
     ) -> None:
         super().__init__()
-        cross = {
-            "embedding_dim": embedding_dim,
-            "num_heads": num_heads,
-            "downsample_rate": attention_downsample_rate,
-        }
+
+        def cross_attention() -> Attention:
+            return Attention(
+                embedding_dim=embedding_dim, num_heads=num_heads, downsample_rate=attention_downsample_rate
+            )
+
         self.self_attn = Attention(embedding_dim=embedding_dim, num_heads=num_heads)
         self.norm1 = nn.LayerNorm(embedding_dim)
-        self.cross_attn_token_to_image = Attention(**cross)
+        self.cross_attn_token_to_image = cross_attention()
         self.norm2 = nn.LayerNorm(embedding_dim)
         self.mlp = MLPBlock(embedding_dim=embedding_dim, mlp_dim=mlp_dim, act=nn.ReLU())
         self.norm3 = nn.LayerNorm(embedding_dim)
         self.norm4 = nn.LayerNorm(embedding_dim)
-        self.cross_attn_image_to_token = Attention(**cross)
+        self.cross_attn_image_to_token = cross_attention()
         self.skip_first_layer_pe = skip_first_layer_pe
 
     def forward(

@@ -1,4 +1,8 @@
-"""Windows: a rectangle of the feature maps around each object, resampled to a grid of fixed size, and the way back."""
+"""Windows: a rectangle of the feature maps around each object, resampled to a grid of fixed size, and the way back.
+
+A window is (x0, y0, x1, y1) in pixels of the encoder's input, x1 and y1 being the outer edges of its last pixels.
+Resampling is separable, so it is two small matrix products an object.
+"""
 
 from __future__ import annotations
 
@@ -22,46 +26,34 @@ def triangle_weights(centres: Tensor, *, size: int, support: Tensor) -> Tensor:
     return weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-6)
 
 
-def _axis_weights(start: Tensor, stop: Tensor, *, grid: int, size: int, stride: float) -> Tensor:
-    step = (stop - start) / grid
-    index = torch.arange(grid, device=start.device, dtype=start.dtype) + 0.5
-    centres = (start[:, None] + index * step[:, None]) / stride - 0.5
-    return triangle_weights(centres, size=size, support=step / stride)
-
-
 def resample_window(features: Tensor, windows: Tensor, *, grid: int, stride: float) -> Tensor:
     """Look at feature maps through windows.
 
-    `features` (1 or B, C, h, w) with cells of `stride` pixels; `windows` (B, 4) as x0, y0, x1, y1 in pixels of the
-    encoder's input. Returns (B, C, grid, grid) in the dtype of `windows`; zero more than a cell outside the map.
+    `features` (1 or B, C, h, w) with cells of `stride` pixels; `windows` (B, 4). Returns (B, C, grid, grid) in the
+    dtype of `windows`; zero more than a cell outside the map.
     """
     _, _, h, w = features.shape
     x0, y0, x1, y1 = windows.unbind(dim=1)
-    rows = _axis_weights(y0, y1, grid=grid, size=h, stride=stride)
-    columns = _axis_weights(x0, x1, grid=grid, size=w, stride=stride)
-    features = features.to(windows.dtype)
-    return rows[:, None] @ (features @ columns[:, None].transpose(-2, -1))
+    rows = _map_weights(y0, y1, grid=grid, size=h, stride=stride)
+    columns = _map_weights(x0, x1, grid=grid, size=w, stride=stride)
+    return rows[:, None] @ (features.to(windows.dtype) @ columns[:, None].transpose(-2, -1))
 
 
 def paste_window(logits: Tensor, windows: Tensor, *, size: tuple[int, int], scale: tuple[float, float]) -> Tensor:
     """Put window logits back in place: (B, K, L, L) to (B, K, H, W), `OUTSIDE_LOGIT` where no window is.
 
-    `windows` (B, 4) in pixels of the encoder's input, `size` (H, W) of the image, `scale` (y, x) input pixels an
-    image pixel. Bilinear where the image is finer than the logits.
+    `windows` (B, 4), `size` (H, W) of the image, `scale` (y, x) input pixels an image pixel. Bilinear where the image
+    is finer than the logits.
     """
     _, _, l_h, l_w = logits.shape
-    height, width = size
     x0, y0, x1, y1 = windows.unbind(dim=1)
 
     def axis(start: Tensor, stop: Tensor, *, pixels: int, factor: float, cells: int) -> tuple[Tensor, Tensor]:
         positions = (torch.arange(pixels, device=start.device, dtype=start.dtype) + 0.5) * factor
-        centres = (positions - start[:, None]) / (stop - start)[:, None] * cells
-        inside = ((centres >= 0) & (centres <= cells)).to(start.dtype)
-        support = cells * factor / (stop - start)
-        return triangle_weights(centres - 0.5, size=cells, support=support), inside
+        return _window_weights(positions, start, stop, cells=cells, step=factor)
 
-    rows, inside_y = axis(y0, y1, pixels=height, factor=scale[0], cells=l_h)
-    columns, inside_x = axis(x0, x1, pixels=width, factor=scale[1], cells=l_w)
+    rows, inside_y = axis(y0, y1, pixels=size[0], factor=scale[0], cells=l_h)
+    columns, inside_x = axis(x0, x1, pixels=size[1], factor=scale[1], cells=l_w)
     pasted = rows[:, None] @ logits.to(windows.dtype) @ columns[:, None].transpose(-2, -1)
     inside = inside_y[:, None, :, None] * inside_x[:, None, None, :]
     return torch.where(inside > 0, pasted, torch.full_like(pasted, OUTSIDE_LOGIT))
@@ -77,15 +69,14 @@ def move_window(values: Tensor, *, source: Tensor, destination: Tensor, grid: in
 
     def axis(start: Tensor, stop: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         step = (stop - start) / grid
-        index = torch.arange(grid, device=start.device, dtype=start.dtype) + 0.5
-        centres = (start[:, None] + index * step[:, None] - low[:, None]) / (high - low)[:, None] * g
-        inside = ((centres >= 0) & (centres <= g)).to(start.dtype)
-        return triangle_weights(centres - 0.5, size=g, support=step * g / (high - low)), inside
+        positions = start[:, None] + _centres(grid, like=start) * step[:, None]
+        return _window_weights(positions, low, high, cells=g, step=step)
 
     rows, inside_y = axis(destination[:, 1], destination[:, 3], source[:, 1], source[:, 3])
     columns, inside_x = axis(destination[:, 0], destination[:, 2], source[:, 0], source[:, 2])
     covered = inside_y[:, None, :, None] * inside_x[:, None, None, :]
-    return covered * (rows[:, None] @ values.to(rows.dtype) @ columns[:, None].transpose(-2, -1)), covered
+    moved = rows[:, None] @ values.to(rows.dtype) @ columns[:, None].transpose(-2, -1)
+    return covered * moved, covered
 
 
 def window_around(boxes: Tensor, *, factor: float, min_side: float, bounds: tuple[float, float]) -> Tensor:
@@ -107,3 +98,37 @@ def window_around(boxes: Tensor, *, factor: float, min_side: float, bounds: tupl
     left, right = axis(x0, x1, float(width))
     top, bottom = axis(y0, y1, float(height))
     return torch.stack([left, top, right, bottom], dim=1)
+
+
+def cell_positions(windows: Tensor, *, grid: int) -> Tensor:
+    """Pixel positions (x, y) of the cell centres of `windows` (B, 4): (B, grid * grid, 2)."""
+    b, _ = windows.shape
+    index = _centres(grid, like=windows) / grid
+    x = windows[:, 0:1] + index * (windows[:, 2:3] - windows[:, 0:1])
+    y = windows[:, 1:2] + index * (windows[:, 3:4] - windows[:, 1:2])
+    grid_x, grid_y = x[:, None].expand(b, grid, grid), y[:, :, None].expand(b, grid, grid)
+    return torch.stack([grid_x, grid_y], dim=-1).reshape(b, grid * grid, 2)
+
+
+def _centres(grid: int, *, like: Tensor) -> Tensor:
+    """(grid,): 0.5, 1.5, ..."""
+    return torch.arange(grid, device=like.device, dtype=like.dtype) + 0.5
+
+
+def _map_weights(start: Tensor, stop: Tensor, *, grid: int, size: int, stride: float) -> Tensor:
+    """One axis of a window (B,) over a map of `size` cells of `stride` pixels: (B, grid, size)."""
+    step = (stop - start) / grid
+    centres = (start[:, None] + _centres(grid, like=start) * step[:, None]) / stride - 0.5
+    return triangle_weights(centres, size=size, support=step / stride)
+
+
+def _window_weights(
+    positions: Tensor, start: Tensor, stop: Tensor, *, cells: int, step: float | Tensor
+) -> tuple[Tensor, Tensor]:
+    """One axis of windows (B,) of `cells`, sampled at pixel `positions` (P,) or (B, P) that lie `step` pixels apart.
+
+    Weights (B, P, cells), and 1 or 0 (B, P): whether a position lies in the window.
+    """
+    centres = (positions - start[:, None]) / (stop - start)[:, None] * cells
+    inside = ((centres >= 0) & (centres <= cells)).to(start.dtype)
+    return triangle_weights(centres - 0.5, size=cells, support=cells * step / (stop - start)), inside

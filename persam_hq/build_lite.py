@@ -1,0 +1,104 @@
+"""Sizes of `lite`, beside those of `persam_hq.build`: together the only places where sizes are written down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from persam_hq.errors import CheckpointError
+from persam_hq.modeling.common import LayerNorm2d
+from persam_hq.modeling.efficientnet_lite import EMBEDDING_STRIDE, EfficientNetLite, LiteImageEncoder, Stage
+from persam_hq.modeling.lite import Lite, LiteGeometry, LiteUpscaling
+from persam_hq.modeling.location_prior import DenseLocationPrior
+from persam_hq.modeling.mask_decoder import HQModules, MaskDecoder
+from persam_hq.modeling.prompt_encoder import PromptEncoder
+from persam_hq.modeling.transformer import TwoWayTransformer
+from persam_hq.transforms import NearNative
+
+__all__ = ["build_lite", "lite_hq_modules", "load_lite"]
+
+LITE0_STAGES = (
+    Stage(kernel=3, stride=1, expansion=1, channels=16, repeats=1),
+    Stage(kernel=3, stride=2, expansion=6, channels=24, repeats=2),
+    Stage(kernel=5, stride=2, expansion=6, channels=40, repeats=2),
+    Stage(kernel=3, stride=2, expansion=6, channels=80, repeats=3),
+    Stage(kernel=5, stride=1, expansion=6, channels=112, repeats=3),
+    Stage(kernel=5, stride=2, expansion=6, channels=192, repeats=4),
+    Stage(kernel=3, stride=1, expansion=6, channels=320, repeats=1),
+)
+
+
+def build_lite(*, hq: bool = True) -> Lite:
+    """EfficientNet-Lite0, a neck of 128/64/32 channels, and SAM-HQ's decoder at width 128 on a grid of 24."""
+    embed_dim, middle_dim, fine_dim, key_dim = 128, 64, 32, 64
+    geometry = LiteGeometry(grid=24, first_grid=24, global_grid=16, previous_grid=24)
+    grid, nominal = geometry.grid, geometry.grid * EMBEDDING_STRIDE
+    return Lite(
+        image_encoder=LiteImageEncoder(
+            trunk=EfficientNetLite(stem_channels=32, stages=LITE0_STAGES, taps=(2, 4, 10, 15)),
+            trunk_channels=(24, 40, 112, 320),
+            embed_dim=embed_dim,
+            middle_dim=middle_dim,
+            fine_dim=fine_dim,
+            key_dim=key_dim,
+        ),
+        prompt_encoder=PromptEncoder(
+            embed_dim=embed_dim,
+            image_embedding_size=(grid, grid),
+            input_image_size=(nominal, nominal),
+            mask_in_chans=16,
+        ),
+        mask_decoder=MaskDecoder(
+            transformer=TwoWayTransformer(depth=2, embedding_dim=embed_dim, num_heads=8, mlp_dim=512),
+            transformer_dim=embed_dim,
+            output_upscaling=LiteUpscaling(embed_dim=embed_dim, middle_dim=middle_dim, fine_dim=fine_dim),
+            mask_dim=fine_dim,
+            iou_head_hidden_dim=embed_dim,
+            hq=lite_hq_modules(embed_dim=embed_dim, middle_dim=middle_dim, fine_dim=fine_dim) if hq else None,
+            presence=True,
+        ),
+        location_prior=DenseLocationPrior(hidden_dim=48, embed_dim=embed_dim, middle_dim=middle_dim),
+        geometry=geometry,
+        input_frame=NearNative(smallest=640, largest=864, multiple=32),
+    )
+
+
+def lite_hq_modules(*, embed_dim: int, middle_dim: int, fine_dim: int) -> HQModules:
+    """The HQ branch of lite: its interm embedding has the mask's grid already, so that part needs no upscaling."""
+    return HQModules(
+        compress_vit_feat=nn.Sequential(
+            nn.Conv2d(fine_dim, fine_dim, kernel_size=3, padding=1),
+            LayerNorm2d(fine_dim),
+            nn.GELU(),
+            nn.Conv2d(fine_dim, fine_dim, kernel_size=3, padding=1),
+        ),
+        embedding_encoder=nn.Sequential(
+            nn.ConvTranspose2d(embed_dim, middle_dim, kernel_size=2, stride=2),
+            LayerNorm2d(middle_dim),
+            nn.GELU(),
+            nn.ConvTranspose2d(middle_dim, fine_dim, kernel_size=2, stride=2),
+        ),
+        embedding_maskfeature=nn.Sequential(
+            nn.Conv2d(fine_dim, middle_dim, kernel_size=3, padding=1),
+            LayerNorm2d(middle_dim),
+            nn.GELU(),
+            nn.Conv2d(middle_dim, fine_dim, kernel_size=3, padding=1),
+        ),
+    )
+
+
+def load_lite(model: nn.Module, path: Path) -> None:
+    """Load lite's float16 safetensors strictly; CheckpointError names what is missing or extra."""
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as exc:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {exc}") from exc
+    expected = model.state_dict()
+    missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    if missing or extra:
+        message = f"{path} does not hold lite's weights: missing {missing[:3]}, not expected {extra[:3]}"
+        raise CheckpointError(message)
+    model.load_state_dict({name: value.float() for name, value in state.items()})

@@ -1,0 +1,171 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from stand_in_lite import EMBED, GRID, tiny_lite
+
+from persam_hq.modeling.lite import guided_similarity, normalise_similarity
+from persam_hq.modeling.location_prior import PRIOR_CHANNELS, PriorSources
+from persam_hq.modeling.prompt_encoder import PromptBatch
+from persam_hq.modeling.window import cell_positions, resample_window
+from persam_hq.types import Guidance
+
+WINDOWS = torch.tensor([[8.0, 16, 72, 80], [40, 0, 160, 96]])
+
+
+def noise(seed, *shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_lite().requires_grad_(requires_grad=False)
+
+
+@pytest.fixture(scope="module")
+def seen(model):
+    embedding, interm = model.image_encoder(noise(0, 1, 3, 96, 160))
+    return model.look(embedding, interm, WINDOWS)
+
+
+PRIOR = noise(1, 2, PRIOR_CHANNELS, 2 * GRID, 2 * GRID)
+
+
+def test_an_image_is_normalised_near_its_size_and_padded_with_grey(model):
+    image = np.full((100, 150, 3), 255, dtype=np.uint8)
+    pixels, geometry = model.prepare(image)
+    assert (geometry.original, geometry.input, geometry.padded) == ((100, 150), (100, 150), (128, 160))
+    assert pixels.shape == (1, 3, 128, 160)
+    assert torch.equal(pixels[..., :100, :150], torch.ones(1, 3, 100, 150))
+    assert pixels[..., 100:, :].abs().max() == 0
+    assert pixels[..., 150:].abs().max() == 0
+
+
+@pytest.mark.parametrize(("size", "resized"), [((60, 64), (120, 128)), ((288, 384), (144, 192))])
+def test_small_and_large_images_are_resized(model, size, resized):
+    assert model.prepare(np.zeros((*size, 3), np.uint8))[1].input == resized
+
+
+def test_windows_have_three_grids(seen):
+    assert seen.embedding.shape == (2, EMBED, GRID, GRID)
+    assert seen.middle.shape == (2, 8, 2 * GRID, 2 * GRID)
+    assert seen.fine.shape == (2, 8, 4 * GRID, 4 * GRID)
+    assert torch.allclose(seen.keys.norm(dim=1), torch.ones(()), atol=1e-5)
+    assert repr(seen) == "WindowFeatures(embedding=(2, 16, 6, 6))"
+
+
+def test_rows_keep_their_order(seen):
+    turned = seen.rows([1, 0])
+    assert torch.equal(turned.windows, WINDOWS[[1, 0]])
+    for name in ("embedding", "middle", "fine", "keys"):
+        assert torch.equal(getattr(turned, name), getattr(seen, name)[[1, 0]])
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_remembering_tells_the_masks_stride_from_the_sizes(model, stride):
+    keys = noise(2, 1, 8, 12, 20)
+    masks = torch.zeros(2, 1, 96 // stride, 160 // stride)
+    masks[..., 24 // stride : 64 // stride, 40 // stride : 88 // stride] = 1
+    memory = model.remember(keys, masks, WINDOWS, grid=4)
+    assert memory.keys.shape == (2, 16, 8)
+    assert torch.allclose(memory.keys.norm(dim=-1), torch.ones(()), atol=1e-5)
+    assert torch.allclose(memory.mask, resample_window(masks, WINDOWS, grid=4, stride=stride).flatten(1))
+    assert torch.equal(memory.positions, cell_positions(WINDOWS, grid=4))
+
+
+def test_the_last_result_is_recalled_through_the_windows_of_now(model):
+    keys, logits = noise(3, 2, 8, GRID, GRID), 5 * noise(4, 2, 1, 4 * GRID, 4 * GRID)
+    memory, mask = model.recall(keys, logits, source=WINDOWS, destination=WINDOWS)
+    assert torch.allclose(mask, torch.sigmoid(logits), atol=1e-5)
+    assert torch.allclose(memory.mask, F.avg_pool2d(torch.sigmoid(logits), 4).flatten(1), atol=1e-6)
+    away = WINDOWS + 1000
+    _, mask = model.recall(keys, logits, source=WINDOWS, destination=away)
+    assert mask.abs().max() == 0
+
+
+def test_the_prior_of_what_is_seen(model, seen):
+    prior = model.prior(seen, PriorSources())
+    assert torch.equal(prior, torch.zeros(2, PRIOR_CHANNELS, 2 * GRID, 2 * GRID))
+
+
+def test_prompts_count_from_the_windows_corner(model, seen):
+    # The same place in two windows of different size: half across, a quarter down
+    points = torch.tensor([[[40.0, 32]], [[100, 24]]])
+    sparse, _ = model._embed_prompts(seen, PromptBatch(points=(points, torch.ones(2, 1))))
+    assert torch.allclose(sparse[0], sparse[1], atol=1e-4)
+    corners = torch.tensor([[24.0, 32, 56, 64], [70, 24, 130, 72]])
+    sparse, _ = model._embed_prompts(seen, PromptBatch(boxes=corners))
+    assert torch.allclose(sparse[0], sparse[1], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        None,
+        PromptBatch(points=(torch.tensor([[[40.0, 32]], [[99, 24]]]), torch.ones(2, 1))),
+        PromptBatch(boxes=torch.tensor([[24.0, 32, 56, 64], [70, 24, 130, 72]])),
+        PromptBatch(masks=noise(5, 2, 1, 4 * GRID, 4 * GRID)),
+    ],
+    ids=["none", "points", "boxes", "masks"],
+)
+@pytest.mark.parametrize("guided", [False, True])
+def test_a_batch_is_what_its_members_are_alone(model, seen, prompts, guided):
+    guidance = None
+    if guided:
+        targets = noise(6, 2, EMBED)
+        guidance = Guidance(attn_sim=guided_similarity(seen.embedding, targets), target_embedding=targets[:, None])
+    together = model.decode(seen, prior=PRIOR, prompts=prompts, guidance=guidance)
+    assert together.masks.shape == (2, 4, 4 * GRID, 4 * GRID)
+    for index in range(2):
+        alone = model.decode(
+            seen.rows([index]),
+            prior=PRIOR[index : index + 1],
+            prompts=None if prompts is None else one_of(prompts, index),
+            guidance=None
+            if guidance is None
+            else Guidance(
+                attn_sim=guidance.attn_sim[index : index + 1],
+                target_embedding=guidance.target_embedding[index : index + 1],
+            ),
+        )
+        for name in ("masks", "hq_masks", "iou_predictions", "presence"):
+            assert torch.allclose(getattr(together, name)[index], getattr(alone, name)[0], atol=1e-4), name
+
+
+def one_of(prompts, index):
+    one = slice(index, index + 1)
+    return PromptBatch(
+        points=None if prompts.points is None else (prompts.points[0][one], prompts.points[1][one]),
+        boxes=None if prompts.boxes is None else prompts.boxes[one],
+        masks=None if prompts.masks is None else prompts.masks[one],
+    )
+
+
+def test_the_prior_and_the_skips_reach_the_masks(model, seen):
+    one, other = (model.decode(seen, prior=prior).masks for prior in (PRIOR, torch.zeros_like(PRIOR)))
+    assert (one - other).abs().max() > 1e-3
+
+
+def test_without_hq_parts_there_are_no_hq_masks(seen):
+    plain = tiny_lite(hq=False)
+    output = plain.decode(seen, prior=PRIOR)
+    assert output.hq_masks is None
+    assert output.presence is not None
+
+
+def test_similarity_is_standardised_and_squashed():
+    similarity = noise(7, 2, 36)
+    got = normalise_similarity(similarity)
+    assert got.shape == (2, 1, 1, 36)
+    for row in range(2):
+        x = similarity[row].double().numpy()
+        want = 1 / (1 + np.exp(-(x - x.mean()) / x.std(ddof=1)))
+        assert np.allclose(got[row, 0, 0].numpy(), want, atol=1e-5)
+    flat = normalise_similarity(torch.full((1, 9), 0.3))
+    assert torch.allclose(flat, torch.tensor(0.5), atol=0.02)
+
+
+def test_guided_similarity_compares_directions():
+    embedding, targets = noise(8, 2, 5, 3, 3), noise(9, 2, 5)
+    cosine = F.cosine_similarity(embedding.flatten(2), targets[..., None], dim=1)
+    assert torch.allclose(guided_similarity(embedding, 7 * targets), normalise_similarity(cosine), atol=1e-5)
