@@ -1,0 +1,147 @@
+"""What a video tracker needs of a model: encode once, locate and decode all objects in one batch, remember little."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from persam_hq.modeling.mask_decoder import select_masks
+from persam_hq.modeling.prompt_encoder import PromptBatch
+from persam_hq.transforms import boxes_to_input, points_to_input
+from persam_hq.types import DecoderOutput, ImageFeatures, ImageGeometry, LocationPrior, MaskPrediction, PromptSet
+
+Choice = Literal["single", "best", "largest"]
+"""The decoder's single mask, or of its three the one with the highest predicted IoU, or the one with most pixels."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Memory:
+    """What travels from frame to frame of K objects; small, on the CPU, float16 where it is large.
+
+    boxes: (K, 4) float32 x0, y0, x1, y1 in pixels of the original image; logits: (K, 1, L, L) float16 in each
+    object's window; windows: (K, 4) float32 in pixels of the encoder's input; keys: (K, C, g, g) float16 through the
+    same windows, or None where the model matches nothing; missing: (K,) int64, frames since the object was last seen.
+    """
+
+    boxes: Tensor
+    logits: Tensor
+    windows: Tensor
+    keys: Tensor | None
+    missing: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        tensors = [self.boxes, self.logits, self.windows, self.missing, *([] if self.keys is None else [self.keys])]
+        return sum(t.numel() * t.element_size() for t in tensors)
+
+    def __repr__(self) -> str:
+        return f"Memory(objects={len(self.boxes)}, bytes={self.nbytes})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Located:
+    """K objects looked for on one frame: a location prior each, and what the segmenter decodes from (its own)."""
+
+    priors: tuple[LocationPrior, ...]
+    features: ImageFeatures
+    windows: Tensor
+    context: Any
+
+    def __repr__(self) -> str:
+        return f"Located(objects={len(self.priors)})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """One mask an object: a MaskPrediction with N = K, and the probability (K,) that the object is there at all.
+
+    similarity: (K,) cosine similarity of the target to the features under the mask, 0 for an empty mask.
+    """
+
+    prediction: MaskPrediction
+    presence: Tensor
+    similarity: Tensor
+
+    def __repr__(self) -> str:
+        return f"Decoded(objects={len(self.presence)})"
+
+
+class Segmenter(Protocol):
+    """A model behind plain values. Every method is a pure function of its arguments."""
+
+    def encode(self, image: NDArray[np.uint8]) -> ImageFeatures:
+        """The features of an image (H, W, 3) uint8 RGB."""
+        ...
+
+    def personalize(self, features: ImageFeatures, masks: Tensor) -> Any:
+        """What is to be found: the reference of K objects from their masks (K, H, W) bool on the first frame."""
+        ...
+
+    def begin(self, features: ImageFeatures, masks: Tensor) -> Memory:
+        """The memory that the first frame leaves."""
+        ...
+
+    def locate(self, reference: Any, features: ImageFeatures, memory: Memory | None) -> Located:
+        """Look for all objects on a frame; without a memory by similarity alone."""
+        ...
+
+    def decode(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool, choice: Choice) -> Decoded:
+        """Decode all objects, in batches of equal prompts; one mask of each is chosen."""
+        ...
+
+    def remember(self, located: Located, decoded: Decoded, memory: Memory | None, present: Tensor) -> Memory:
+        """The memory after this frame; objects not `present` (K,) bool keep what was known of them."""
+        ...
+
+
+def prompt_groups(prompts: Sequence[PromptSet]) -> list[list[int]]:
+    """Indices of prompt sets that can share a decoder call: as many points, and a box and a mask or none."""
+    groups: dict[tuple[int, bool, bool], list[int]] = {}
+    for index, prompt in enumerate(prompts):
+        kind = (len(prompt.points), prompt.box is not None, prompt.mask_input is not None)
+        groups.setdefault(kind, []).append(index)
+    return list(groups.values())
+
+
+def stack_prompts(prompts: Sequence[PromptSet], geometry: ImageGeometry) -> PromptBatch:
+    """The prompt sets of one group as a batch; positions in pixels of the original image become the input's."""
+    points = None
+    if len(prompts[0].points):
+        positions, labels = torch.stack([p.points for p in prompts]), torch.stack([p.labels for p in prompts])
+        points = (points_to_input(positions, geometry), labels)
+    boxes = [p.box for p in prompts if p.box is not None]
+    masks = [p.mask_input for p in prompts if p.mask_input is not None]
+    return PromptBatch(
+        points=points,
+        boxes=boxes_to_input(torch.stack(boxes), geometry) if boxes else None,
+        masks=torch.stack(masks) if masks else None,
+    )
+
+
+def choose(output: DecoderOutput, choice: Choice) -> tuple[Tensor, Tensor]:
+    """One mask a row of the batch: logits (B, L, L') and predicted IoU (B,)."""
+    masks, iou = select_masks(output, multimask_output=choice != "single")
+    by = (masks > 0).flatten(2).sum(dim=2) if choice == "largest" else iou
+    rows, best = torch.arange(len(by), device=by.device), by.argmax(dim=1)
+    return masks[rows, best], iou[rows, best]
+
+
+def mask_boxes(masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Boxes (K, 4) float, first and last foreground column and row, of masks (K, H, W) bool; and which are empty."""
+    columns, rows = masks.any(dim=1), masks.any(dim=2)
+
+    def ends(flags: Tensor) -> tuple[Tensor, Tensor]:
+        size = flags.shape[1]
+        first = flags.to(torch.uint8).argmax(dim=1)
+        last = size - 1 - flags.flip(1).to(torch.uint8).argmax(dim=1)
+        return first, last
+
+    (x0, x1), (y0, y1) = ends(columns), ends(rows)
+    return torch.stack([x0, y0, x1, y1], dim=1).float(), ~columns.any(dim=1)

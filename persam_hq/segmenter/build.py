@@ -1,0 +1,53 @@
+"""A segmenter by the model's name."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from persam_hq.build import sam_model_registry
+from persam_hq.build_lite import build_lite, load_lite
+from persam_hq.errors import CheckpointError, UnknownModelError
+from persam_hq.segmenter.base import Segmenter
+from persam_hq.segmenter.lite_segmenter import LiteSegmenter
+from persam_hq.segmenter.sam_segmenter import SamSegmenter
+
+__all__ = ["ModelName", "build_segmenter", "embedded_weights", "load_lite"]
+
+ModelName = Literal["lite", "vit_tiny", "vit_b", "vit_l", "vit_h"]
+
+
+def embedded_weights() -> Path:
+    """The checkpoint of `lite` inside the package."""
+    return Path(str(resources.files("persam_hq") / "weights" / "lite.safetensors"))
+
+
+def build_segmenter(
+    model: ModelName,
+    *,
+    checkpoint: Path | None = None,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    published: bool = False,
+) -> Segmenter:
+    """The model `model` with the weights of `checkpoint` (lite: the embedded ones by default), on `device`.
+
+    `dtype` is that of the image encoder. `published` reproduces PerSAM's scripts: target features half mean and half
+    maximum, misaligned guidance, and on lite whole frames without the dense location prior. Raises UnknownModelError
+    or CheckpointError.
+    """
+    if model == "lite":
+        path = checkpoint or embedded_weights()
+        lite = build_lite()
+        load_lite(lite, path)
+        return LiteSegmenter(lite.to(device), dtype=dtype, published=published)
+    if model not in sam_model_registry:
+        raise UnknownModelError(f"unknown model {model!r}; known: lite, {', '.join(sam_model_registry)}")
+    if checkpoint is None:
+        message = f"model {model!r} needs --checkpoint: only `lite` comes with weights; load published {model} weights"
+        raise CheckpointError(message)
+    sam = sam_model_registry[model](checkpoint=checkpoint).to(device)
+    return SamSegmenter(sam, alignment="published", pooling="mean_and_max") if published else SamSegmenter(sam)

@@ -1,0 +1,52 @@
+"""Where lite's segmenter looks: windows around the boxes of masks, in pixels of the encoder's input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from persam_hq.modeling.window import window_around
+from persam_hq.segmenter.base import mask_boxes
+from persam_hq.transforms import boxes_to_input
+from persam_hq.types import ImageGeometry
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPolicy:
+    """How windows lie around objects: times the box's longer side, at least so many input pixels."""
+
+    reference_factor: float = 1.5
+    track_factor: float = 1.8
+    min_side: float = 96.0
+
+    def around(self, boxes: Tensor, geometry: ImageGeometry, *, factor: float) -> Tensor:
+        """Windows (K, 4) around boxes (K, 4) of input pixels, inside the image."""
+        height, width = geometry.input
+        return window_around(boxes, factor=factor, min_side=self.min_side, bounds=(float(height), float(width)))
+
+
+def whole_windows(geometry: ImageGeometry, k: int) -> Tensor:
+    """K windows (K, 4) over all of the image."""
+    height, width = geometry.input
+    return torch.tensor([0.0, 0.0, width, height]).repeat(k, 1)
+
+
+def outer_edges(boxes: Tensor) -> Tensor:
+    """Inclusive pixel boxes (K, 4) to the outer edges of their pixels."""
+    return boxes + boxes.new_tensor([0, 0, 1, 1])
+
+
+def input_boxes(masks: Tensor, geometry: ImageGeometry) -> Tensor:
+    """The boxes (K, 4) of masks (K, H, W) bool of the original image: outer edges in input pixels."""
+    boxes, _ = mask_boxes(masks)
+    return boxes_to_input(outer_edges(boxes), geometry)
+
+
+def input_shares(masks: Tensor, geometry: ImageGeometry) -> Tensor:
+    """Masks (K, H, W) bool to shares (K, 1, H', W') in [0, 1] over the padded input, area-averaged."""
+    height, width = geometry.input
+    share = F.interpolate(masks[:, None].float(), size=(height, width), mode="area")
+    return F.pad(share, (0, geometry.padded[1] - width, 0, geometry.padded[0] - height))

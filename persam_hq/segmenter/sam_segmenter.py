@@ -1,0 +1,126 @@
+"""SAM, SAM-HQ and MobileSAM as a segmenter: whole frames, PerSAM's location prior and guidance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from persam_hq.modeling.sam import Sam
+from persam_hq.personalization import Alignment, Pooling, attention_similarity, locate
+from persam_hq.predictor import encode, personalize
+from persam_hq.segmenter.base import Choice, Decoded, Located, Memory, choose, mask_boxes, prompt_groups, stack_prompts
+from persam_hq.transforms import masks_to_original
+from persam_hq.types import Guidance, ImageFeatures, MaskPrediction, PromptSet, Target
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SamContext:
+    """The targets and the guided attention (K, 1, 1, h*w) of a frame."""
+
+    targets: tuple[Target, ...]
+    attn_sim: Tensor
+
+    def __repr__(self) -> str:
+        return f"SamContext(objects={len(self.targets)}, attn_sim={tuple(self.attn_sim.shape)})"
+
+
+class SamSegmenter:
+    """A Segment Anything model, with HQ parts or without; features live on the model's device."""
+
+    def __init__(self, model: Sam, *, alignment: Alignment = "image", pooling: Pooling = "mean") -> None:
+        self.model = model
+        self.alignment: Alignment = alignment
+        self.pooling: Pooling = pooling
+
+    def encode(self, image: NDArray[np.uint8]) -> ImageFeatures:
+        """See Segmenter."""
+        return encode(self.model, image)
+
+    def personalize(self, features: ImageFeatures, masks: Tensor) -> tuple[Target, ...]:
+        """See Segmenter: one target an object."""
+        return tuple(personalize(self.model, features, mask.numpy(), pooling=self.pooling) for mask in masks)
+
+    def begin(self, features: ImageFeatures, masks: Tensor) -> Memory:
+        """See Segmenter."""
+        k, _, _ = masks.shape
+        height, width = features.geometry.padded
+        boxes, _ = mask_boxes(masks)
+        side = self.model.prompt_encoder.mask_input_size
+        logits = 20 * (F.interpolate(masks[:, None].float(), size=side, mode="area") - 0.5)
+        return Memory(
+            boxes=boxes,
+            logits=logits.half(),
+            windows=torch.tensor([0.0, 0.0, width, height]).repeat(k, 1),
+            keys=None,
+            missing=torch.zeros(k, dtype=torch.int64),
+        )
+
+    @torch.inference_mode()
+    def locate(self, reference: tuple[Target, ...], features: ImageFeatures, memory: Memory | None) -> Located:
+        """See Segmenter; the memory plays no part in PerSAM's location prior."""
+        del memory
+        priors = tuple(locate(features, target) for target in reference)
+        height, width = features.geometry.padded
+        similarity = torch.cat([attention_similarity(prior, alignment=self.alignment) for prior in priors])
+        return Located(
+            priors=priors,
+            features=features,
+            windows=torch.tensor([0.0, 0.0, width, height]).repeat(len(priors), 1),
+            context=SamContext(targets=reference, attn_sim=similarity),
+        )
+
+    @torch.inference_mode()
+    def decode(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool, choice: Choice) -> Decoded:
+        """See Segmenter. SAM has no presence head: an object is there where its mask is not empty."""
+        features, context = located.features, located.context
+        assert isinstance(context, SamContext)
+        device = features.image_embedding.device
+        low_res: dict[int, Tensor] = {}
+        scores: dict[int, Tensor] = {}
+        for group in prompt_groups(prompts):
+            batch = stack_prompts([prompts[i] for i in group], features.geometry).to(device)
+            guidance = None
+            if guided:
+                targets = torch.cat([context.targets[i].embedding for i in group])
+                guidance = Guidance(attn_sim=context.attn_sim[group], target_embedding=targets)
+            output = self.model.decode(
+                features, points=batch.points, boxes=batch.boxes, masks=batch.masks, guidance=guidance
+            )
+            chosen, iou = choose(output, choice)
+            low_res |= dict(zip(group, chosen, strict=True))
+            scores |= dict(zip(group, iou, strict=True))
+        order = range(len(prompts))
+        return self._predict(located, torch.stack([low_res[i] for i in order]), torch.stack([scores[i] for i in order]))
+
+    def _predict(self, located: Located, low_res: Tensor, scores: Tensor) -> Decoded:
+        features, context = located.features, located.context
+        logits = masks_to_original(low_res[:, None], features.geometry)[:, 0]
+        masks = logits > self.model.mask_threshold
+        cells = F.interpolate(low_res[:, None], size=features.image_embedding.shape[-2:], mode="area")[:, 0] > 0
+        similarity = torch.stack(
+            [
+                torch.where(inside, prior.grid, 0).sum() / inside.sum().clamp(min=1)
+                for inside, prior in zip(cells, located.priors, strict=True)
+            ]
+        )
+        assert isinstance(context, SamContext)
+        prediction = MaskPrediction(masks=masks, scores=scores, low_res_logits=low_res, logits=logits)
+        return Decoded(prediction=prediction, presence=masks.flatten(1).any(dim=1).float(), similarity=similarity)
+
+    def remember(self, located: Located, decoded: Decoded, memory: Memory | None, present: Tensor) -> Memory:
+        """See Segmenter."""
+        prediction = decoded.prediction
+        boxes, _ = mask_boxes(prediction.masks.cpu())
+        logits = prediction.low_res_logits[:, None].half().cpu()
+        missing = torch.zeros(len(boxes), dtype=torch.int64)
+        if memory is not None:
+            boxes = torch.where(present[:, None], boxes, memory.boxes)
+            logits = torch.where(present[:, None, None, None], logits, memory.logits)
+            missing = torch.where(present, missing, memory.missing + 1)
+        return Memory(boxes=boxes, logits=logits, windows=located.windows, keys=None, missing=missing)

@@ -1,0 +1,168 @@
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from stand_in_lite import GRID, tiny_lite
+
+from persam_hq.build_lite import build_lite
+from persam_hq.modeling.location_prior import FIRST_CHANNELS, PAST_CHANNELS, PRIOR_CHANNELS
+from persam_hq.modeling.window import OUTSIDE_LOGIT
+from persam_hq.segmenter import LiteSegmenter
+from persam_hq.segmenter.lite_windows import WindowPolicy, input_boxes, input_shares, outer_edges, whole_windows
+from persam_hq.types import ImageFeatures, ImageGeometry, PromptSet
+
+GEOMETRY = ImageGeometry(original=(50, 100), input=(100, 200), padded=(128, 224))
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    return LiteSegmenter(tiny_lite())
+
+
+@pytest.fixture(scope="module")
+def begun(segmenter, scene):
+    """Features of a later frame, and the reference and the memory that the first one left."""
+    first = segmenter.encode(scene.frames[0])
+    reference, memory = segmenter.personalize(first, scene.masks), segmenter.begin(first, scene.masks)
+    return segmenter.encode(scene.frames[1]), reference, memory
+
+
+def no_prompts(k):
+    return [PromptSet.from_points()] * k
+
+
+def test_windows_lie_around_the_last_boxes(segmenter, begun):
+    features, reference, memory = begun
+    located = segmenter.locate(reference, features, memory)
+    centres = (located.windows[:, :2] + located.windows[:, 2:]) / 2
+    inside = (centres[0] - torch.tensor([40.0, 48.0])).abs()
+    assert inside.max() <= 10
+    moved = replace(memory, boxes=memory.boxes + torch.tensor([[0.0], [40.0], [0.0]]) * torch.tensor([-1.0, 1, -1, 1]))
+    again = segmenter.locate(reference, features, moved)
+    assert torch.equal(again.windows[[0, 2]], located.windows[[0, 2]])
+    assert not torch.equal(again.windows[1], located.windows[1])
+
+
+def test_a_missing_object_is_searched_for_and_its_past_forgotten(segmenter, begun):
+    features, reference, memory = begun
+    missing = replace(memory, missing=torch.tensor([0, 3, 0]))
+    located = segmenter.locate(reference, features, missing)
+    searched = segmenter.locate(reference, features, None)
+    assert torch.equal(located.windows[1], searched.windows[1])
+
+    # What was known of its place and mask plays no part any more
+    elsewhere = replace(missing, boxes=missing.boxes.clone(), logits=missing.logits.clone())
+    elsewhere.boxes[1] = torch.tensor([0.0, 0, 9, 9])
+    elsewhere.logits[1] = 5
+    again = segmenter.locate(reference, features, elsewhere)
+    assert torch.equal(again.windows, located.windows)
+    assert torch.equal(again.context.prior, located.context.prior)
+
+    prior = located.context.prior
+    assert prior[1, PAST_CHANNELS].abs().max() == 0
+    assert bool((prior[[0, 2]][:, PAST_CHANNELS].flatten(2).abs().amax(dim=2) > 0).all())
+    assert bool((prior[:, FIRST_CHANNELS[-1]] == 1).all())
+
+
+def test_a_search_that_finds_nothing_looks_at_the_whole_frame(segmenter, begun, monkeypatch):
+    features, reference, _ = begun
+    decode = segmenter.model.decode
+
+    def finds_nothing(*args, **kwargs):
+        output = decode(*args, **kwargs)
+        return replace(output, masks=torch.full_like(output.masks, -9.0), hq_masks=None)
+
+    monkeypatch.setattr(segmenter.model, "decode", finds_nothing)
+    located = segmenter.locate(reference, features, None)
+    assert torch.equal(located.windows, whole_windows(features.geometry, 3))
+
+
+def test_outside_of_its_window_an_object_is_background(segmenter, begun):
+    features, reference, memory = begun
+    located = segmenter.locate(reference, features, memory)
+    decoded = segmenter.decode(located, no_prompts(3), guided=True, choice="single")
+    for window, logits in zip(located.windows.tolist(), decoded.prediction.logits, strict=True):
+        x0, y0, x1, y1 = window
+        y, x = torch.meshgrid(torch.arange(100) + 0.5, torch.arange(150) + 0.5, indexing="ij")
+        outside = (x < x0) | (x > x1) | (y < y0) | (y > y1)
+        assert outside.any()
+        assert bool((logits[outside] == OUTSIDE_LOGIT).all())
+        assert bool((logits[~outside] != OUTSIDE_LOGIT).all())
+
+
+def test_the_target_is_the_mean_over_the_cells_that_the_mask_covers(segmenter, scene):
+    features = segmenter.encode(scene.frames[0])
+    everything = torch.ones(1, *scene.size, dtype=torch.bool)
+    reference = segmenter.personalize(features, everything)
+    seen = segmenter.model.look(
+        features.image_embedding, features.interm_embeddings, whole_windows(features.geometry, 1)
+    )
+    assert torch.allclose(reference.targets[0], seen.embedding[0].mean(dim=(1, 2)), atol=1e-4)
+    published = LiteSegmenter(segmenter.model, published=True).personalize(features, everything)
+    want = (seen.embedding[0].mean(dim=(1, 2)) + seen.embedding[0].amax(dim=(1, 2))) / 2
+    assert torch.allclose(published.targets[0], want, atol=1e-4)
+
+
+def test_published_means_whole_frames_and_no_dense_prior(begun):
+    features, reference, memory = begun
+    located = LiteSegmenter(tiny_lite(), published=True).locate(reference, features, memory)
+    assert torch.equal(located.windows, whole_windows(features.geometry, 3))
+    assert located.context.prior.shape == (3, PRIOR_CHANNELS, 2 * GRID, 2 * GRID)
+    assert located.context.prior.abs().max() == 0
+
+
+def test_the_first_memory_holds_the_masks_that_were_given(segmenter, scene):
+    memory = segmenter.begin(segmenter.encode(scene.frames[0]), scene.masks)
+    assert memory.boxes.tolist() == [[20, 30, 59, 65], [100, 10, 129, 39], [140, 80, 140, 80]]
+    covered = (memory.logits.float() / 8 + 0.5).clamp(0, 1).sum(dim=(1, 2, 3))
+    cell = (memory.windows[:, 2] - memory.windows[:, 0]) * (memory.windows[:, 3] - memory.windows[:, 1])
+    areas = covered * cell / (4 * GRID) ** 2
+    assert torch.allclose(areas[:2], scene.masks[:2].sum(dim=(1, 2)).float(), rtol=0.1)
+
+
+def test_the_encoder_alone_runs_in_the_dtype_asked_for(scene):
+    segmenter = LiteSegmenter(tiny_lite(), dtype=torch.bfloat16)
+    features = segmenter.encode(scene.frames[0])
+    exact = LiteSegmenter(segmenter.model).encode(scene.frames[0])
+    assert features.interm_embeddings[2].dtype == torch.bfloat16
+    difference = (features.image_embedding - exact.image_embedding).abs().max()
+    assert 0 < difference < 0.1
+    reference, memory = segmenter.personalize(features, scene.masks), segmenter.begin(features, scene.masks)
+    decoded = segmenter.decode(segmenter.locate(reference, features, memory), no_prompts(3), guided=True, choice="best")
+    assert decoded.prediction.logits.dtype == torch.float32
+    assert torch.isfinite(decoded.prediction.logits).all()
+
+
+def test_the_real_models_memory_is_within_the_bound():
+    model = build_lite()
+    features = ImageFeatures(
+        image_embedding=torch.randn(1, 128, 8, 8),
+        interm_embeddings=(torch.randn(1, 32, 32, 32), torch.randn(1, 16, 16, 64), torch.randn(1, 16, 16, 64)),
+        geometry=ImageGeometry(original=(128, 128), input=(128, 128), padded=(128, 128)),
+    )
+    masks = torch.zeros(4, 128, 128, dtype=torch.bool)
+    masks[:, 20:60, 30:70] = True
+    memory = LiteSegmenter(model).begin(features, masks)
+    assert memory.nbytes / 4 < 256 * 1024
+
+
+def test_windows_are_drawn_in_pixels_of_the_input():
+    masks = torch.zeros(2, 50, 100, dtype=torch.bool)
+    masks[0, 10:20, 30:50] = True
+    masks[1, 49, 99] = True
+    boxes = input_boxes(masks, GEOMETRY)
+    assert boxes.tolist() == [[60, 20, 100, 40], [198, 98, 200, 100]]
+    windows = WindowPolicy(min_side=30.0).around(boxes, GEOMETRY, factor=1.5)
+    assert windows.tolist() == [[50, 0, 110, 60], [170, 70, 200, 100]]
+    assert whole_windows(GEOMETRY, 2).tolist() == [[0, 0, 200, 100]] * 2
+    assert outer_edges(torch.tensor([[1.0, 2, 3, 4]])).tolist() == [[1, 2, 4, 5]]
+
+
+def test_masks_become_shares_of_the_padded_input():
+    masks = torch.rand(2, 50, 100, generator=torch.Generator().manual_seed(0)) > 0.5
+    shares = input_shares(masks, GEOMETRY)
+    assert shares.shape == (2, 1, 128, 224)
+    assert torch.equal(shares[:, :, :100, :200], F.interpolate(masks[:, None].float(), scale_factor=2))
+    assert shares[:, :, 100:].abs().max() == 0
+    assert shares[..., 200:].abs().max() == 0

@@ -1,0 +1,330 @@
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from persam_hq.errors import CheckpointError
+from persam_hq.segmenter import Decoded, Located, Memory
+from persam_hq.types import ImageFeatures, ImageGeometry, LocationPrior, MaskPrediction, PromptSet
+from persamhq_video import tracker as tracker_module
+from persamhq_video.config import RunConfig
+from persamhq_video.errors import ExecutorError
+from persamhq_video.tracker import Presence, State, VideoTracker, build_tracker, weights_path
+from persamhq_video.types import Frame
+
+SIZE = (8, 10)
+GEOMETRY = ImageGeometry(original=SIZE, input=SIZE, padded=SIZE)
+
+
+def frame(index=0):
+    return Frame(
+        index=index, pts=index, time_base=Fraction(1, 25), image=np.zeros((*SIZE, 3), np.uint8), name=f"{index}"
+    )
+
+
+def rectangle(x0, y0, x1, y1, *, logit=5.0):
+    """Logits of a rectangle, first and last column and row inclusive."""
+    logits = torch.full(SIZE, -5.0)
+    logits[y0 : y1 + 1, x0 : x1 + 1] = logit
+    return logits
+
+
+NOWHERE = torch.full(SIZE, -5.0)
+
+
+@dataclass
+class FakeSegmenter:
+    """Decodes the logits it was told to, object by object, and keeps what it was asked."""
+
+    logits: list[torch.Tensor] = field(default_factory=list)
+    presence: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    calls: list[dict] = field(default_factory=list)
+    remembered: list[torch.Tensor] = field(default_factory=list)
+
+    def encode(self, image):
+        return ImageFeatures(image_embedding=torch.zeros(1, 2, 2, 2), interm_embeddings=(), geometry=GEOMETRY)
+
+    def personalize(self, features, masks):
+        return masks.clone()
+
+    def begin(self, features, masks):
+        k = len(masks)
+        boxes = torch.arange(4.0).repeat(k, 1) + 10 * torch.arange(k)[:, None]
+        return Memory(
+            boxes=boxes,
+            logits=torch.ones(k, 1, 4, 4).half(),
+            windows=torch.zeros(k, 4),
+            keys=None,
+            missing=torch.zeros(k, dtype=torch.int64),
+        )
+
+    def locate(self, reference, features, memory):
+        prior = LocationPrior(grid=torch.zeros(2, 2), similarity=torch.zeros(SIZE), geometry=GEOMETRY)
+        k = len(reference)
+        return Located(priors=(prior,) * k, features=features, windows=torch.zeros(k, 4), context=memory)
+
+    def decode(self, located, prompts, *, guided, choice):
+        self.calls.append({"prompts": list(prompts), "guided": guided, "choice": choice})
+        k = len(located.priors)
+        logits = torch.stack(self.logits)
+        prediction = MaskPrediction(
+            masks=logits > 0,
+            scores=torch.tensor(self.scores or [0.9] * k),
+            low_res_logits=torch.zeros(k, 4, 4),
+            logits=logits,
+        )
+        similarity = torch.full((k,), 0.1 * len(self.calls))
+        return Decoded(prediction=prediction, presence=torch.tensor(self.presence or [1.0] * k), similarity=similarity)
+
+    def remember(self, located, decoded, memory, present):
+        self.remembered.append(present)
+        return memory
+
+
+class Points:
+    needs_history = False
+
+    def __init__(self):
+        self.views, self.frames = [], []
+
+    def __call__(self, prior, view, frame):
+        self.views.append(view)
+        self.frames.append(frame)
+        return PromptSet.from_points(positive=[[1.0, 2]])
+
+
+def tracker(segmenter, *, selector=None, refiners=(), chained=True, guided=True, **options):
+    return VideoTracker(
+        segmenter, selector=selector or Points(), refiners=refiners, chained=chained, guided=guided, **options
+    )
+
+
+LABELS = np.zeros(SIZE, np.uint8)
+LABELS[1:4, 1:4] = 7
+LABELS[5:7, 5:9] = 3
+IDS = (3, 7)
+
+
+def step(segmenter, labels=LABELS, index=1, **options):
+    video = tracker(segmenter, **options)
+    begun = video.begin(frame(), labels)
+    state, result = video.track(begun.target, begun.state, video.encode(frame(index)))
+    return video, state, result
+
+
+def test_frame_0_is_given_and_its_labels_are_unchanged():
+    begun = tracker(FakeSegmenter()).begin(frame(), LABELS)
+    assert begun.target.ids == IDS
+    assert np.array_equal(begun.result.labels, LABELS)
+    assert [(o.object_id, o.state, o.score, o.area) for o in begun.result.objects] == [
+        (3, "given", 1.0, 8),
+        (7, "given", 1.0, 9),
+    ]
+    assert [o.box for o in begun.result.objects] == [(5, 5, 8, 6), (1, 1, 3, 3)]
+    assert torch.equal(begun.target.reference, torch.from_numpy(np.stack([LABELS == 3, LABELS == 7])))
+
+
+@pytest.mark.parametrize(
+    ("logits", "presence", "iou", "state", "score"),
+    [
+        pytest.param(rectangle(1, 1, 3, 3), 0.9, 0.8, "present", 0.72, id="sure"),
+        pytest.param(rectangle(1, 1, 3, 3), 0.6, 0.8, "uncertain", 0.48, id="product below a half"),
+        pytest.param(rectangle(1, 1, 3, 3), 1.0, 0.49, "uncertain", 0.49, id="mask of little worth"),
+        pytest.param(rectangle(1, 1, 3, 3), 0.09, 0.9, "absent", 0.0, id="presence head says no"),
+        pytest.param(NOWHERE, 0.9, 0.9, "absent", 0.0, id="empty mask"),
+    ],
+)
+def test_what_is_said_of_an_object(logits, presence, iou, state, score):
+    labels = np.where(LABELS == 3, 3, 0).astype(np.uint8)
+    fake = FakeSegmenter(logits=[logits], presence=[presence], scores=[iou])
+    _, _, result = step(fake, labels)
+    (said,) = result.objects
+    assert said.state == state
+    assert said.score == pytest.approx(score)
+    assert said.predicted_iou == pytest.approx(iou)
+    assert said.area == (0 if state == "absent" else 9)
+    assert said.box == (None if state == "absent" else (1, 1, 3, 3))
+    assert fake.remembered[0].tolist() == [state != "absent"]
+
+
+def test_thresholds_of_presence_are_the_trackers():
+    fake = FakeSegmenter(logits=[rectangle(1, 1, 3, 3)] * 2, presence=[0.3, 0.3])
+    _, _, result = step(fake, presence=Presence(absent_below=0.2, uncertain_below=0.25))
+    assert [o.state for o in result.objects] == ["present", "present"]
+
+
+def test_each_pixel_goes_to_the_object_that_claims_it_most():
+    fake = FakeSegmenter(logits=[rectangle(0, 0, 5, 5, logit=2.0), rectangle(4, 4, 9, 7, logit=3.0)])
+    _, _, result = step(fake)
+    want = np.zeros(SIZE, np.uint8)
+    want[0:6, 0:6] = 3
+    want[4:8, 4:10] = 7
+    assert np.array_equal(result.labels, want)
+    assert [o.area for o in result.objects] == [32, 24]
+    assert result.objects[0].box == (0, 0, 5, 5)
+
+
+def test_ids_stay_when_one_object_vanishes():
+    labels = LABELS.copy()
+    labels[0, 9] = 5
+    shown = [rectangle(5, 5, 8, 6), NOWHERE, rectangle(1, 1, 3, 3)]
+    _, _, result = step(FakeSegmenter(logits=shown), labels)
+    assert [(o.object_id, o.state) for o in result.objects] == [(3, "present"), (5, "absent"), (7, "present")]
+    assert np.array_equal(result.labels, LABELS)
+
+
+def test_an_object_called_absent_claims_no_pixels():
+    fake = FakeSegmenter(logits=[rectangle(0, 0, 9, 7, logit=9.0), rectangle(1, 1, 3, 3)], presence=[0.0, 1.0])
+    _, _, result = step(fake)
+    assert np.array_equal(result.labels, np.where(LABELS == 7, 7, 0))
+
+
+class Twice:
+    """A refiner of two more passes."""
+
+    def __call__(self, prediction, prompts, decode, image):
+        assert image.shape == (*SIZE, 3)
+        decode(prompts)
+        return decode(prompts)
+
+
+@pytest.mark.parametrize(
+    ("guided", "refiners", "guided_calls", "choices"),
+    [
+        (True, [], [True], ["single"]),
+        (False, [], [False], ["single"]),
+        (True, [Twice()], [True, False, False], ["single", "best", "best"]),
+        (True, [Twice(), Twice()], [True] + [False] * 4, ["single"] + ["best"] * 4),
+    ],
+)
+def test_only_the_first_pass_is_guided_and_every_call_counts(guided, refiners, guided_calls, choices):
+    fake = FakeSegmenter(logits=[rectangle(1, 1, 3, 3)] * 2)
+    video, _, result = step(fake, guided=guided, refiners=refiners)
+    assert [call["guided"] for call in fake.calls] == guided_calls
+    assert [call["choice"] for call in fake.calls] == choices
+    assert all(len(call["prompts"]) == 2 for call in fake.calls)
+    assert video.counts() == {"decoder_calls": len(choices), "guided_decoder_calls": sum(guided_calls)}
+    assert result.objects[0].similarity == pytest.approx(0.1 * len(choices))
+
+
+def test_the_first_choice_can_be_the_largest_mask():
+    fake = FakeSegmenter(logits=[rectangle(1, 1, 3, 3)] * 2)
+    step(fake, first_choice="largest")
+    assert fake.calls[0]["choice"] == "largest"
+
+
+def test_a_selector_sees_each_objects_own_past():
+    points = Points()
+    step(FakeSegmenter(logits=[rectangle(1, 1, 3, 3)] * 2), selector=points, index=4)
+    assert [view.object_id for view in points.views] == [3, 7]
+    assert [view.box for view in points.views] == [(0, 1, 2, 3), (10, 11, 12, 13)]
+    assert points.views[0].mask_logits.shape == (1, 4, 4)
+    assert points.views[0].mask_logits.dtype == np.float32
+    assert (points.frames[0].index, points.frames[0].size) == (4, SIZE)
+
+
+def test_independent_frames_have_no_past_and_leave_none():
+    points, fake = Points(), FakeSegmenter(logits=[rectangle(1, 1, 3, 3)] * 2)
+    _, state, _ = step(fake, selector=points, chained=False)
+    assert state.memory is None
+    assert fake.remembered == []
+    assert [(view.box, view.mask_logits) for view in points.views] == [(None, None)] * 2
+
+
+class Wrong:
+    """A strategy that returns what it was made with."""
+
+    needs_history = False
+
+    def __init__(self, value):
+        self.value = value
+
+    def __call__(self, *_):
+        return self.value
+
+
+def test_a_selector_that_returns_something_else_is_named():
+    with pytest.raises(ExecutorError, match="the prompt selector Wrong returned a list, not a PromptSet"):
+        step(FakeSegmenter(logits=[NOWHERE] * 2), selector=Wrong([]))
+
+
+def test_a_refiner_that_returns_something_else_is_named():
+    with pytest.raises(ExecutorError, match="the mask refiner Wrong returned a NoneType, not a MaskPrediction"):
+        step(FakeSegmenter(logits=[NOWHERE] * 2), refiners=[Wrong(None)])
+
+
+def test_a_refiner_that_loses_an_object_is_named():
+    fake = FakeSegmenter(logits=[NOWHERE])
+    lost = fake.decode(fake.locate(torch.zeros(1), None, None), [], guided=False, choice="single").prediction
+    with pytest.raises(ExecutorError, match="the mask refiner Wrong returned 1 masks for 2 objects"):
+        step(FakeSegmenter(logits=[NOWHERE] * 2), refiners=[Wrong(lost)])
+
+
+def test_a_state_that_grew_too_large_is_refused():
+    k = 2
+    memory = Memory(
+        boxes=torch.zeros(k, 4),
+        logits=torch.zeros(k, 1, 1024, 1024).half(),
+        windows=torch.zeros(k, 4),
+        keys=None,
+        missing=torch.zeros(k, dtype=torch.int64),
+    )
+    with pytest.raises(AssertionError, match=r"the state holds \d+ bytes, more than 1572864"):
+        State(memory)
+
+
+def test_the_bytes_of_features_are_the_images_and_the_tensors():
+    video = tracker(FakeSegmenter())
+    assert video.feature_bytes(video.encode(frame())) == 8 * 10 * 3 + 2 * 2 * 2 * 4
+    assert "ImageFeatures" in repr(video.encode(frame()))
+
+
+def test_tracking_twice_gives_the_same():
+    fake = FakeSegmenter(logits=[rectangle(0, 0, 5, 5), rectangle(4, 4, 9, 7)])
+    video = tracker(fake)
+    begun = video.begin(frame(), LABELS)
+    features = video.encode(frame(1))
+    first, second = (video.track(begun.target, begun.state, features)[1] for _ in range(2))
+    assert np.array_equal(first.labels, second.labels)
+    assert first.objects[0].score == second.objects[0].score
+
+
+@pytest.mark.parametrize(
+    ("options", "chained", "guided", "choice"),
+    [
+        ({}, True, True, "single"),
+        ({"mode": "independent"}, False, True, "single"),
+        ({"no_guidance": True}, True, False, "single"),
+        ({"published": True, "mode": "chained"}, True, False, "largest"),
+        ({"published": True, "mode": "independent"}, False, True, "single"),
+    ],
+)
+def test_a_configuration_becomes_a_tracker(monkeypatch, options, chained, guided, choice):
+    asked = []
+
+    def build_segmenter(model, **settings):
+        asked.append((model, settings))
+        return FakeSegmenter()
+
+    monkeypatch.setattr(tracker_module, "build_segmenter", build_segmenter)
+    video = build_tracker(RunConfig(dtype="bfloat16", **options), Points(), [])
+    assert (video.chained, video.guided, video.first_choice) == (chained, guided, choice)
+    ((model, settings),) = asked
+    assert model == "lite"
+    assert settings["dtype"] == torch.bfloat16
+    assert settings["device"] == "cpu"
+    assert settings["published"] == options.get("published", False)
+
+
+def test_weights_are_found_or_asked_for(tmp_path):
+    path = tmp_path / "b.pth"
+    with pytest.raises(CheckpointError, match=r"no checkpoint at .*b.pth; --checkpoint takes a"):
+        weights_path(RunConfig(model="vit_b", checkpoint=path))
+    path.touch()
+    assert weights_path(RunConfig(model="vit_b", checkpoint=path)) == path
+    assert weights_path(RunConfig()).name == "lite.safetensors"
+    with pytest.raises(CheckpointError, match="the model vit_b comes without weights; pass --checkpoint"):
+        weights_path(RunConfig(model="vit_b"))
