@@ -1,0 +1,81 @@
+"""The command `persam-hq`: the model without the video shell."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from persam_hq.errors import PersamHQError
+
+__all__ = ["main"]
+
+OK, WRONG_INPUT, INTERRUPTED = 0, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 2 wrong input, 130 interrupted."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if "run" not in options:
+        options.group.print_help()
+        return OK
+    try:
+        options.run(options)
+    except PersamHQError as exc:
+        print(f"persam-hq: error: {exc}", file=sys.stderr)
+        return WRONG_INPUT
+    except KeyboardInterrupt:
+        print(f"persam-hq: interrupted{options.interrupted(options)}", file=sys.stderr)
+        return INTERRUPTED
+    return OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="persam-hq", description="Train and inspect the models of PerSAM-HQ.")
+    parser.set_defaults(group=parser, interrupted=lambda _: "")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    train = commands.add_parser("train", help="train lite; a run that was killed goes on")
+    train.add_argument("config", type=Path, metavar="CONFIG", help="YAML, such as configs/train/lite.yaml")
+    train.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (default: runs/<CONFIG's stem>)")
+    train.set_defaults(run=_train, interrupted=_saved_state)
+
+    checkpoints = commands.add_parser("checkpoints", help="look into weights files")
+    checkpoints.set_defaults(group=checkpoints)
+    inspect = checkpoints.add_subparsers(metavar="COMMAND").add_parser("inspect", help="say what a weights file holds")
+    inspect.add_argument("path", type=Path, metavar="PATH", help=".pth, .pt or .safetensors in the layout of SAM")
+    inspect.set_defaults(run=_inspect)
+    return parser
+
+
+def _train(options: argparse.Namespace) -> None:
+    import cv2
+
+    from persam_hq.training.config import load_train_config
+    from persam_hq.training.loop import Training
+
+    config = load_train_config(options.config)
+    cv2.setNumThreads(1)  # batches are made in a thread beside the optimiser, which has the others
+    Training(config, _run_folder(options), report=lambda line: print(line, flush=True)).run()
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from persam_hq.checkpoint import read_checkpoint
+
+    print(read_checkpoint(options.path))
+
+
+def _run_folder(options: argparse.Namespace) -> Path:
+    folder: Path | None = options.out
+    return Path("runs") / options.config.stem if folder is None else folder
+
+
+def _saved_state(options: argparse.Namespace) -> str:
+    from persam_hq.training.loop import STATE_NAME
+
+    state = _run_folder(options) / STATE_NAME
+    if state.exists():
+        return f"; {state} holds the run up to its last save, and the same command goes on from there"
+    return " before the first save: there is nothing to go on from"

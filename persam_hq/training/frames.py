@@ -1,0 +1,89 @@
+"""The frames of a batch of training clips as the network sees them: encoded once, decoded often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from persam_hq.modeling.lite import Lite, WindowFeatures
+from persam_hq.modeling.prompt_encoder import PromptBatch
+from persam_hq.modeling.window import resample_window
+from persam_hq.types import DecoderOutput, Guidance
+
+FEWEST_PIXELS = 20
+"""An object with no more pixels than these counts as absent."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedFrame:
+    """One frame of B clips: masks (B, S, S) float in {0, 1}, and the encoder's output for it in float32."""
+
+    mask: Tensor
+    embedding: Tensor
+    interm: tuple[Tensor, ...]
+
+    def __repr__(self) -> str:
+        return f"EncodedFrame(mask={tuple(self.mask.shape)}, embedding={tuple(self.embedding.shape)})"
+
+    @property
+    def side(self) -> int:
+        """Pixels of a side of the crop."""
+        return self.mask.shape[-1]
+
+    @property
+    def whole(self) -> Tensor:
+        """Windows (B, 4) over the whole crop."""
+        return torch.tensor([0.0, 0.0, self.side, self.side]).expand(len(self.mask), 4)
+
+    @property
+    def keys(self) -> Tensor:
+        """What matching compares, (B, K, h, w)."""
+        return self.interm[2].permute(0, 3, 1, 2)
+
+    @property
+    def present(self) -> Tensor:
+        """(B,) bool: whether the object is to be seen."""
+        return self.mask.flatten(1).sum(dim=1) > FEWEST_PIXELS
+
+    def truth(self, windows: Tensor, *, grid: int) -> Tensor:
+        """The share (B, 1, grid, grid) of each cell of `windows` (B, 4) that the object covers, softly."""
+        return resample_window(self.mask[:, None], windows, grid=grid, stride=1).clamp(0, 1)
+
+    def seen_by(self, model: Lite, windows: Tensor) -> WindowFeatures:
+        """The frame through `windows` (B, 4)."""
+        return model.look(self.embedding, self.interm, windows)
+
+
+def encode_clips(model: Lite, frames: Tensor, masks: Tensor) -> tuple[EncodedFrame, ...]:
+    """Frames (B, T, 3, S, S) float in [0, 255] and masks (B, T, S, S) float in {0, 1} to T encoded frames."""
+    b, t, _, _, _ = frames.shape
+    with torch.autocast("cpu", torch.bfloat16):
+        x = model.normalise(frames).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        embedding, interm = model.image_encoder(x)
+    embedding = embedding.float().reshape(b, t, *embedding.shape[1:])
+    interm = tuple(i.float().reshape(b, t, *i.shape[1:]) for i in interm)
+    return tuple(
+        EncodedFrame(mask=masks[:, k], embedding=embedding[:, k], interm=tuple(i[:, k] for i in interm))
+        for k in range(t)
+    )
+
+
+def decode(
+    model: Lite,
+    seen: WindowFeatures,
+    *,
+    prior: Tensor,
+    prompts: PromptBatch | None = None,
+    guidance: Guidance | None = None,
+) -> DecoderOutput:
+    """`Lite.decode` in bfloat16, its results in float32."""
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model.decode(seen, prior=prior, prompts=prompts, guidance=guidance)
+    return DecoderOutput(
+        masks=output.masks.float(),
+        iou_predictions=output.iou_predictions.float(),
+        hq_masks=None if output.hq_masks is None else output.hq_masks.float(),
+        presence=None if output.presence is None else output.presence.float(),
+    )

@@ -1,0 +1,168 @@
+"""Tracking in training: the first frame personalizes, then the network follows the object from its own results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from persam_hq.modeling.efficientnet_lite import EMBEDDING_STRIDE, KEY_STRIDE
+from persam_hq.modeling.lite import Lite, WindowFeatures, guided_similarity
+from persam_hq.modeling.location_prior import (
+    FIRST_CHANNELS,
+    PAST_CHANNELS,
+    RIDGE_CHANNELS,
+    MatchMemory,
+    PriorSources,
+    RidgeSums,
+    join_memories,
+    ridge_sums,
+)
+from persam_hq.modeling.prompt_encoder import PromptBatch
+from persam_hq.modeling.window import resample_window
+from persam_hq.training.chances import Chances
+from persam_hq.training.frames import EncodedFrame, decode
+from persam_hq.training.image_prompts import random_points
+from persam_hq.training.losses import read_out_loss
+from persam_hq.training.scores import Scores
+from persam_hq.training.windows import jittered_windows, outer_boxes, window_area
+from persam_hq.types import DecoderOutput, Guidance
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """What frame 0 says of B objects: matching memory, ridge sums, mean embeddings (B, C)."""
+
+    first: MatchMemory
+    ridge: RidgeSums
+    target: Tensor
+
+    def __repr__(self) -> str:
+        return f"Reference(first={self.first}, target={tuple(self.target.shape)})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """What the network remembers of its last frame.
+
+    windows: (B, 4) pixels; keys: (B, K, h, w) and logits: (B, 1, L, L), both seen through them; boxes: (B, 4) pixels,
+    outer edges of the mask, the whole window where that is empty.
+    """
+
+    windows: Tensor
+    keys: Tensor
+    logits: Tensor
+    boxes: Tensor
+
+    def __repr__(self) -> str:
+        return f"Past(keys={tuple(self.keys.shape)}, logits={tuple(self.logits.shape)})"
+
+
+class Tracking:
+    """Follows one object in each of B clips; `chances` decides windows, prompts and what is left out."""
+
+    def __init__(self, model: Lite, *, chances: Chances, scores: Scores) -> None:
+        self.model, self.chances, self.scores = model, chances, scores
+
+    def begin(self, frame: EncodedFrame) -> tuple[Reference, Past]:
+        """Personalize: matching memory around the object and over the crop, ridge sums, target; and a first past."""
+        geometry, mask = self.model.geometry, frame.mask[:, None]
+        boxes = outer_boxes(frame.mask)
+        windows = self._windows(boxes, frame, low=1.2, high=1.8)
+        first = join_memories(
+            self.model.remember(frame.keys, mask, windows, grid=geometry.first_grid),
+            self.model.remember(frame.keys, mask, frame.whole, grid=geometry.global_grid),
+        )
+        seen = resample_window(frame.embedding, windows, grid=geometry.grid, stride=EMBEDDING_STRIDE)
+        inside = (resample_window(mask, windows, grid=geometry.grid, stride=1) > 0.25).float()
+        target = (seen * inside).sum(dim=(2, 3)) / inside.sum(dim=(2, 3)).clamp(min=1)
+        reference = Reference(first=first, ridge=ridge_sums(first), target=target)
+
+        # As if the frame had been tracked without a fault
+        logits = torch.where(frame.mask > 0.5, 4.0, -4.0)[:, None]
+        windows = self._windows(boxes, frame)
+        logits = resample_window(logits, windows, grid=4 * geometry.grid, stride=1)
+        return reference, self._remember(frame, windows, logits)
+
+    def follow(self, frame: EncodedFrame, reference: Reference, past: Past) -> Past:
+        """Find the object on `frame` from the last result, sometimes in two passes; what comes is scored."""
+        windows = self._next_windows(frame, past)
+        seen = frame.seen_by(self.model, windows)
+        truth = frame.truth(windows, grid=4 * self.model.geometry.grid)
+        prior = self._prior(seen, frame, reference, past)
+        prompts, guidance = self._prompts(frame, past), self._guidance(seen, reference)
+        output = decode(self.model, seen, prior=prior, prompts=prompts, guidance=guidance)
+        self.scores.add_masks("track", output, truth, present=frame.present)
+        result = self._remember(frame, windows, _corrected(output))
+
+        if self.chances.once(0.3):
+            prompts = replace(prompts, masks=output.masks[:, :1].detach(), boxes=result.boxes)
+            output = decode(self.model, seen, prior=prior, prompts=prompts)
+            self.scores.add_masks("track+", output, truth, present=frame.present)
+            result = self._remember(frame, windows, _corrected(output))
+        return result
+
+    def _windows(self, boxes: Tensor, frame: EncodedFrame, *, low: float = 1.3, high: float = 2.3) -> Tensor:
+        return jittered_windows(boxes, self.chances, side=frame.side, low=low, high=high)
+
+    def _remember(self, frame: EncodedFrame, windows: Tensor, logits: Tensor) -> Past:
+        keys = resample_window(frame.keys, windows, grid=self.model.geometry.previous_grid, stride=KEY_STRIDE)
+        extent = (windows[:, 2:] - windows[:, :2]).repeat(1, 2) / logits.shape[-1]
+        boxes = windows[:, :2].repeat(1, 2) + outer_boxes(logits[:, 0] > 0) * extent
+        return Past(windows=windows, keys=keys, logits=logits.detach(), boxes=boxes)
+
+    def _next_windows(self, frame: EncodedFrame, past: Past) -> Tensor:
+        """Around the last result; learning goes on with a window that shows the object where that left it behind."""
+        windows = self._windows(past.boxes, frame)
+        windows = torch.where(self.chances.each(0.1)[:, None], frame.whole, windows)
+        seen = frame.truth(windows, grid=self.model.geometry.grid).flatten(1).mean(1) * window_area(windows)
+        total = frame.mask.flatten(1).sum(1)
+        lost = (seen < 0.6 * total) & (total > 0)
+        return torch.where(lost[:, None], self._windows(outer_boxes(frame.mask), frame), windows)
+
+    def _prior(self, seen: WindowFeatures, frame: EncodedFrame, reference: Reference, past: Past) -> Tensor:
+        """The dense prior (B, 12, 2g, 2g), each source scored by itself and then left out in some clips."""
+        previous, mask = self.model.recall(past.keys, past.logits, source=past.windows, destination=seen.windows)
+        sources = PriorSources(first=reference.first, ridge=reference.ridge, previous=previous, previous_mask=mask)
+        prior = self.model.prior(seen, sources)
+
+        truth = frame.truth(seen.windows, grid=prior.shape[-1])[:, 0]
+        self.scores.add("read_first", read_out_loss(prior[:, 0], truth), weight=0.3)
+        self.scores.add("read_previous", read_out_loss(prior[:, 4], truth), weight=0.3)
+        self.scores.add("ridge", F.binary_cross_entropy_with_logits(3 * prior[:, 3], truth), weight=0.3)
+        return self._leave_out(prior)
+
+    def _leave_out(self, prior: Tensor) -> Tensor:
+        """Each source is dropped in a tenth of the clips: its channels and its flag become zero."""
+        keep = torch.ones(prior.shape[:2])
+        for channels, probability in ((FIRST_CHANNELS, 0.1), (RIDGE_CHANNELS, 0.1), (PAST_CHANNELS, 0.12)):
+            keep[:, channels] *= (~self.chances.each(probability)).float()[:, None]
+        return prior * keep[..., None, None]
+
+    def _prompts(self, frame: EncodedFrame, past: Past) -> PromptBatch:
+        """Nothing, or what PerSAM's video script gives: the similarity peak, the previous box and its centre."""
+        points, boxes = None, None
+        if self.chances.once(0.5):
+            return PromptBatch()
+        if self.chances.once(0.7):
+            centre = (past.boxes[:, :2] + past.boxes[:, 2:]) / 2
+            peak = random_points(frame.mask, 1, self.chances)[:, 0]
+            points = (torch.stack([peak, centre], dim=1), torch.ones(len(centre), 2))
+        if self.chances.once(0.7):
+            boxes = past.boxes
+        return PromptBatch(points=points, boxes=boxes)
+
+    def _guidance(self, seen: WindowFeatures, reference: Reference) -> Guidance:
+        """Target-semantic prompting and target-guided attention, each present or not."""
+        target_embedding = reference.target[:, None] if self.chances.once(0.8) else None
+        attn_sim = guided_similarity(seen.embedding, reference.target) if self.chances.once(0.5) else None
+        return Guidance(attn_sim=attn_sim, target_embedding=target_embedding)
+
+
+def _corrected(output: DecoderOutput) -> Tensor:
+    """The single mask with its HQ correction, (B, 1, L, L) logits."""
+    if output.hq_masks is None:
+        return output.masks[:, :1]
+    return output.masks[:, :1] + output.hq_masks

@@ -1,0 +1,89 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from persam_hq.training.losses import mask_iou, mask_loss
+from persam_hq.training.scores import Scores
+from persam_hq.types import DecoderOutput
+
+HERE = torch.tensor([True, True])
+
+
+def noise(seed, *shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def output(*, hq=True, presence=True):
+    return DecoderOutput(
+        masks=noise(1, 2, 4, 6, 6),
+        iou_predictions=noise(2, 2, 4),
+        hq_masks=noise(3, 2, 1, 6, 6) if hq else None,
+        presence=noise(4, 2) if presence else None,
+    )
+
+
+TRUTH = torch.sigmoid(2 * noise(5, 2, 1, 6, 6))
+
+
+def total(given, **options):
+    scores = Scores()
+    scores.add_masks("x", given, TRUTH, **{"present": HERE} | options)
+    return float(scores.result(frames=1).loss)
+
+
+@pytest.mark.parametrize("best_only", [False, True])
+def test_the_loss_of_a_decoder_output_by_its_parts(best_only):
+    given = output()
+    each = mask_loss(given.masks, TRUTH, present=HERE)
+    best, single = each[:, 1:].min(dim=1).values, each[:, 0]
+    masks = (best + 0.3 * single if best_only else single + 0.5 * best).mean()
+    iou = F.mse_loss(given.iou_predictions, mask_iou(given.masks, TRUTH))
+    base = given.masks[:, :1]
+    if best_only:
+        base = torch.stack([given.masks[row, 1 + int(each[row, 1:].argmin())] for row in range(2)])[:, None]
+    hq = mask_loss(base + given.hq_masks, TRUTH, present=HERE).mean()
+    presence = F.binary_cross_entropy_with_logits(given.presence, torch.ones(2))
+    assert total(given, best_only=best_only) == pytest.approx(float(masks + iou + hq + 0.5 * presence), rel=1e-5)
+    without = total(given, best_only=best_only, presence=False)
+    assert without == pytest.approx(float(masks + iou + hq), rel=1e-5)
+
+
+def test_a_plain_decoder_has_no_hq_loss_and_no_presence():
+    assert total(output(hq=False, presence=False)) < total(output(presence=False))
+
+
+def test_the_hq_mask_learns_on_top_of_the_sam_mask_and_not_through_it():
+    masks = noise(1, 2, 4, 6, 6).requires_grad_()
+    hq = noise(3, 2, 1, 6, 6).requires_grad_()
+    iou = torch.zeros(2, 4)
+    scores = Scores()
+    scores.add_masks("x", DecoderOutput(masks=masks, iou_predictions=iou, hq_masks=hq), TRUTH, present=HERE)
+    with_hq = torch.autograd.grad(scores.result(frames=1).loss, [masks, hq])
+    scores = Scores()
+    scores.add_masks("x", DecoderOutput(masks=masks, iou_predictions=iou, hq_masks=None), TRUTH, present=HERE)
+    (without,) = torch.autograd.grad(scores.result(frames=1).loss, [masks])
+    assert torch.allclose(with_hq[0], without)
+    assert with_hq[1].abs().max() > 0
+
+
+def test_figures_are_means_and_the_loss_is_a_frames():
+    scores = Scores()
+    scores.add("a", torch.tensor(2.0), weight=0.5)
+    scores.add("a", torch.tensor(4.0), weight=0.5)
+    scores.add("b", torch.tensor(1.0), weight=3.0)
+    result = scores.result(frames=4)
+    assert float(result.loss) == pytest.approx((1 + 2 + 3) / 4)
+    assert result.figures == pytest.approx({"loss": 1.5, "a": 3.0, "b": 1.0})
+    assert list(result.figures) == ["loss", "a", "b"]
+
+
+def test_the_iou_logged_is_that_of_the_objects_present():
+    given, scores = output(), Scores()
+    scores.add_masks("x", given, TRUTH, present=torch.tensor([False, True]))
+    figures = scores.result(frames=1).figures
+    assert figures["iou_x"] == pytest.approx(float(mask_iou(given.masks, TRUTH)[1, 0]))
+    assert figures["iou_x_hq"] == pytest.approx(float(mask_iou(given.masks[:, :1] + given.hq_masks, TRUTH)[1, 0]))
+    nobody = Scores()
+    nobody.add_masks("x", given, TRUTH, present=torch.tensor([False, False]))
+    assert nobody.result(frames=1).figures["iou_x"] == 1.0
+    assert "iou_x_hq" not in nobody.result(frames=1).figures
