@@ -170,7 +170,7 @@ class VideoTracker:
             if len(prediction.masks) != len(prompts):
                 name, got = type(refiner).__name__, len(prediction.masks)
                 raise ExecutorError(f"the mask refiner {name} returned {got} masks for {len(prompts)} objects")
-        return Decoded(prediction=prediction, presence=decoded.presence, similarity=latest.similarity)
+        return Decoded(prediction=prediction, presence=latest.presence, similarity=latest.similarity)
 
     def _decide(self, decoded: Decoded) -> tuple[PresenceState, ...]:
         areas = decoded.prediction.masks.flatten(1).sum(dim=1)

@@ -35,6 +35,16 @@ class Memory:
     keys: Tensor | None
     missing: Tensor
 
+    def to(self, device: torch.device | str) -> Memory:
+        """The same on a device."""
+        return Memory(
+            boxes=self.boxes.to(device),
+            logits=self.logits.to(device),
+            windows=self.windows.to(device),
+            keys=None if self.keys is None else self.keys.to(device),
+            missing=self.missing.to(device),
+        )
+
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors."""

@@ -47,6 +47,17 @@ class LiteReference:
     ridge: RidgeSums
     targets: Tensor
 
+    def to(self, device: torch.device | str) -> LiteReference:
+        """The same on a device."""
+        first, ridge = self.first, self.ridge
+        return LiteReference(
+            first=MatchMemory(
+                keys=first.keys.to(device), mask=first.mask.to(device), positions=first.positions.to(device)
+            ),
+            ridge=RidgeSums(gram=ridge.gram.to(device), moment=ridge.moment.to(device)),
+            targets=self.targets.to(device),
+        )
+
     def __repr__(self) -> str:
         return f"LiteReference(first={self.first}, targets={tuple(self.targets.shape)})"
 
@@ -97,14 +108,16 @@ class LiteSegmenter:
     def personalize(self, features: ImageFeatures, masks: Tensor) -> LiteReference:
         """See Segmenter."""
         geometry, sizes = features.geometry, self.model.geometry
-        k, _, _ = masks.shape
+        masks = masks.to(self.model.device)
         windows = self.policy.around(input_boxes(masks, geometry), geometry, factor=self.policy.reference_factor)
         placed = input_shares(masks, geometry)
 
         # What matching remembers: the surroundings finely, all of the frame coarsely
         keys = _keys(features)
         near = self.model.remember(keys, placed, windows, grid=sizes.first_grid)
-        far = self.model.remember(keys, placed, whole_windows(geometry, k), grid=sizes.global_grid)
+        far = self.model.remember(
+            keys, placed, whole_windows(geometry, len(masks), device=masks.device), grid=sizes.global_grid
+        )
         first = join_memories(near, far)
 
         # The target: the mean over the cells that the mask covers
@@ -117,12 +130,12 @@ class LiteSegmenter:
         if self.published:
             highest = torch.where(weight > 0, seen, -torch.inf).amax(dim=(2, 3))
             targets = (targets + highest) / 2
-        return LiteReference(first=first, ridge=ridge_sums(first), targets=targets)
+        return LiteReference(first=first, ridge=ridge_sums(first), targets=targets).to("cpu")
 
     @torch.inference_mode()
     def begin(self, features: ImageFeatures, masks: Tensor) -> Memory:
         """See Segmenter."""
-        geometry = features.geometry
+        geometry, masks = features.geometry, masks.to(self.model.device)
         boxes, _ = mask_boxes(masks)
         windows = self.policy.around(input_boxes(masks, geometry), geometry, factor=self.policy.track_factor)
         share = resample_window(input_shares(masks, geometry), windows, grid=4 * self.model.geometry.grid, stride=1)
@@ -132,32 +145,34 @@ class LiteSegmenter:
             windows=windows,
             keys=self._previous_keys(features, windows),
             missing=torch.zeros(len(masks), dtype=torch.int64),
-        )
+        ).to("cpu")
 
     @torch.inference_mode()
     def locate(self, reference: LiteReference, features: ImageFeatures, memory: Memory | None) -> Located:
         """See Segmenter. Objects without a memory, or missing, are searched for over the whole frame first."""
-        k, _ = reference.targets.shape
-        geometry = features.geometry
-        search = torch.ones(k, dtype=torch.bool) if memory is None else memory.missing > 0
-        windows = whole_windows(geometry, k)
+        geometry, device = features.geometry, self.model.device
+        reference = reference.to(device)
+        memory = None if memory is None else memory.to(device)
+        windows = whole_windows(geometry, len(reference.targets), device=self.model.device)
+        search = torch.ones_like(windows[:, 0], dtype=torch.bool) if memory is None else memory.missing > 0
         if memory is not None and not self.published:
             windows = self.policy.around(
                 boxes_to_input(outer_edges(memory.boxes), geometry), geometry, factor=self.policy.track_factor
             )
         if search.any() and not self.published:
-            found = self._search(reference, features, k)
+            found = self._search(reference, features)
             windows = torch.where(search[:, None], found, windows)
         context = self._context(reference, features, windows, memory, forget=search)
         priors = tuple(self._similarity(features, target) for target in reference.targets)
         return Located(priors=priors, features=features, windows=windows, context=context)
 
-    def _search(self, reference: LiteReference, features: ImageFeatures, k: int) -> Tensor:
+    def _search(self, reference: LiteReference, features: ImageFeatures) -> Tensor:
         """Windows around what a decoder pass over the whole frame finds; the whole frame where that is nothing."""
         geometry = features.geometry
-        whole = whole_windows(geometry, k)
-        context = self._context(reference, features, whole, None, forget=torch.ones(k, dtype=torch.bool))
-        output = self._run(context, range(k), PromptBatch(), guided=True)
+        whole = whole_windows(geometry, len(reference.targets), device=self.model.device)
+        everything = torch.ones_like(whole[:, 0], dtype=torch.bool)
+        context = self._context(reference, features, whole, None, forget=everything)
+        output = self._run(context, range(len(whole)), PromptBatch(), guided=True)
         logits = select_masks(output, multimask_output=False)[0]
         masks = paste_window(logits, whole, size=geometry.input, scale=(1.0, 1.0))[:, 0] > 0
         boxes, empty = mask_boxes(masks)
@@ -206,10 +221,10 @@ class LiteSegmenter:
         assert isinstance(context, LiteContext)
         k = len(prompts)
         side = 4 * self.model.geometry.grid
-        low_res = torch.empty(k, 1, side, side)
-        scores, presence = torch.empty(k), torch.empty(k)
+        low_res = context.prior.new_empty(k, 1, side, side)
+        scores, presence = context.prior.new_empty(k), context.prior.new_empty(k)
         for group in prompt_groups(prompts):
-            batch = stack_prompts([prompts[i] for i in group], geometry)
+            batch = stack_prompts([prompts[i] for i in group], geometry).to(self.model.device)
             output = self._run(context, group, batch, guided=guided)
             chosen, iou = choose(output, choice)
             low_res[group], scores[group] = chosen[:, None], iou
@@ -244,8 +259,9 @@ class LiteSegmenter:
     def remember(self, located: Located, decoded: Decoded, memory: Memory | None, present: Tensor) -> Memory:
         """See Segmenter."""
         boxes, _ = mask_boxes(decoded.prediction.masks)
-        logits = decoded.prediction.low_res_logits[:, None].half()
-        windows, keys = located.windows, self._previous_keys(located.features, located.windows)
+        boxes, windows = boxes.cpu(), located.windows.cpu()
+        logits = decoded.prediction.low_res_logits[:, None].half().cpu()
+        keys = self._previous_keys(located.features, located.windows).cpu()
         missing = torch.zeros(len(boxes), dtype=torch.int64)
         if memory is not None:
             assert memory.keys is not None

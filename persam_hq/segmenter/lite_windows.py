@@ -28,10 +28,10 @@ class WindowPolicy:
         return window_around(boxes, factor=factor, min_side=self.min_side, bounds=(float(height), float(width)))
 
 
-def whole_windows(geometry: ImageGeometry, k: int) -> Tensor:
+def whole_windows(geometry: ImageGeometry, k: int, *, device: torch.device | str = "cpu") -> Tensor:
     """K windows (K, 4) over all of the image."""
     height, width = geometry.input
-    return torch.tensor([0.0, 0.0, width, height]).repeat(k, 1)
+    return torch.tensor([0.0, 0.0, width, height], device=device).repeat(k, 1)
 
 
 def outer_edges(boxes: Tensor) -> Tensor:

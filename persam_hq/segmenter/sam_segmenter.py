@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from persam_hq.errors import InputError
 from persam_hq.modeling.sam import Sam
 from persam_hq.personalization import Alignment, Pooling, attention_similarity, locate
 from persam_hq.predictor import encode, personalize
@@ -44,7 +45,8 @@ class SamSegmenter:
 
     def personalize(self, features: ImageFeatures, masks: Tensor) -> tuple[Target, ...]:
         """See Segmenter: one target an object."""
-        return tuple(personalize(self.model, features, mask.numpy(), pooling=self.pooling) for mask in masks)
+        found = (personalize(self.model, features, mask.numpy(), pooling=self.pooling) for mask in masks)
+        return tuple(_target_to(target, "cpu") for target in found)
 
     def begin(self, features: ImageFeatures, masks: Tensor) -> Memory:
         """See Segmenter."""
@@ -65,14 +67,15 @@ class SamSegmenter:
     def locate(self, reference: tuple[Target, ...], features: ImageFeatures, memory: Memory | None) -> Located:
         """See Segmenter; the memory plays no part in PerSAM's location prior."""
         del memory
-        priors = tuple(locate(features, target) for target in reference)
+        targets = tuple(_target_to(target, self.model.device) for target in reference)
+        priors = tuple(locate(features, target) for target in targets)
         height, width = features.geometry.padded
         similarity = torch.cat([attention_similarity(prior, alignment=self.alignment) for prior in priors])
         return Located(
             priors=priors,
             features=features,
             windows=torch.tensor([0.0, 0.0, width, height]).repeat(len(priors), 1),
-            context=SamContext(targets=reference, attn_sim=similarity),
+            context=SamContext(targets=targets, attn_sim=similarity),
         )
 
     @torch.inference_mode()
@@ -84,6 +87,7 @@ class SamSegmenter:
         low_res: dict[int, Tensor] = {}
         scores: dict[int, Tensor] = {}
         for group in prompt_groups(prompts):
+            _refuse_nothing(prompts[group[0]])
             batch = stack_prompts([prompts[i] for i in group], features.geometry).to(device)
             guidance = None
             if guided:
@@ -124,3 +128,13 @@ class SamSegmenter:
             logits = torch.where(present[:, None, None, None], logits, memory.logits)
             missing = torch.where(present, missing, memory.missing + 1)
         return Memory(boxes=boxes, logits=logits, windows=located.windows, keys=None, missing=missing)
+
+
+def _target_to(target: Target, device: torch.device | str) -> Target:
+    return Target(feature=target.feature.to(device), embedding=target.embedding.to(device), cells=target.cells)
+
+
+def _refuse_nothing(prompt: PromptSet) -> None:
+    """SAM without any prompt has nothing to go by; only lite has a dense location prior instead."""
+    if not len(prompt.points) and prompt.box is None and prompt.mask_input is None:
+        raise InputError("SAM's decoder got no point, box or mask; choose another prompt selector than dense_prior")

@@ -6,6 +6,7 @@ from golden.fill_weights import fill_state_dict
 from stand_in_lite import tiny_lite
 from stand_in_model import rectangular_model, square_model
 
+from persam_hq.errors import InputError
 from persam_hq.segmenter import LiteSegmenter, SamSegmenter
 from persam_hq.types import PromptSet
 
@@ -158,3 +159,11 @@ def test_the_memory_is_within_the_bound_of_the_travelling_state(segmenter, scene
     assert memory.nbytes <= 3 * 256 * 1024
     assert memory.logits.dtype == torch.float16
     assert all(t.device.type == "cpu" for t in tensors(memory))
+
+
+def test_sam_without_any_prompt_is_refused(scene):
+    segmenter = sam(square_model())
+    features = segmenter.encode(scene.frames[0])
+    located = segmenter.locate(segmenter.personalize(features, scene.masks[:1]), features, None)
+    with pytest.raises(InputError, match="got no point, box or mask"):
+        segmenter.decode(located, [PromptSet.from_points()], guided=True, choice="single")
