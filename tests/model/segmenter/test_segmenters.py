@@ -162,7 +162,7 @@ def test_the_memory_is_within_the_bound_of_the_travelling_state(segmenter, scene
 
 
 def test_sam_without_any_prompt_is_refused(scene):
-    segmenter = sam(square_model())
+    segmenter = sam(square_model(hq=False))
     features = segmenter.encode(scene.frames[0])
     located = segmenter.locate(segmenter.personalize(features, scene.masks[:1]), features, None)
     with pytest.raises(InputError, match="got no point, box or mask"):
