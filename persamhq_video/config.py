@@ -57,7 +57,7 @@ PRESETS: Final[Mapping[ModeName, Preset]] = {
     "independent": Preset(prompts="top_k_points", refine=("cascade",)),
 }
 
-LITE_AUTO: Final = Preset(prompts="dense_prior", refine=())
+LITE_AUTO: Final = Preset(prompts="dense_prior", refine=("drop_specks",))
 """What `auto` means for lite, whose dense location prior needs neither points nor further passes."""
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from persam_hq.types import MaskPrediction, PromptSet
-from persamhq_plugins.mask_refiners import Cascade, persamhq_register_mask_refiners
+from persamhq_plugins.mask_refiners import Cascade, DropSpecks, persamhq_register_mask_refiners
 from persamhq_video.plugin.register import Register
 
 IMAGE = np.zeros((10, 12, 3), np.uint8)
@@ -81,5 +81,34 @@ def test_the_prompts_that_were_handed_in_stay_as_they_were(prompts):
 def test_it_is_offered_by_name():
     register = Register("mask refiner")
     persamhq_register_mask_refiners(register)
-    assert [entry.name for entry in register.entries()] == ["cascade"]
+    assert [entry.name for entry in register.entries()] == ["cascade", "drop_specks"]
     assert isinstance(register.make("cascade"), Cascade)
+
+
+def spotted(*rectangles, size=(60, 80)):
+    """A prediction of one object whose mask is these rectangles (x0, y0, x1, y1), last column and row excluded."""
+    mask = torch.zeros(1, *size, dtype=torch.bool)
+    for x0, y0, x1, y1 in rectangles:
+        mask[0, y0:y1, x0:x1] = True
+    logits = torch.where(mask, 3.0, -3.0)
+    return MaskPrediction(masks=mask, scores=torch.ones(1), low_res_logits=torch.zeros(1, 4, 4), logits=logits)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "kept"),
+    [
+        ("small and far", (70, 50, 72, 52), False),
+        ("small and near", (31, 12, 33, 14), True),
+        ("large and far", (50, 40, 60, 50), True),
+    ],
+)
+def test_only_small_parts_far_away_are_dropped(name, part, kept):
+    body = (10, 10, 30, 30)
+    found = DropSpecks()(spotted(body, part), [PromptSet.from_points()], None, IMAGE)
+    expected = spotted(body, part) if kept else spotted(body)
+    assert torch.equal(found.masks, expected.masks), name
+    assert torch.equal(found.masks, found.logits > 0)
+
+
+def test_an_empty_mask_has_no_specks():
+    assert not DropSpecks()(spotted(), [PromptSet.from_points()], None, IMAGE).masks.any()
