@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from persam_hq.errors import InputError
 from persam_hq.training.clips import TrainingClip, photo_clip, video_clip
 from persam_hq.training.config import ClipSource, PhotoSource, TrainConfig
 from persam_hq.training.sources import Clip, Photo, load_clips, load_label_maps
+
+_MOST_DRAWS: Final = 10_000
 
 
 class BatchMaker:
@@ -41,12 +45,15 @@ class BatchMaker:
         return frames, torch.from_numpy(np.stack([clip.masks for clip in clips])).float()
 
     def _clip(self, side: int, rng: np.random.Generator) -> TrainingClip:
-        """Drawn again until it shows an object large enough."""
-        while True:
+        """Drawn again until it shows an object large enough; InputError where none ever does."""
+        for _ in range(_MOST_DRAWS):
             source = int(rng.choice(len(self.probabilities), p=self.probabilities))
             made = self._from_source(source, side, rng)
             if made is not None:
                 return made
+        raise InputError(
+            f"{_MOST_DRAWS} training clips drawn and no object large enough in any; look at the label maps, or raise the crops"
+        )
 
     def _from_source(self, source: int, side: int, rng: np.random.Generator) -> TrainingClip | None:
         length = self.config.clip_length

@@ -62,3 +62,11 @@ def test_an_error_of_a_source_comes_through(make_config, tmp_path):
     config = make_config(photos=[{"root": str(tmp_path / "none"), "background": True, "weight": 1.0}])
     with pytest.raises(InputError, match="no photos with label maps"):
         BatchMaker(config)
+
+
+def test_sources_without_a_usable_object_end_in_an_error(make_config, monkeypatch):
+    monkeypatch.setattr("persam_hq.training.batches._MOST_DRAWS", 5)
+    maker = BatchMaker(make_config())
+    monkeypatch.setattr(maker, "_from_source", lambda *_: None)
+    with pytest.raises(InputError, match="5 training clips drawn and no object large enough"):
+        maker.batch(0)
