@@ -52,7 +52,7 @@ class BatchMaker:
             if made is not None:
                 return made
         raise InputError(
-            f"{_MOST_DRAWS} training clips drawn and no object large enough in any; look at the label maps, or raise the crops"
+            f"{_MOST_DRAWS} training clips drawn and no object large enough in any; check the label maps and crop sizes"
         )
 
     def _from_source(self, source: int, side: int, rng: np.random.Generator) -> TrainingClip | None:
