@@ -19,7 +19,7 @@ from persam_hq.segmenter import Choice, Decoded, Located, Memory, Segmenter, bui
 from persam_hq.segmenter.build import embedded_weights
 from persam_hq.types import ImageFeatures, LocationPrior, MaskPrediction, PromptSet
 from persamhq_video.config import RunConfig
-from persamhq_video.errors import ExecutorError
+from persamhq_video.errors import ConfigError, ExecutorError
 from persamhq_video.protocols import Beginning, FrameInfo, MaskRefiner, ObjectView, PromptSelector
 from persamhq_video.types import Frame, FrameResult, ObjectResult, PresenceState
 
@@ -187,6 +187,10 @@ class VideoTracker:
 
 def build_tracker(config: RunConfig, selector: PromptSelector, refiners: Sequence[MaskRefiner]) -> VideoTracker:
     """The tracker of a resolved configuration; raises PersamHQError where model and weights do not fit."""
+    if config.model != "lite" and config.strategies.prompts == "dense_prior":
+        raise ConfigError(
+            f"the prompt selector dense_prior goes with the model lite, got {config.model}; choose another --prompts"
+        )
     segmenter = build_segmenter(
         config.model,
         checkpoint=config.checkpoint,

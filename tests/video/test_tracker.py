@@ -10,7 +10,7 @@ from persam_hq.segmenter import Decoded, Located, Memory
 from persam_hq.types import ImageFeatures, ImageGeometry, LocationPrior, MaskPrediction, PromptSet
 from persamhq_video import tracker as tracker_module
 from persamhq_video.config import RunConfig
-from persamhq_video.errors import ExecutorError
+from persamhq_video.errors import ConfigError, ExecutorError
 from persamhq_video.tracker import Presence, State, VideoTracker, build_tracker, weights_path
 from persamhq_video.types import Frame
 
@@ -328,3 +328,8 @@ def test_weights_are_found_or_asked_for(tmp_path):
     assert weights_path(RunConfig()).name == "lite.safetensors"
     with pytest.raises(CheckpointError, match="the model vit_b comes without weights; pass --checkpoint"):
         weights_path(RunConfig(model="vit_b"))
+
+
+def test_the_dense_prior_is_refused_for_other_models():
+    with pytest.raises(ConfigError, match="dense_prior goes with the model lite, got vit_b"):
+        build_tracker(RunConfig(model="vit_b", prompts="dense_prior"), Points(), [])
