@@ -145,6 +145,18 @@ class _CurrentImage:
         """Forget the current image."""
         self._features = None
 
+    def _decode(
+        self, prompts: PromptSet, guidance: Guidance, *, multimask_output: bool, hq_token_only: bool
+    ) -> MaskPrediction:
+        return decode(
+            self.model,
+            self.image_features,
+            prompts,
+            multimask_output=multimask_output,
+            hq_token_only=hq_token_only,
+            guidance=guidance,
+        )
+
     def _as_rgb(self, image: RgbImage, image_format: str) -> RgbImage:
         if image_format not in ("RGB", "BGR"):
             raise InputError(f"image_format must be 'RGB' or 'BGR', got {image_format!r}")
@@ -177,16 +189,12 @@ class SamPredictor(_CurrentImage):
         x0, y0, x1, y1; mask_input: (1, L, L') logits of an earlier call. Masks are bool, or logits with
         `return_logits`. attn_sim (1, 1, 1, h*w) and target_embedding (1, 1, C) guide the decoder (PerSAM).
         """
-        result = decode(
-            self.model,
-            self.image_features,
-            prompts_from_arrays(point_coords=point_coords, point_labels=point_labels, box=box, mask_input=mask_input),
-            multimask_output=multimask_output,
-            hq_token_only=hq_token_only,
-            guidance=Guidance(attn_sim=attn_sim, target_embedding=target_embedding),
+        prompts = prompts_from_arrays(
+            point_coords=point_coords, point_labels=point_labels, box=box, mask_input=mask_input
         )
-        masks = result.logits if return_logits else result.masks
-        return masks.cpu().numpy(), result.scores.cpu().numpy(), result.low_res_logits.cpu().numpy()
+        guidance = Guidance(attn_sim=attn_sim, target_embedding=target_embedding)
+        result = self._decode(prompts, guidance, multimask_output=multimask_output, hq_token_only=hq_token_only)
+        return _arrays(result, return_logits=return_logits)
 
 
 class PerSamPredictor(_CurrentImage):
@@ -222,17 +230,18 @@ class PerSamPredictor(_CurrentImage):
         target_embedding: Tensor | None = None,
     ) -> tuple[MaskArray, FloatArray, FloatArray, Tensor]:
         """As SamPredictor.predict, and the logits at the size of the image, a tensor (N, H, W)."""
-        result = decode(
-            self.model,
-            self.image_features,
-            prompts_from_arrays(point_coords=point_coords, point_labels=point_labels, box=box, mask_input=mask_input),
-            multimask_output=multimask_output,
-            hq_token_only=hq_token_only,
-            guidance=Guidance(attn_sim=attn_sim, target_embedding=target_embedding),
+        prompts = prompts_from_arrays(
+            point_coords=point_coords, point_labels=point_labels, box=box, mask_input=mask_input
         )
-        masks = result.logits if return_logits else result.masks
-        arrays = masks.cpu().numpy(), result.scores.cpu().numpy(), result.low_res_logits.cpu().numpy()
-        return *arrays, result.logits
+        guidance = Guidance(attn_sim=attn_sim, target_embedding=target_embedding)
+        result = self._decode(prompts, guidance, multimask_output=multimask_output, hq_token_only=hq_token_only)
+        return *_arrays(result, return_logits=return_logits), result.logits
+
+
+def _arrays(result: MaskPrediction, *, return_logits: bool) -> tuple[MaskArray, FloatArray, FloatArray]:
+    """Masks, scores and low-resolution logits as `predict` returns them."""
+    masks = result.logits if return_logits else result.masks
+    return masks.cpu().numpy(), result.scores.cpu().numpy(), result.low_res_logits.cpu().numpy()
 
 
 def prompts_from_arrays(
