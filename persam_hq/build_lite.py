@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from persam_hq.errors import CheckpointError
-from persam_hq.modeling.common import LayerNorm2d
+from persam_hq.modeling.common import FusedLayerNorm2d
 from persam_hq.modeling.efficientnet_lite import EMBEDDING_STRIDE, EfficientNetLite, LiteImageEncoder, Stage
 from persam_hq.modeling.lite import Lite, LiteGeometry, LiteUpscaling
 from persam_hq.modeling.location_prior import DenseLocationPrior
@@ -34,7 +34,7 @@ LITE0_STAGES = (
 def build_lite(*, hq: bool = True) -> Lite:
     """EfficientNet-Lite0, a neck of 128/64/32 channels, and SAM-HQ's decoder at width 128 on a grid of 24."""
     embed_dim, middle_dim, fine_dim, key_dim = 128, 64, 32, 64
-    geometry = LiteGeometry(grid=24, first_grid=24, global_grid=16, previous_grid=24)
+    geometry = LiteGeometry(grid=24, first_grid=24, global_grid=16, previous_grid=24, extra_grid=16)
     grid, nominal = geometry.grid, geometry.grid * EMBEDDING_STRIDE
     return Lite(
         image_encoder=LiteImageEncoder(
@@ -67,23 +67,23 @@ def build_lite(*, hq: bool = True) -> Lite:
 
 
 def lite_hq_modules(*, embed_dim: int, middle_dim: int, fine_dim: int) -> HQModules:
-    """The HQ branch of lite: its interm embedding has the mask's grid already, so that part needs no upscaling."""
+    """The HQ branch of lite: its interm embedding has the grid of the HQ features, so it needs no upscaling."""
     return HQModules(
         compress_vit_feat=nn.Sequential(
             nn.Conv2d(fine_dim, fine_dim, kernel_size=3, padding=1),
-            LayerNorm2d(fine_dim),
+            FusedLayerNorm2d(fine_dim),
             nn.GELU(),
             nn.Conv2d(fine_dim, fine_dim, kernel_size=3, padding=1),
         ),
         embedding_encoder=nn.Sequential(
             nn.ConvTranspose2d(embed_dim, middle_dim, kernel_size=2, stride=2),
-            LayerNorm2d(middle_dim),
+            FusedLayerNorm2d(middle_dim),
             nn.GELU(),
             nn.ConvTranspose2d(middle_dim, fine_dim, kernel_size=2, stride=2),
         ),
         embedding_maskfeature=nn.Sequential(
             nn.Conv2d(fine_dim, middle_dim, kernel_size=3, padding=1),
-            LayerNorm2d(middle_dim),
+            FusedLayerNorm2d(middle_dim),
             nn.GELU(),
             nn.Conv2d(middle_dim, fine_dim, kernel_size=3, padding=1),
         ),

@@ -182,8 +182,8 @@ class DecoderOutput(_ShapeRepr):
     """Everything the mask decoder computes, nothing selected yet.
 
     masks: (B, 4, L, L') float logits of SAM's mask tokens; iou_predictions: (B, 4) float, their predicted IoU;
-    hq_masks: (B, 1, L, L') float logits of the HQ-Output token, None on a plain decoder; presence: (B,) float logit
-    that the object is in the image, None where the decoder has no such head.
+    hq_masks: (B, 1, sL, sL') float logits of the HQ-Output token on a grid s = 1, 2 ... times as fine, None on a plain
+    decoder; presence: (B,) float logit that the object is in the image, None where the decoder has no such head.
     """
 
     masks: Tensor
@@ -196,7 +196,8 @@ class DecoderOutput(_ShapeRepr):
         b, tokens, height, width = self.masks.shape
         _check("DecoderOutput.iou_predictions", self.iou_predictions, (b, tokens))
         if self.hq_masks is not None:
-            _check("DecoderOutput.hq_masks", self.hq_masks, (b, 1, height, width))
+            finer = max(1, self.hq_masks.shape[-1] // width)
+            _check("DecoderOutput.hq_masks", self.hq_masks, (b, 1, finer * height, finer * width))
         if self.presence is not None:
             _check("DecoderOutput.presence", self.presence, (b,))
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from persam_hq.modeling.common import LayerNorm2d
+from persam_hq.modeling.common import FusedLayerNorm2d
 
 EMBEDDING_STRIDE, KEY_STRIDE, FINE_STRIDE = 16, 8, 4
 
@@ -21,10 +21,11 @@ class SameConv2d(nn.Conv2d):
         """(B, C, H, W) to (B, C', H / stride, W / stride); sides are multiples of the stride."""
         total = self.kernel_size[0] - self.stride[0]
         before = total // 2
-        if total == 2 * before:
-            return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=before, groups=self.groups)
-        x = F.pad(x, (before, total - before, before, total - before))
-        return F.conv2d(x, self.weight, self.bias, stride=self.stride, groups=self.groups)
+        weight = self.weight
+        if total != 2 * before:
+            # A kernel that begins with a row and a column of zeros does the same without a padded copy of the image
+            before, weight = before + 1, F.pad(weight, (1, 0, 1, 0))
+        return F.conv2d(x, weight, self.bias, stride=self.stride, padding=before, groups=self.groups)
 
 
 class InvertedResidual(nn.Module):
@@ -40,8 +41,8 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', H / stride, W / stride)."""
-        wide = x if self.expand is None else F.relu6(self.expand(x))
-        out: Tensor = self.project(F.relu6(self.depthwise(wide)))
+        wide = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
+        out: Tensor = self.project(F.relu6(self.depthwise(wide), inplace=True))
         return x + out if self.residual else out
 
 
@@ -84,7 +85,7 @@ class EfficientNetLite(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W), normalised, sides multiples of 32, to one feature map a tap."""
-        x = F.relu6(self.stem(x))
+        x = F.relu6(self.stem(x), inplace=True)
         tapped = []
         for index, block in enumerate(self.blocks):
             x = block(x)
@@ -115,16 +116,18 @@ class LiteImageEncoder(nn.Module):
         self.trunk = trunk
         self.lateral32 = nn.Conv2d(c32, embed_dim, 1)
         self.lateral16 = nn.Conv2d(c16, embed_dim, 1)
-        self.smooth16 = nn.Sequential(nn.GELU(), nn.Conv2d(embed_dim, embed_dim, 3, padding=1), LayerNorm2d(embed_dim))
+        self.smooth16 = nn.Sequential(
+            nn.GELU(), nn.Conv2d(embed_dim, embed_dim, 3, padding=1), FusedLayerNorm2d(embed_dim)
+        )
         self.down8 = nn.Conv2d(embed_dim, middle_dim, 1)
         self.lateral8 = nn.Conv2d(c8, middle_dim, 1)
         self.smooth8 = nn.Sequential(
-            nn.GELU(), nn.Conv2d(middle_dim, middle_dim, 3, padding=1), LayerNorm2d(middle_dim)
+            nn.GELU(), nn.Conv2d(middle_dim, middle_dim, 3, padding=1), FusedLayerNorm2d(middle_dim)
         )
         self.key8 = nn.Conv2d(middle_dim, key_dim, 1)
         self.down4 = nn.Conv2d(middle_dim, fine_dim, 1)
         self.lateral4 = nn.Conv2d(c4, fine_dim, 1)
-        self.norm4 = LayerNorm2d(fine_dim)
+        self.norm4 = FusedLayerNorm2d(fine_dim)
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """(B, 3, H, W), normalised, sides multiples of 32, to embedding and interm embeddings.

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from persam_hq.modeling.common import LayerNorm2d
+from persam_hq.modeling.common import FusedLayerNorm2d
 from persam_hq.modeling.efficientnet_lite import EMBEDDING_STRIDE, FINE_STRIDE, KEY_STRIDE, LiteImageEncoder
 from persam_hq.modeling.location_prior import DenseLocationPrior, MatchMemory, PriorSources
 from persam_hq.modeling.mask_decoder import MaskDecoder
@@ -25,11 +25,11 @@ class LiteUpscaling(nn.Module):
     def __init__(self, *, embed_dim: int, middle_dim: int, fine_dim: int) -> None:
         super().__init__()
         self.up8 = nn.ConvTranspose2d(embed_dim, middle_dim, kernel_size=2, stride=2)
-        self.norm8 = LayerNorm2d(middle_dim)
+        self.norm8 = FusedLayerNorm2d(middle_dim)
         self.mix8 = nn.Conv2d(middle_dim, middle_dim, 3, padding=1)
         self.up4 = nn.ConvTranspose2d(middle_dim, fine_dim, kernel_size=2, stride=2)
         self.skip4 = nn.Conv2d(fine_dim, fine_dim, 1)
-        self.norm4 = LayerNorm2d(fine_dim)
+        self.norm4 = FusedLayerNorm2d(fine_dim)
         self.mix4 = nn.Conv2d(fine_dim, fine_dim, 3, padding=1)
 
     def upscale(self, x: Tensor, skips: Sequence[Tensor] | None) -> Tensor:
@@ -48,7 +48,8 @@ class WindowFeatures:
     """An image seen through B windows, with g the grid of the embedding.
 
     windows: (B, 4) pixels of the encoder's input; embedding: (B, C, g, g); middle: (B, C', 2g, 2g); fine:
-    (B, C'', 4g, 4g); keys: (B, K, 2g, 2g), unit length over K; all in the dtype of `windows`.
+    (B, C'', 4g, 4g); keys: (B, K, 2g, 2g), unit length over K; hq: HQ features (B, C'', 8g, 8g), None without HQ
+    modules; all in the dtype of `windows`.
     """
 
     windows: Tensor
@@ -56,6 +57,7 @@ class WindowFeatures:
     middle: Tensor
     fine: Tensor
     keys: Tensor
+    hq: Tensor | None
 
     def __repr__(self) -> str:
         return f"WindowFeatures(embedding={tuple(self.embedding.shape)})"
@@ -69,17 +71,19 @@ class WindowFeatures:
             middle=self.middle[chosen],
             fine=self.fine[chosen],
             keys=self.keys[chosen],
+            hq=None if self.hq is None else self.hq[chosen],
         )
 
 
 @dataclass(frozen=True, slots=True)
 class LiteGeometry:
-    """Sizes in cells: the decoder's grid, and those of the memories of the first and the previous frame."""
+    """Sizes in cells: the decoder's grid, and those of the memories of the first, the previous and other frames."""
 
     grid: int
     first_grid: int
     global_grid: int
     previous_grid: int
+    extra_grid: int
 
 
 class Lite(nn.Module):
@@ -122,8 +126,21 @@ class Lite(nn.Module):
         pixels = F.pad(pixels, (0, geometry.padded[1] - width, 0, geometry.padded[0] - height))
         return pixels.contiguous(memory_format=torch.channels_last), geometry
 
-    def look(self, embedding: Tensor, interm: tuple[Tensor, ...], windows: Tensor) -> WindowFeatures:
-        """See the encoder's output (1 or B images) through `windows` (B, 4)."""
+    def encode(self, pixels: Tensor) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
+        """Normalised pixels (B, 3, H, W) to embedding and interm embeddings (see LiteImageEncoder), and HQ features.
+
+        The HQ features (B, C'', H/4, W/4) depend on the image alone; None without HQ modules.
+        """
+        embedding, interm = self.image_encoder(pixels)
+        if not self.mask_decoder.has_hq:
+            return embedding, interm, None
+        hq = self.mask_decoder.fuse_hq_features(image_embeddings=embedding, interm_embeddings=interm)
+        return embedding, interm, hq
+
+    def look(
+        self, embedding: Tensor, interm: tuple[Tensor, ...], windows: Tensor, *, hq: Tensor | None = None
+    ) -> WindowFeatures:
+        """See the encoder's output (1 or B images), and its HQ features, through `windows` (B, 4)."""
         fine, middle, keys = (t.permute(0, 3, 1, 2) for t in interm)
         g = self.geometry.grid
         seen_keys = resample_window(keys, windows, grid=2 * g, stride=KEY_STRIDE)
@@ -133,6 +150,7 @@ class Lite(nn.Module):
             middle=resample_window(middle, windows, grid=2 * g, stride=KEY_STRIDE),
             fine=resample_window(fine, windows, grid=4 * g, stride=FINE_STRIDE),
             keys=F.normalize(seen_keys, dim=1),
+            hq=None if hq is None else resample_window(hq, windows, grid=8 * g, stride=FINE_STRIDE),
         )
 
     def remember(self, keys: Tensor, masks: Tensor, windows: Tensor, *, grid: int) -> MatchMemory:
@@ -174,6 +192,17 @@ class Lite(nn.Module):
         positions = cell_positions(seen.windows, grid=2 * self.geometry.grid)
         return self.location_prior.channels(seen.keys, positions, side, sources)
 
+    def prompt_prior(self, seen: WindowFeatures, shapes: Tensor) -> Tensor:
+        """The dense prior (B, 12, 2g, 2g) where a prompt, or an earlier pass, is all that is known.
+
+        `shapes` (B, 1, 4g, 4g) in [0, 1], such as from `box_shapes`, stand for the last frame's mask, and this very
+        image for the last frame.
+        """
+        grid = self.geometry.previous_grid
+        keys, mask = (F.adaptive_avg_pool2d(t, grid) for t in (seen.keys, shapes))
+        memory = self.remember_seen(keys, mask, seen.windows)
+        return self.prior(seen, PriorSources(previous=memory, previous_mask=shapes))
+
     def decode(
         self,
         seen: WindowFeatures,
@@ -185,22 +214,18 @@ class Lite(nn.Module):
         """All objects in one batch.
 
         `prior` (B, 12, 2g, 2g); points and boxes of `prompts` in pixels of the encoder's input, masks
-        (B, 1, 4g, 4g) in the window; `guidance` over the window's grid: attn_sim (B, 1, 1, g*g).
+        (B, 1, 4g, 4g) in the window; `guidance` over the window's grid: attn_sim (B, 1, 1, g*g). Masks come on a grid
+        of 4g, HQ masks on one of 8g: there the image is seen nearly as finely as it was encoded.
         """
         guidance = guidance or Guidance()
         sparse, dense = self._embed_prompts(seen, prompts or PromptBatch())
         to_embedding, to_middle = self.location_prior(prior)
-        hq_features = None
-        if self.mask_decoder.has_hq:
-            hq_features = self.mask_decoder.fuse_hq_features(
-                image_embeddings=seen.embedding, interm_embeddings=(seen.fine.permute(0, 2, 3, 1),)
-            )
         output: DecoderOutput = self.mask_decoder(
             image_embeddings=seen.embedding,
             image_pe=self.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense + to_embedding,
-            hq_features=hq_features,
+            hq_features=seen.hq,
             skips=(seen.middle + to_middle, seen.fine),
             attn_sim=guidance.attn_sim,
             target_embedding=guidance.target_embedding,

@@ -19,6 +19,7 @@ from persam_hq.errors import ShapeError
 PRIOR_CHANNELS = 12
 FIRST_CHANNELS, RIDGE_CHANNELS, PAST_CHANNELS = [0, 1, 2, 5], [3, 6], [4, 7, 8, 9, 10, 11]
 """The channels of each source, its flag among them."""
+_QUERIES_AT_ONCE = 384
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +93,13 @@ def ridge_sums(memory: MatchMemory) -> RidgeSums:
     return RidgeSums(gram=weighted.transpose(1, 2) @ x, moment=(weighted * (2 * mask - 1)[..., None]).sum(dim=1))
 
 
+def add_ridge_sums(sums: RidgeSums, more: RidgeSums, *, weight: Tensor) -> RidgeSums:
+    """Another frame's sums, `weight` (B,) times, on top."""
+    return RidgeSums(
+        gram=sums.gram + weight[:, None, None] * more.gram, moment=sums.moment + weight[:, None] * more.moment
+    )
+
+
 def ridge_weights(sums: RidgeSums, *, regularisation: Tensor) -> Tensor:
     """The closed-form solution (B, K+1), the bias last; `regularisation` is a positive scalar."""
     _, n, _ = sums.gram.shape
@@ -145,15 +153,22 @@ class DenseLocationPrior(nn.Module):
         """Read-out, best foreground and best background similarity, (B, N) each in [-1, 1]."""
         if memory is None:
             return [queries.new_zeros(queries.shape[:2])] * 3
+        keys = memory.keys.transpose(1, 2).to(queries.dtype)
+        # Some queries at a time: what they make stays in the processor's cache
+        parts = [self._match_some(some, keys, memory.mask) for some in torch.split(queries, _QUERIES_AT_ONCE, dim=1)]
+        return [torch.cat(of_all, dim=1) for of_all in zip(*parts, strict=True)]
+
+    def _match_some(self, queries: Tensor, keys: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, N, K), keys (B, K, M) and mask (B, M): see `_match_first`."""
         temperature = self.log_temperature_first.exp()
-        logits = (queries * temperature) @ memory.keys.transpose(1, 2).to(queries.dtype)
-        read = read_out(logits, memory.mask)
+        logits = (queries * temperature) @ keys
+        read = read_out(logits, mask)
         with torch.no_grad():  # the best similarities inform the decoder; learning goes through the read-out
-            far = -2 * temperature
-            inside = (memory.mask > 0.5).to(logits.dtype)[:, None]
-            foreground = (logits + far * (1 - inside)).amax(dim=-1) / temperature
-            background = (logits + far * inside).amax(dim=-1) / temperature
-        return [2 * read - 1, foreground.clamp(min=-1), background.clamp(min=-1)]
+            inside = (mask > 0.5)[:, None]
+            lowest = -temperature
+            foreground = torch.where(inside, logits, lowest).amax(dim=-1) / temperature
+            background = torch.where(inside, lowest, logits).amax(dim=-1) / temperature
+        return 2 * read - 1, foreground, background
 
     def _classify(self, queries: Tensor, sums: RidgeSums | None) -> Tensor:
         """The ridge classifier's score (B, N) in [-2, 2]; 1 is foreground, -1 background."""

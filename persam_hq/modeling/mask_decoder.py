@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from persam_hq.modeling.common import MLP, LayerNorm2d
@@ -125,8 +126,8 @@ class MaskDecoder(nn.Module):
         return torch.einsum("bkc,bchw->bkhw", torch.stack(weights, dim=1), mask_features)
 
     def _hq_masks(self, hq_token: Tensor, mask_features: Tensor, hq_features: Tensor) -> Tensor:
-        """The HQ-Output token (B, C) on the adapted mask features and the HQ features: (B, 1, L, L')."""
-        adapted = self.embedding_maskfeature(mask_features) + hq_features
+        """The HQ-Output token (B, C) on the adapted mask features and the HQ features, on the grid of the latter."""
+        adapted = _onto(self.embedding_maskfeature(mask_features), hq_features) + hq_features
         return torch.einsum("bkc,bchw->bkhw", self.hf_mlp(hq_token)[:, None], adapted)
 
     def forward(
@@ -145,9 +146,9 @@ class MaskDecoder(nn.Module):
         """Decode B prompt sets on one image, or on B images.
 
         `image_embeddings` (1 or B, C, h, w), `image_pe` (1, C, h, w), prompts (B, N, C) and (B, C, h, w). The HQ
-        masks come from `hq_features` (1 or B, mask_dim, 4h, 4w), or are fused here from `interm_embeddings`; without
-        either, or without HQ modules, there are none. `skips` go to the upscaling. Everything the decoder computes
-        comes back; `select_masks` chooses.
+        masks come from `hq_features` (1 or B, mask_dim, 4h, 4w, or a whole number of times as fine), or are fused here
+        from `interm_embeddings`; without either, or without HQ modules, there are none. `skips` go to the upscaling.
+        Everything the decoder computes comes back; `select_masks` chooses.
         """
         b, _, _ = sparse_prompt_embeddings.shape
         _, c, h, w = image_embeddings.shape
@@ -199,7 +200,19 @@ def select_masks(
     iou = iou[rows, best][:, None]
     if hq_token_only:
         return output.hq_masks, iou
-    return masks[rows, best][:, None] + output.hq_masks, iou
+    return corrected_masks(masks[rows, best][:, None], output.hq_masks), iou
+
+
+def corrected_masks(masks: Tensor, hq_masks: Tensor) -> Tensor:
+    """SAM's masks (B, N, L, L') with the HQ mask (B, 1, sL, sL') added, (B, N, sL, sL') (SAM-HQ, section 3.2)."""
+    return _onto(masks, hq_masks) + hq_masks
+
+
+def _onto(x: Tensor, finer: Tensor) -> Tensor:
+    """(B, C, L, L') on the grid of `finer`, which may be the same."""
+    if x.shape[-2:] == finer.shape[-2:]:
+        return x
+    return F.interpolate(x, size=finer.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def sam_hq_modules(*, transformer_dim: int, vit_dim: int) -> HQModules:

@@ -36,7 +36,9 @@ def resample_window(features: Tensor, windows: Tensor, *, grid: int, stride: flo
     x0, y0, x1, y1 = windows.unbind(dim=1)
     rows = _map_weights(y0, y1, grid=grid, size=h, stride=stride)
     columns = _map_weights(x0, x1, grid=grid, size=w, stride=stride)
-    return rows[:, None] @ (features.to(windows.dtype) @ columns[:, None].transpose(-2, -1))
+    # Channels-last maps are laid out anew once, instead of once a product and channel
+    features = features.to(windows.dtype, memory_format=torch.contiguous_format)
+    return rows[:, None] @ (features @ columns[:, None].transpose(-2, -1))
 
 
 def paste_window(logits: Tensor, windows: Tensor, *, size: tuple[int, int], scale: tuple[float, float]) -> Tensor:

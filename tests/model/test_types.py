@@ -65,6 +65,31 @@ def test_shapes_that_do_not_belong_together_are_refused(make, message):
         make()
 
 
+def decoded(hq):
+    return DecoderOutput(masks=torch.zeros(2, 4, 6, 9), iou_predictions=torch.zeros(2, 4), hq_masks=torch.zeros(hq))
+
+
+@pytest.mark.parametrize("finer", [1, 2, 3])
+def test_hq_masks_may_be_a_whole_number_of_times_as_fine(finer):
+    assert decoded((2, 1, 6 * finer, 9 * finer)).hq_masks.shape == (2, 1, 6 * finer, 9 * finer)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        pytest.param((2, 1, 12, 9), r"\(2, 1, 6, 9\)", id="finer down only"),
+        pytest.param((2, 1, 6, 18), r"\(2, 1, 12, 18\)", id="finer across only"),
+        pytest.param((2, 1, 9, 13), r"\(2, 1, 6, 9\)", id="half as fine again"),
+        pytest.param((2, 1, 3, 4), r"\(2, 1, 6, 9\)", id="coarser"),
+        pytest.param((2, 4, 12, 18), r"\(2, 1, 12, 18\)", id="more than one"),
+        pytest.param((1, 1, 12, 18), r"\(2, 1, 12, 18\)", id="of fewer objects"),
+    ],
+)
+def test_hq_masks_on_any_other_grid_are_refused(shape, expected):
+    with pytest.raises(ShapeError, match=rf"hq_masks has shape .*expected {expected}"):
+        decoded(shape)
+
+
 def test_a_target_without_cells_is_refused():
     with pytest.raises(InputError, match="at least one cell"):
         Target(feature=torch.zeros(8), embedding=torch.zeros(1, 1, 8), cells=0)

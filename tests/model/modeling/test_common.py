@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
-from persam_hq.modeling.common import MLP, LayerNorm2d, channels_last
+from persam_hq.modeling.common import MLP, FusedLayerNorm2d, LayerNorm2d, channels_last
 from persam_hq.modeling.mlp_block import MLPBlock
 
 
@@ -18,6 +19,28 @@ def test_layer_norm_2d_is_a_layer_norm_over_channels():
     reference.load_state_dict(norm.state_dict())
     x = noise(2, 5, 3, 4)
     assert torch.allclose(norm(x), reference(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), atol=1e-5)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 30.0], ids=["faint", "usual", "strong"])
+def test_the_fused_layer_norm_is_the_same_function_of_the_same_weights(memory_format, scale):
+    plain, fused = LayerNorm2d(5), FusedLayerNorm2d(5)
+    with torch.no_grad():
+        plain.weight.copy_(torch.arange(5.0) / 4 + 0.5)
+        plain.bias.copy_(torch.arange(5.0) - 2)
+    fused.load_state_dict(plain.state_dict(), strict=True)
+    x = (scale * noise(2, 5, 3, 4)).contiguous(memory_format=memory_format).requires_grad_()
+    got, want = fused(x), plain(x)
+    assert got.shape == x.shape
+    assert torch.allclose(got, want, atol=1e-5)
+    weights = torch.arange(float(got.numel())).reshape(got.shape) / got.numel()
+    gradients = [torch.autograd.grad((y * weights).sum(), x)[0] for y in (got, want)]
+    assert torch.allclose(*gradients, atol=1e-5 / scale)
+
+
+def test_the_fused_layer_norm_leaves_memory_channels_last():
+    x = noise(2, 5, 3, 4).contiguous(memory_format=torch.channels_last)
+    assert FusedLayerNorm2d(5)(x).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_an_mlp_has_relu_between_its_layers_but_not_behind_the_last():

@@ -1,12 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from stand_in_lite import EMBED, GRID, tiny_lite
+from stand_in_lite import EMBED, FINE, GRID, tiny_lite
 
 from persam_hq.modeling.lite import guided_similarity, normalise_similarity
-from persam_hq.modeling.location_prior import PRIOR_CHANNELS, PriorSources
+from persam_hq.modeling.location_prior import FIRST_CHANNELS, PRIOR_CHANNELS, RIDGE_CHANNELS, PriorSources
 from persam_hq.modeling.prompt_encoder import PromptBatch
+from persam_hq.modeling.prompt_shapes import box_shapes
 from persam_hq.modeling.window import cell_positions, resample_window
 from persam_hq.types import Guidance
 
@@ -17,6 +20,9 @@ def noise(seed, *shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+IMAGE = noise(0, 1, 3, 96, 160)
+
+
 @pytest.fixture(scope="module")
 def model():
     return tiny_lite().requires_grad_(requires_grad=False)
@@ -24,8 +30,8 @@ def model():
 
 @pytest.fixture(scope="module")
 def seen(model):
-    embedding, interm = model.image_encoder(noise(0, 1, 3, 96, 160))
-    return model.look(embedding, interm, WINDOWS)
+    embedding, interm, hq = model.encode(IMAGE)
+    return model.look(embedding, interm, WINDOWS, hq=hq)
 
 
 PRIOR = noise(1, 2, PRIOR_CHANNELS, 2 * GRID, 2 * GRID)
@@ -46,10 +52,22 @@ def test_small_and_large_images_are_resized(model, size, resized):
     assert model.prepare(np.zeros((*size, 3), np.uint8))[1].input == resized
 
 
-def test_windows_have_three_grids(seen):
+def test_an_image_is_encoded_with_its_hq_features(model):
+    embedding, interm, hq = model.encode(IMAGE)
+    want, want_interm = model.image_encoder(IMAGE)
+    assert torch.equal(embedding, want)
+    assert all(torch.equal(got, made) for got, made in zip(interm, want_interm, strict=True))
+    fused = model.mask_decoder.fuse_hq_features(image_embeddings=want, interm_embeddings=want_interm)
+    assert hq.shape == (1, FINE, 24, 40)
+    assert torch.equal(hq, fused)
+    assert tiny_lite(hq=False).encode(IMAGE)[2] is None
+
+
+def test_windows_have_four_grids(seen):
     assert seen.embedding.shape == (2, EMBED, GRID, GRID)
     assert seen.middle.shape == (2, 8, 2 * GRID, 2 * GRID)
     assert seen.fine.shape == (2, 8, 4 * GRID, 4 * GRID)
+    assert seen.hq.shape == (2, FINE, 8 * GRID, 8 * GRID)
     assert torch.allclose(seen.keys.norm(dim=1), torch.ones(()), atol=1e-5)
     assert repr(seen) == "WindowFeatures(embedding=(2, 16, 6, 6))"
 
@@ -57,8 +75,21 @@ def test_windows_have_three_grids(seen):
 def test_rows_keep_their_order(seen):
     turned = seen.rows([1, 0])
     assert torch.equal(turned.windows, WINDOWS[[1, 0]])
-    for name in ("embedding", "middle", "fine", "keys"):
+    for name in ("embedding", "middle", "fine", "keys", "hq"):
         assert torch.equal(getattr(turned, name), getattr(seen, name)[[1, 0]])
+
+
+def test_hq_features_are_seen_at_the_stride_of_the_fine_map(model):
+    # One cell of 4 pixels at (80, 40): half across and five eighths down the second window
+    hq = torch.zeros(1, 1, 24, 40)
+    hq[..., 10, 20] = 1
+    embedding, interm, _ = model.encode(IMAGE)
+    window = torch.tensor([[64.0, 16, 112, 64]])  # 48 cells of a pixel each
+    seen = model.look(embedding, interm, window, hq=hq).hq[0, 0]
+    y, x = divmod(int(seen.argmax()), 8 * GRID)
+    assert (16 + y + 0.5, 64 + x + 0.5) == pytest.approx((42, 82), abs=0.6)
+    assert model.look(embedding, interm, window).hq is None
+    assert model.look(embedding, interm, window).rows([0]).hq is None
 
 
 @pytest.mark.parametrize("stride", [1, 4])
@@ -116,6 +147,7 @@ def test_a_batch_is_what_its_members_are_alone(model, seen, prompts, guided):
         guidance = Guidance(attn_sim=guided_similarity(seen.embedding, targets), target_embedding=targets[:, None])
     together = model.decode(seen, prior=PRIOR, prompts=prompts, guidance=guidance)
     assert together.masks.shape == (2, 4, 4 * GRID, 4 * GRID)
+    assert together.hq_masks.shape == (2, 1, 8 * GRID, 8 * GRID)
     for index in range(2):
         alone = model.decode(
             seen.rows([index]),
@@ -144,6 +176,41 @@ def one_of(prompts, index):
 def test_the_prior_and_the_skips_reach_the_masks(model, seen):
     one, other = (model.decode(seen, prior=prior).masks for prior in (PRIOR, torch.zeros_like(PRIOR)))
     assert (one - other).abs().max() > 1e-3
+
+
+def test_a_prompt_stands_for_the_last_frames_mask(model, seen):
+    shapes = box_shapes(torch.tensor([[24.0, 32, 56, 64], [70, 24, 130, 72]]), WINDOWS, grid=4 * GRID)
+    prior = model.prompt_prior(seen, shapes)
+    assert prior.shape == (2, PRIOR_CHANNELS, 2 * GRID, 2 * GRID)
+    # Nothing is known of a first frame
+    unknown = [*FIRST_CHANNELS, *RIDGE_CHANNELS]
+    assert prior[:, unknown].abs().max() == 0
+    assert torch.equal(prior[:, 7], torch.ones(2, 2 * GRID, 2 * GRID))
+    # The last four channels are the prompt itself, four cells in one
+    assert torch.allclose(F.pixel_shuffle(prior[:, 8:], 2), 2 * shapes - 1, atol=1e-6)
+
+
+def test_a_prompts_matches_are_those_of_this_very_image(model, seen):
+    shapes = torch.zeros(2, 1, 4 * GRID, 4 * GRID)
+    shapes[..., 8:16, 8:16] = 1
+    memory = model.remember_seen(F.avg_pool2d(seen.keys, 2), F.avg_pool2d(shapes, 4), WINDOWS)
+    want = model.prior(seen, PriorSources(previous=memory, previous_mask=shapes))
+    assert torch.allclose(model.prompt_prior(seen, shapes), want, atol=1e-6)
+    read = model.prompt_prior(seen, shapes)[:, 4]
+    assert bool((read[:, 5:7, 5:7].mean(dim=(1, 2)) > read.mean(dim=(1, 2))).all())
+    everywhere, nowhere = (model.prompt_prior(seen, torch.full_like(shapes, share))[:, 4] for share in (1.0, 0.0))
+    assert torch.allclose(everywhere, torch.tensor(1.0), atol=1e-5)
+    assert torch.allclose(nowhere, torch.tensor(-1.0), atol=1e-5)
+
+
+def test_the_hq_mask_follows_the_hq_features_seen(model, seen):
+    one, other = (model.decode(replace(seen, hq=hq), prior=PRIOR) for hq in (seen.hq, seen.hq + 1))
+    assert torch.equal(one.masks, other.masks)
+    assert (one.hq_masks - other.hq_masks).abs().max() > 1e-3
+
+
+def test_features_seen_without_hq_give_no_hq_mask(model, seen):
+    assert model.decode(replace(seen, hq=None), prior=PRIOR).hq_masks is None
 
 
 def test_without_hq_parts_there_are_no_hq_masks(seen):

@@ -15,6 +15,7 @@ from persam_hq.modeling.location_prior import (
     DenseLocationPrior,
     MatchMemory,
     PriorSources,
+    add_ridge_sums,
     join_memories,
     read_out,
     ridge_sums,
@@ -68,6 +69,33 @@ def test_ridge_weights_solve_the_normal_equations():
             0
         ]
         assert np.allclose(weights[row], want, atol=1e-4)
+
+
+def test_added_sums_are_those_of_a_weighted_problem_in_each_object():
+    one, other, weight, lam = memory(), memory(5, m=7), torch.tensor([0.5, 3.0]), 0.03
+    sums = add_ridge_sums(ridge_sums(one), ridge_sums(other), weight=weight)
+    got = ridge_weights(sums, regularisation=torch.tensor(lam)).numpy()
+    for row in range(B):
+        rows, targets = [math.sqrt(lam) * np.eye(K + 1)], [np.zeros(K + 1)]
+        for given, share in ((one, 1.0), (other, float(weight[row]))):
+            x = np.hstack([given.keys[row].numpy(), np.ones((given.keys.shape[1], 1))])
+            mask = given.mask[row].numpy().astype(np.float64)
+            root = np.sqrt(share * (mask / mask.sum() + (1 - mask) / (1 - mask).sum()))
+            rows.append(root[:, None] * x)
+            targets.append(root * (2 * mask - 1))
+        want, *_ = np.linalg.lstsq(np.vstack(rows), np.concatenate(targets), rcond=None)
+        assert np.allclose(got[row], want, atol=1e-4)
+
+
+def test_sums_of_no_weight_change_nothing_and_none_is_changed_in_place():
+    sums, more = ridge_sums(memory()), ridge_sums(memory(5))
+    before = sums.gram.clone(), sums.moment.clone()
+    added = add_ridge_sums(sums, more, weight=torch.tensor([0.0, 2.0]))
+    assert torch.equal(added.gram[0], sums.gram[0])
+    assert torch.equal(added.moment[0], sums.moment[0])
+    assert not torch.allclose(added.gram[1], sums.gram[1])
+    assert torch.equal(sums.gram, before[0])
+    assert torch.equal(sums.moment, before[1])
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0], ids=["all background", "all foreground"])

@@ -1,8 +1,15 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from golden.fill_weights import fill_state_dict
 
-from persam_hq.modeling.mask_decoder import MaskDecoder, SamUpscaling, sam_hq_modules, select_masks
+from persam_hq.modeling.mask_decoder import (
+    MaskDecoder,
+    SamUpscaling,
+    corrected_masks,
+    sam_hq_modules,
+    select_masks,
+)
 from persam_hq.modeling.transformer import TwoWayTransformer
 from persam_hq.types import DecoderOutput
 
@@ -80,6 +87,27 @@ def test_hq_features_given_equal_those_fused_from_the_first_interm_embedding():
 
 
 @torch.no_grad()
+def test_finer_hq_features_give_a_finer_hq_mask_and_leave_sams_alone():
+    model, given, features = decoder(hq=True), inputs(), noise(8, 1, C // 8, 8 * H, 8 * W)
+    fine, coarse = (model(**given, hq_features=f) for f in (features, F.avg_pool2d(features, 2)))
+    assert fine.hq_masks.shape == (B, 1, 8 * H, 8 * W)
+    assert torch.equal(fine.masks, coarse.masks)
+    # A constant says the same on every grid: the finer mask is the coarser one between its cells
+    flat = [model(**given, hq_features=torch.ones(1, C // 8, s * H, s * W)).hq_masks for s in (4, 8)]
+    assert torch.allclose(flat[1], F.interpolate(flat[0], scale_factor=2, mode="bilinear"), atol=1e-4)
+
+
+@torch.no_grad()
+def test_the_hq_mask_sees_the_detail_of_its_features():
+    model, features = decoder(hq=True), torch.zeros(1, C // 8, 8 * H, 8 * W)
+    features[..., 5, 7] = 1
+    spiked, flat = (model(**inputs(), hq_features=f).hq_masks for f in (features, torch.zeros_like(features)))
+    changed = (spiked - flat).abs() > 1e-6
+    assert bool(changed[:, 0, 5, 7].all())
+    assert changed.sum() == B
+
+
+@torch.no_grad()
 def test_a_mask_is_a_tokens_weights_times_the_mask_features():
     model = decoder(hq=True)
     tokens, features = noise(9, B, 4, C), noise(10, B, C // 8, 12, 16)
@@ -115,13 +143,28 @@ def test_a_batch_of_objects_is_what_they_are_alone(attn_sim, target):
             assert torch.allclose(getattr(together, name)[one], getattr(alone, name), atol=1e-5), name
 
 
-def output(*, hq):
+def test_masks_on_the_grid_of_the_hq_mask_are_added():
+    masks, hq = noise(13, 2, 3, 5, 6), noise(14, 2, 1, 5, 6)
+    assert torch.equal(corrected_masks(masks, hq), masks + hq)
+
+
+def test_coarser_masks_are_brought_to_the_grid_of_the_hq_mask():
+    # A ramp stays one between the centres of its cells, and is held at its ends
+    ramp, hq = torch.arange(4.0).expand(1, 2, 3, 4), torch.zeros(1, 1, 6, 8)
+    hq[..., 2, 5] = 10
+    got = corrected_masks(ramp, hq)
+    assert got.shape == (1, 2, 6, 8)
+    assert got[0, 1, 0].tolist() == [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]
+    assert got[0, :, 2, 5].tolist() == [12.25, 12.25]
+
+
+def output(*, hq, finer=1):
     """Masks whose every pixel is their number: 0 to 3 and ten times the row, the HQ mask 100."""
     masks = torch.arange(4.0)[None, :, None, None] + 10 * torch.arange(2.0)[:, None, None, None]
     return DecoderOutput(
         masks=masks.expand(2, 4, 5, 6),
         iou_predictions=torch.tensor([[0.9, 0.1, 0.8, 0.3], [0.2, 0.7, 0.4, 0.6]]),
-        hq_masks=torch.full((2, 1, 5, 6), 100.0) if hq else None,
+        hq_masks=torch.full((2, 1, 5 * finer, 6 * finer), 100.0) if hq else None,
     )
 
 
@@ -150,9 +193,10 @@ def output(*, hq):
         ),
     ],
 )
-def test_selection(hq, options, masks, iou):
-    chosen, scores = select_masks(output(hq=hq), **options)
-    assert chosen.shape == (2, len(masks[0]), 5, 6)
+@pytest.mark.parametrize("finer", [1, 2])
+def test_selection(hq, options, masks, iou, finer):
+    chosen, scores = select_masks(output(hq=hq, finer=finer), **options)
+    assert chosen.shape == (2, len(masks[0]), *((5 * finer, 6 * finer) if hq else (5, 6)))
     assert chosen[:, :, 0, 0].tolist() == masks
     assert chosen.amin().item() == min(map(min, masks))
     assert torch.allclose(scores, torch.tensor(iou))
