@@ -9,14 +9,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from persam_hq.training.scene import LayerName, make_scene, pick_segment
+from persam_hq.training.scene import LayerName, make_scene, make_surroundings, pick_segment, recompose
 from persam_hq.training.sources import Array, Clip, Photo
 from persam_hq.training.warps import Matrix, bend, jolt, object_crop, warp, warp_mask
 
 FEWEST_PIXELS = 80
 """An object smaller than this on the first frame makes no clip."""
-STEPS = {1: 0.3, 2: 0.25, 3: 0.2, 5: 0.15, 8: 0.1}
+STEPS = {1: 0.2, 2: 0.25, 3: 0.2, 5: 0.2, 8: 0.15}
 """How often which distance between the frames of a video is drawn."""
+JUMPS = 0.25
+"""Share of the video clips whose first frame is any other one: the object has changed, and is elsewhere."""
+RECOMPOSED = 0.45
+"""Share of the video clips whose object comes into other surroundings."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,10 +34,13 @@ class TrainingClip:
         return f"TrainingClip(frames={self.frames.shape})"
 
 
-def video_clip(clip: Clip, *, length: int, size: int, rng: np.random.Generator) -> TrainingClip | None:
+def video_clip(
+    clip: Clip, *, others: Sequence[Photo], length: int, size: int, rng: np.random.Generator
+) -> TrainingClip | None:
     """Frames at random distances, forwards or backwards, all cut by one crop around the object.
 
-    None where the frame drawn as the first shows no object, or one too small.
+    In some clips the object moves over a photo instead of where it was, or something of a photo moves across. None
+    where the frame drawn as the first shows no object, or one too small.
     """
     order = _draw_frames(len(clip.frames), length, rng)
     ids = np.unique(clip.labels[order[0]])
@@ -48,7 +55,11 @@ def video_clip(clip: Clip, *, length: int, size: int, rng: np.random.Generator) 
     matrix = object_crop(np.maximum.reduce(masks), size, rng, span=(0.25, 0.95))
     frames = np.stack([warp(clip.frames[k], matrix, size) for k in order])
     warped = np.stack([warp_mask(mask, matrix, size) for mask in masks])
-    return TrainingClip(frames=_recolour(frames, rng), masks=warped)
+    if others and rng.random() < RECOMPOSED:
+        frames, warped = recompose(frames, warped, make_surroundings(others, size=size, rng=rng), rng)
+    if warped[0].sum() < FEWEST_PIXELS:
+        return None
+    return TrainingClip(frames=recolour(frames, rng), masks=warped)
 
 
 def photo_clip(
@@ -73,20 +84,24 @@ def photo_clip(
         masks.append(shown)
     if masks[0].sum() < FEWEST_PIXELS:
         return None
-    return TrainingClip(frames=_recolour(np.stack(frames), rng), masks=np.stack(masks))
+    return TrainingClip(frames=recolour(np.stack(frames), rng), masks=np.stack(masks))
 
 
 def _draw_frames(count: int, length: int, rng: np.random.Generator) -> list[int]:
-    """Indices of `length` frames out of `count`, evenly spaced, forwards or backwards."""
+    """Indices of `length` frames out of `count`, evenly spaced, forwards or backwards; the first may be any other."""
     step = int(rng.choice(list(STEPS), p=list(STEPS.values())))
     step = min(step, (count - 1) // length)
     start = int(rng.integers(0, count - step * (length - 1)))
     order = [start + step * k for k in range(length)]
-    return order[::-1] if rng.random() < 0.5 else order
+    if rng.random() < 0.5:
+        order.reverse()
+    if rng.random() < JUMPS:
+        order[0] = int(rng.integers(count))
+    return order
 
 
-def _recolour(frames: Array, rng: np.random.Generator) -> Array:
-    """One brightness, contrast, saturation and tint for the clip, and a little of its own for each frame."""
+def recolour(frames: Array, rng: np.random.Generator) -> Array:
+    """Frames (T, S, S, 3) uint8 in other colours: one change for the clip, and a little of its own for each frame."""
     gain, offset = math.exp(rng.normal(0, 0.15)), rng.normal(0, 12)
     saturation, tint = math.exp(rng.normal(0, 0.2)), np.exp(rng.normal(0, 0.05, size=3))
     out = np.empty_like(frames)

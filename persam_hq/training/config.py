@@ -31,11 +31,19 @@ class PhotoSource(_Strict):
 
 
 class CropSize(_Strict):
-    """Side of the square training crops in pixels, how many a step, and how often this size is drawn."""
+    """Side of the square training crops in pixels, clips a step, frames a clip, and how often this size is drawn."""
 
     side: int = Field(multiple_of=32, gt=0)
     batch: int = Field(gt=0)
+    length: int = Field(ge=2)
     weight: float = Field(gt=0)
+
+
+class StillSize(_Strict):
+    """Side of the square crops of photos for image prompts in pixels, and how many a step."""
+
+    side: int = Field(multiple_of=32, gt=0)
+    batch: int = Field(gt=0)
 
 
 class TrainConfig(_Strict):
@@ -44,7 +52,8 @@ class TrainConfig(_Strict):
     clips: tuple[ClipSource, ...]
     photos: tuple[PhotoSource, ...]
     crops: tuple[CropSize, ...] = Field(min_length=1)
-    clip_length: int = Field(ge=2)
+    stills: StillSize | None = None
+    absent: float = Field(ge=0, lt=1)
     steps: int = Field(gt=0)
     unfreeze_trunk_at: int = Field(ge=0)
     frozen_blocks: int = Field(ge=0)

@@ -18,11 +18,15 @@ FEWEST_PIXELS = 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedFrame:
-    """One frame of B clips: masks (B, S, S) float in {0, 1}, and the encoder's output for it in float32."""
+    """One frame of B clips: masks (B, S, S) float in {0, 1}, and the encoder's output for it in float32.
+
+    hq: the HQ features (B, C'', S/4, S/4), or None.
+    """
 
     mask: Tensor
     embedding: Tensor
     interm: tuple[Tensor, ...]
+    hq: Tensor | None
 
     def __repr__(self) -> str:
         return f"EncodedFrame(mask={tuple(self.mask.shape)}, embedding={tuple(self.embedding.shape)})"
@@ -53,7 +57,7 @@ class EncodedFrame:
 
     def seen_by(self, model: Lite, windows: Tensor) -> WindowFeatures:
         """The frame through `windows` (B, 4)."""
-        return model.look(self.embedding, self.interm, windows)
+        return model.look(self.embedding, self.interm, windows, hq=self.hq)
 
 
 def encode_clips(model: Lite, frames: Tensor, masks: Tensor) -> tuple[EncodedFrame, ...]:
@@ -61,12 +65,35 @@ def encode_clips(model: Lite, frames: Tensor, masks: Tensor) -> tuple[EncodedFra
     b, t, _, _, _ = frames.shape
     with torch.autocast("cpu", torch.bfloat16):
         x = model.normalise(frames).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        embedding, interm = model.image_encoder(x)
-    embedding = embedding.float().reshape(b, t, *embedding.shape[1:])
-    interm = tuple(i.float().reshape(b, t, *i.shape[1:]) for i in interm)
+        embedding, interm, hq = model.encode(x)
+
+    def of_frame(encoded: Tensor, k: int) -> Tensor:
+        return encoded.float().reshape(b, t, *encoded.shape[1:])[:, k]
+
     return tuple(
-        EncodedFrame(mask=masks[:, k], embedding=embedding[:, k], interm=tuple(i[:, k] for i in interm))
+        EncodedFrame(
+            mask=masks[:, k],
+            embedding=of_frame(embedding, k),
+            interm=tuple(of_frame(i, k) for i in interm),
+            hq=None if hq is None else of_frame(hq, k),
+        )
         for k in range(t)
+    )
+
+
+def encode_stills(model: Lite, images: Tensor, masks: Tensor) -> EncodedFrame:
+    """Images (P, 3, S, S) float in [0, 255] and segments (P, N, S, S) float in {0, 1} to a frame of P * N rows."""
+    _, n, _, _ = masks.shape
+    (frame,) = encode_clips(model, images[:, None], masks[:, :1])
+
+    def each(encoded: Tensor) -> Tensor:
+        return encoded.repeat_interleave(n, dim=0)
+
+    return EncodedFrame(
+        mask=masks.flatten(0, 1),
+        embedding=each(frame.embedding),
+        interm=tuple(each(i) for i in frame.interm),
+        hq=None if frame.hq is None else each(frame.hq),
     )
 
 

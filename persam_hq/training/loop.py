@@ -18,7 +18,7 @@ from persam_hq.build_lite import build_lite, load_lite
 from persam_hq.errors import InputError
 from persam_hq.modeling.common import channels_last
 from persam_hq.modeling.efficientnet_lite import convert_imagenet_trunk
-from persam_hq.training.batches import BatchMaker
+from persam_hq.training.batches import Batch, BatchMaker
 from persam_hq.training.config import TrainConfig
 from persam_hq.training.unroll import Unroll
 
@@ -127,11 +127,11 @@ class Training:
         """Train to `config.steps`; may be killed at any time."""
         saved = time.monotonic()
         tuned = list(self.model.image_encoder.trunk.blocks)[self.config.frozen_blocks :]
-        for step, frames, masks in self.batches.stream(start=self.step, stop=self.config.steps):
+        for step, batch in self.batches.stream(start=self.step, stop=self.config.steps):
             for block in tuned:
                 block.requires_grad_(step >= self.config.unfreeze_trunk_at)
             begun = time.monotonic()
-            figures = self._descend(step, frames, masks)
+            figures = self._descend(step, batch)
             self.step = step + 1
             self._log(figures, seconds=time.monotonic() - begun)
             if time.monotonic() - saved > self.config.save_every_seconds:
@@ -139,13 +139,13 @@ class Training:
                 saved = time.monotonic()
         self.save()
 
-    def _descend(self, step: int, frames: Tensor, masks: Tensor) -> dict[str, float]:
-        """One optimiser step on frames (B, T, 3, S, S) and masks (B, T, S, S); the figures to log."""
+    def _descend(self, step: int, batch: Batch) -> dict[str, float]:
+        """One optimiser step on a batch; the figures to log."""
         rate = learning_rate(step, self.config, resumed_at=self.resumed_at)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         unroll = Unroll(self.model, rng=self.batches.step_rng(step, purpose=1))
-        result = unroll(frames, masks)
+        result = unroll(batch)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(result.loss)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)

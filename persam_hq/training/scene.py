@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from persam_hq.training.sources import Array, Photo
-from persam_hq.training.warps import Bend, Matrix, object_crop, place, similarity, warp, warp_mask
+from persam_hq.training.warps import Bend, Matrix, bend, jolt, object_crop, place, similarity, warp, warp_mask
 
 LayerName = Literal["main", "back", "distractor"]
 
@@ -68,7 +68,7 @@ class Scene:
         return canvas, shown
 
 
-def pick_segment(photo: Photo, rng: np.random.Generator) -> Array | None:
+def pick_segment(photo: Photo, rng: np.random.Generator, *, unions: bool = True) -> Array | None:
     """A random segment of a photo, or a union of some, as a mask (H, W) of 0/1; None where it is no good target."""
     labels = photo.labels[int(rng.integers(len(photo.labels)))]
     ids = np.unique(labels)
@@ -79,7 +79,7 @@ def pick_segment(photo: Photo, rng: np.random.Generator) -> Array | None:
     if photo.background and rng.random() < 0.5:
         mask = labels != 0
     else:
-        number = min(len(ids), 1 + int(rng.random() < 0.3) + int(rng.random() < 0.1))
+        number = min(len(ids), 1 + int(rng.random() < 0.3) + int(rng.random() < 0.1)) if unions else 1
         mask = np.isin(labels, rng.choice(ids, size=number, replace=False))
     share = float(mask.mean())
     return mask.astype(np.uint8) if 0.004 < share < 0.6 else None
@@ -99,19 +99,67 @@ def make_scene(
     return Scene(main=main, back=back, distractor=distractor, on_top=on_top, vanishing=vanishing)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Surroundings:
+    """What a video's object is put into: another background, a distractor, or both.
+
+    on_top: the distractor hides the object from the second frame on, instead of lying behind it.
+    """
+
+    back: Layer | None
+    distractor: Layer | None
+    on_top: bool
+
+
+def make_surroundings(others: Sequence[Photo], *, size: int, rng: np.random.Generator) -> Surroundings:
+    """A background from a photo or none, and a distractor or none, for a crop of `size` pixels."""
+    back = _background(others, size, rng) if rng.random() < 0.65 else None
+    photo = others[int(rng.integers(len(others)))]
+    segment = pick_segment(photo, rng) if back is None or rng.random() < 0.5 else None
+    distractor = None
+    if segment is not None:
+        matrix = object_crop(segment, size, rng, span=(0.15, 0.5))
+        distractor = Layer(image=warp(photo.image, matrix, size), mask=warp_mask(segment, matrix, size))
+    return Surroundings(back=back, distractor=distractor, on_top=bool(rng.random() < 0.5))
+
+
+def recompose(frames: Array, masks: Array, surroundings: Surroundings, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Frames (T, S, S, 3) and the object's masks (T, S, S) with other surroundings, which move on their own."""
+    size = masks.shape[-1]
+    made, shown = [], []
+    layers: dict[LayerName, Layer | None] = {"back": surroundings.back, "distractor": surroundings.distractor}
+    motion: dict[LayerName, Matrix] = dict.fromkeys(layers, np.eye(3))
+    still = bend(size, rng, strength=0.0)
+    for index, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
+        back, other = (None if layer is None else layer.moved(motion[name], still) for name, layer in layers.items())
+        canvas = frame if back is None else back.image
+        if other is not None:
+            canvas = _paste(canvas, other)
+        hidden = other is not None and surroundings.on_top and index > 0
+        visible = mask * (1 - other.mask) if other is not None and hidden else mask
+        made.append(_paste(canvas, Layer(image=frame, mask=visible)))
+        shown.append(visible)
+        motion = {name: jolt(size, rng, strength=0.5 if name == "back" else 1.5) @ m for name, m in motion.items()}
+    return np.stack(made), np.stack(shown)
+
+
 def _paste(canvas: Array, layer: Layer) -> Array:
     alpha = cv2.GaussianBlur(layer.mask.astype(np.float32), (0, 0), 0.8)[..., None]
     return (layer.image * alpha + canvas * (1 - alpha)).astype(np.uint8)
 
 
-def _background(others: Sequence[Photo], size: int, rng: np.random.Generator) -> Layer:
+def photo_background(others: Sequence[Photo], size: int, rng: np.random.Generator) -> Array:
+    """Some part of some photo, (S, S, 3) uint8."""
     photo = others[int(rng.integers(len(others)))]
     height, width = photo.image.shape[:2]
     scale = size / min(height, width) * rng.uniform(1.0, 2.0)
     linear = similarity(scale=scale, angle=rng.normal(0, 0.1), flip=bool(rng.random() < 0.5))
     source = (rng.uniform(0.3, 0.7) * width, rng.uniform(0.3, 0.7) * height)
-    image = warp(photo.image, place(linear, source=source, destination=(size / 2, size / 2)), size)
-    return Layer(image=image, mask=np.zeros((size, size), np.uint8))
+    return warp(photo.image, place(linear, source=source, destination=(size / 2, size / 2)), size)
+
+
+def _background(others: Sequence[Photo], size: int, rng: np.random.Generator) -> Layer:
+    return Layer(image=photo_background(others, size, rng), mask=np.zeros((size, size), np.uint8))
 
 
 def _distractor(

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from persam_hq.training.losses import mask_iou, mask_loss
+from persam_hq.modeling.mask_decoder import corrected_masks
+from persam_hq.training.losses import mask_iou, mask_loss, point_loss
 from persam_hq.types import DecoderOutput
 
 
@@ -22,9 +23,10 @@ class StepResult:
 
 
 class Scores:
-    """Collects the losses of everything that is decoded in a step."""
+    """Collects the losses of everything that is decoded in a step; `rng` decides which points the HQ loss looks at."""
 
-    def __init__(self) -> None:
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
         self._losses: list[Tensor] = []
         self._figures: dict[str, list[float]] = {}
 
@@ -43,11 +45,12 @@ class Scores:
         best_only: bool = False,
         presence: bool = True,
     ) -> None:
-        """Everything the decoder said, against the share (B, 1, L, L) of each cell that the object covers.
+        """Everything the decoder said, against the share (B, 1, 2L, 2L) of each cell of the HQ mask's grid.
 
         `present` (B,) bool: whether the object is there. `best_only` where the prompt is ambiguous: the best of the
         three masks counts most, and the HQ mask corrects that one. `presence`: whether the presence head is taught.
         """
+        finest, truth = truth, F.avg_pool2d(truth, 2)
         each = mask_loss(output.masks, truth, present=present)
         best, single = each[:, 1:].amin(dim=1), each[:, 0]
         loss = (best + 0.3 * single if best_only else single + 0.5 * best).mean()
@@ -58,10 +61,10 @@ class Scores:
         if output.hq_masks is not None:
             rows = torch.arange(len(each))
             corrected = 1 + each[:, 1:].argmin(dim=1) if best_only else torch.zeros_like(rows)
-            final = output.masks.detach()[rows, corrected][:, None] + output.hq_masks
-            loss = loss + mask_loss(final, truth, present=present).mean()
+            final = corrected_masks(output.masks.detach()[rows, corrected][:, None], output.hq_masks)
+            loss = loss + point_loss(final, finest, present=present, rng=self._rng)
             if present.any():
-                self._note(f"iou_{name}_hq", mask_iou(final, truth)[present].mean())
+                self._note(f"iou_{name}_hq", mask_iou(final, finest)[present].mean())
         if presence and output.presence is not None:
             loss = loss + 0.5 * F.binary_cross_entropy_with_logits(output.presence, present.float())
         self._losses.append(loss)

@@ -17,15 +17,17 @@ from persam_hq.modeling.location_prior import (
     MatchMemory,
     PriorSources,
     RidgeSums,
+    add_ridge_sums,
     join_memories,
     ridge_sums,
 )
+from persam_hq.modeling.mask_decoder import corrected_masks
 from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.modeling.window import resample_window
 from persam_hq.training.chances import Chances
 from persam_hq.training.frames import EncodedFrame, decode
 from persam_hq.training.image_prompts import random_points
-from persam_hq.training.losses import read_out_loss
+from persam_hq.training.losses import mask_iou, read_out_loss
 from persam_hq.training.scores import Scores
 from persam_hq.training.windows import jittered_windows, outer_boxes, window_area
 from persam_hq.types import DecoderOutput, Guidance
@@ -41,6 +43,14 @@ class Reference:
 
     def __repr__(self) -> str:
         return f"Reference(first={self.first}, target={tuple(self.target.shape)})"
+
+    def extended(self, keys: MatchMemory, *, weight: Tensor) -> Reference:
+        """With a tracked frame beside the first one; it counts `weight` (B,) times in the ridge classifier."""
+        return Reference(
+            first=join_memories(self.first, keys),
+            ridge=add_ridge_sums(self.ridge, ridge_sums(keys), weight=weight),
+            target=self.target,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +100,7 @@ class Tracking:
         """Find the object on `frame` from the last result, sometimes in two passes; what comes is scored."""
         windows = self._next_windows(frame, past)
         seen = frame.seen_by(self.model, windows)
-        truth = frame.truth(windows, grid=4 * self.model.geometry.grid)
+        truth = frame.truth(windows, grid=8 * self.model.geometry.grid)
         prior = self._prior(seen, frame, reference, past)
         prompts, guidance = self._prompts(frame, past), self._guidance(seen, reference)
         output = decode(self.model, seen, prior=prior, prompts=prompts, guidance=guidance)
@@ -103,6 +113,20 @@ class Tracking:
             self.scores.add_masks("track+", output, truth, present=frame.present)
             result = self._remember(frame, windows, _corrected(output))
         return result
+
+    def learn(self, frame: EncodedFrame, reference: Reference, past: Past) -> Reference:
+        """Take the result on `frame` for an example of the object in some steps, as a confident tracker does.
+
+        Objects that were not found well enough are blanked out: keys of zero match nothing.
+        """
+        if not self.chances.once(0.4):
+            return reference
+        seen = frame.truth(past.windows, grid=past.logits.shape[-1])
+        found = (mask_iou(past.logits, seen)[:, 0] > 0.5) & frame.present
+        keys = resample_window(frame.keys, past.windows, grid=self.model.geometry.extra_grid, stride=KEY_STRIDE)
+        mask = F.adaptive_avg_pool2d(torch.sigmoid(past.logits), keys.shape[-1])
+        memory = self.model.remember_seen(keys * found[:, None, None, None], mask, past.windows)
+        return reference.extended(memory, weight=self.chances.uniform(0.1, 0.6) * found)
 
     def _windows(self, boxes: Tensor, frame: EncodedFrame, *, low: float = 1.3, high: float = 2.3) -> Tensor:
         return jittered_windows(boxes, self.chances, side=frame.side, low=low, high=high)
@@ -162,7 +186,7 @@ class Tracking:
 
 
 def _corrected(output: DecoderOutput) -> Tensor:
-    """The single mask with its HQ correction, (B, 1, L, L) logits."""
+    """The single mask with its HQ correction, (B, 1, L, L) logits on the grid of the mask prompts."""
     if output.hq_masks is None:
         return output.masks[:, :1]
-    return output.masks[:, :1] + output.hq_masks
+    return F.adaptive_avg_pool2d(corrected_masks(output.masks[:, :1], output.hq_masks), output.masks.shape[-1])

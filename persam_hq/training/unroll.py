@@ -1,19 +1,19 @@
-"""One training step: the first frame personalizes, the network then tracks through the clip on its own results."""
+"""One training step: the first frame personalizes, the network then tracks through the clip on its own results.
+
+Beside that, segments of photos are decoded from image prompts.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from torch import Tensor
 
 from persam_hq.modeling.lite import Lite
+from persam_hq.training.batches import Batch
 from persam_hq.training.chances import Chances
-from persam_hq.training.frames import encode_clips
+from persam_hq.training.frames import encode_clips, encode_stills
 from persam_hq.training.image_prompts import prompt_frame
 from persam_hq.training.scores import Scores, StepResult
 from persam_hq.training.tracking import Tracking
-
-PROMPTED = 0.6
-"""Share of the steps in which one frame is also decoded from an image prompt."""
 
 
 class Unroll:
@@ -23,14 +23,16 @@ class Unroll:
         self.model = model
         self.rng = rng
 
-    def __call__(self, frames: Tensor, masks: Tensor) -> StepResult:
-        """`frames` (B, T, 3, S, S) float in [0, 255]; `masks` (B, T, S, S) float in {0, 1}."""
-        clip = encode_clips(self.model, frames, masks)
-        chances, scores = Chances(self.rng, batch=len(frames)), Scores()
+    def __call__(self, batch: Batch) -> StepResult:
+        """The loss and the figures of one batch."""
+        clip = encode_clips(self.model, batch.frames, batch.masks)
+        chances, scores = Chances(self.rng, batch=len(batch.frames)), Scores(self.rng)
         tracking = Tracking(self.model, chances=chances, scores=scores)
         reference, past = tracking.begin(clip[0])
-        if chances.once(PROMPTED):
-            prompt_frame(self.model, clip[chances.integer(len(clip))], chances, scores)
         for frame in clip[1:]:
             past = tracking.follow(frame, reference, past)
+            reference = tracking.learn(frame, reference, past)
+        if len(batch.stills):
+            still = encode_stills(self.model, batch.stills, batch.segments)
+            prompt_frame(self.model, still, Chances(self.rng, batch=len(still.mask)), scores)
         return scores.result(frames=len(clip))

@@ -43,21 +43,31 @@ def place(linear: Matrix, *, source: tuple[float, float], destination: tuple[flo
 def object_crop(mask: Array, size: int, rng: np.random.Generator, *, span: tuple[float, float]) -> Matrix:
     """An affine matrix (2, 3) from the image of `mask` (H, W) to a crop around its object.
 
-    The object's longer side becomes a random part `span` of the crop, anywhere that keeps most of it; it is never
-    enlarged more than twice.
+    The object's longer side becomes a random part `span` of the crop, anywhere that keeps most of it. It is never
+    enlarged more than twice, and the image fills the crop as far as the object allows.
     """
+    height, width = mask.shape
     x0, y0, x1, y1 = _box(mask)
+    longer = max(x1 - x0, y1 - y0)
     share = math.exp(rng.uniform(math.log(span[0]), math.log(span[1])))
-    scale = min(share * size / max(x1 - x0, y1 - y0), 2.0)
+    filling = min(size / min(height, width), span[1] * size / longer)
+    scale = min(max(share * size / longer, filling), 2.0)
     linear = similarity(
         scale=scale,
         angle=rng.normal(0, 0.12),
         aspect=math.exp(rng.normal(0, 0.1)),
         flip=bool(rng.random() < 0.5),
     )
-    free = max(0.0, size - scale * max(x1 - x0, y1 - y0)) / 2
-    centre = (size / 2 + rng.uniform(-free, free), size / 2 + rng.uniform(-free, free))
-    return place(linear, source=((x0 + x1) / 2, (y0 + y1) / 2), destination=centre)
+    free = max(0.0, size - scale * longer) / 2
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    left, right = scale * x, scale * (width - x)
+    if np.linalg.det(linear) < 0:  # mirrored
+        left, right = right, left
+    centre = (
+        _filling(size / 2 + rng.uniform(-free, free), size=size, before=left, after=right),
+        _filling(size / 2 + rng.uniform(-free, free), size=size, before=scale * y, after=scale * (height - y)),
+    )
+    return place(linear, source=(x, y), destination=centre)
 
 
 def jolt(size: int, rng: np.random.Generator, *, strength: float) -> Matrix:
@@ -93,6 +103,17 @@ def warp_mask(mask: Array, matrix: Matrix, size: int) -> Array:
     """A mask (H, W) of 0/1 through an affine matrix (2, 3): (S, S) uint8 of 0/1."""
     soft = cv2.warpAffine(mask * np.uint8(255), matrix, (size, size), flags=cv2.INTER_LINEAR)
     return (np.asarray(soft) > 127).astype(np.uint8)
+
+
+def _filling(position: float, *, size: int, before: float, after: float) -> float:
+    """`position` moved so that an image with so much of it `before` and `after` that point fills a crop of `size`.
+
+    Where it is too small for that, it lies in the middle.
+    """
+    lowest, highest = size - after, before
+    if lowest > highest:
+        return (lowest + highest) / 2
+    return min(max(position, lowest), highest)
 
 
 def _box(mask: Array) -> tuple[float, float, float, float]:

@@ -61,8 +61,9 @@ def make_config(clips_root, photos_root, tmp_path):
         content = {
             "clips": [{"root": str(clips_root), "names": ["square"], "weight": 0.5}],
             "photos": [{"root": str(photos_root), "background": True, "weight": 0.5}],
-            "crops": [{"side": 64, "batch": 2, "weight": 1.0}],
-            "clip_length": 3,
+            "crops": [{"side": 64, "batch": 2, "length": 3, "weight": 1.0}],
+            "stills": {"side": 64, "batch": 1},
+            "absent": 0.1,
             "steps": 4,
             "unfreeze_trunk_at": 2,
             "frozen_blocks": 2,

@@ -8,6 +8,7 @@ from persam_hq.training.config import load_train_config
 
 REPOSITORY = Path(__file__).parents[3]
 VALIDATION = {"dance-twirl", "goat", "scooter-black"}
+CROP = {"side": 64, "batch": 1, "length": 2, "weight": 1}
 
 
 def test_the_configuration_of_lite_is_one_and_keeps_the_validation_clips_out():
@@ -15,7 +16,8 @@ def test_the_configuration_of_lite_is_one_and_keeps_the_validation_clips_out():
     names = {part for source in config.clips for name in source.names for part in name.split("+")}
     assert names
     assert not names & VALIDATION
-    assert config.clip_length >= 2
+    assert all(crop.length >= 2 for crop in config.crops)
+    assert config.stills is not None
 
 
 def test_every_key_of_lites_configuration_has_a_comment():
@@ -30,9 +32,16 @@ def test_every_key_of_lites_configuration_has_a_comment():
     [
         ({"steps": 0}, "steps: Input should be greater than 0"),
         ({"stepps": 3}, "stepps: Extra inputs are not permitted"),
-        ({"clip_length": 1}, "clip_length: Input should be greater than or equal to 2"),
+        ({"clip_length": 4}, "clip_length: Extra inputs are not permitted"),
         ({"crops": []}, "crops: Tuple should have at least 1 item"),
-        ({"crops": [{"side": 60, "batch": 1, "weight": 1}]}, "crops.0.side: Input should be a multiple of 32"),
+        ({"crops": [CROP | {"side": 60}]}, "crops.0.side: Input should be a multiple of 32"),
+        ({"crops": [CROP, CROP | {"length": 1}]}, "crops.1.length: Input should be greater than or equal to 2"),
+        ({"crops": [{"side": 64, "batch": 1, "weight": 1}]}, "crops.0.length: Field required"),
+        ({"stills": {"side": 100, "batch": 1}}, "stills.side: Input should be a multiple of 32"),
+        ({"stills": {"side": 64, "batch": 0}}, "stills.batch: Input should be greater than 0"),
+        ({"stills": {"side": 64, "batch": 1, "length": 2}}, "stills.length: Extra inputs are not permitted"),
+        ({"absent": -0.1}, "absent: Input should be greater than or equal to 0"),
+        ({"absent": 1.0}, "absent: Input should be less than 1"),
         ({"clips": [], "photos": []}, "the file: Value error, clips and photos are both empty"),
         ({"ema_decay": 1.0}, "ema_decay: Input should be less than 1"),
     ],
@@ -62,6 +71,12 @@ def test_what_is_no_mapping_is_no_configuration(tmp_path, content):
 def test_a_missing_file(tmp_path):
     with pytest.raises(InputError, match=r"cannot read the training configuration .*none.yaml: No such file"):
         load_train_config(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("stills", [None, {"side": 96, "batch": 4}])
+def test_image_prompts_may_be_left_out(make_config, stills):
+    got = make_config(stills=stills).stills
+    assert (None if got is None else got.model_dump()) == stills
 
 
 def test_a_configuration_is_frozen(make_config):

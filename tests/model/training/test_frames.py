@@ -4,7 +4,8 @@ import torch
 from stand_in_lite import FINE, GRID, KEY, MIDDLE, tiny_lite
 
 from persam_hq.modeling.location_prior import PRIOR_CHANNELS
-from persam_hq.training.frames import decode, encode_clips
+from persam_hq.modeling.window import resample_window
+from persam_hq.training.frames import decode, encode_clips, encode_stills
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +31,48 @@ def test_a_batch_of_clips_is_encoded_frame_by_frame(model, clip):
         assert [tuple(i.shape) for i in frame.interm] == [(2, 16, 16, FINE), (2, 8, 8, MIDDLE), (2, 8, 8, KEY)]
         assert frame.embedding.dtype == frame.interm[2].dtype == torch.float32
         with torch.no_grad():
-            alone, _ = model.image_encoder(model.normalise(frames[:, index]))
-        assert (frame.embedding - alone).abs().max() < 0.15 * alone.abs().max()  # bfloat16 against float32
+            embedding, _, hq = model.encode(model.normalise(frames[:, index]))
+        for got, alone in ((frame.embedding, embedding), (frame.hq, hq)):
+            assert got.shape == alone.shape
+            assert got.dtype == torch.float32
+            assert (got - alone).abs().max() < 0.15 * alone.abs().max()  # bfloat16 against float32
+
+
+@torch.no_grad()
+def test_without_hq_parts_frames_have_no_hq_features():
+    plain, frames = tiny_lite(hq=False), torch.zeros(1, 2, 3, 64, 64)
+    first, _ = encode_clips(plain, frames, frames[:, :, 0])
+    assert first.hq is None
+    assert first.seen_by(plain, first.whole).hq is None
+    assert encode_stills(plain, frames[:, 0], frames[:, :, 0]).hq is None
+
+
+@torch.no_grad()
+def test_a_frame_is_seen_with_its_hq_features(model, clip):
+    frame = clip[1][0]
+    assert frame.hq.shape == (2, FINE, 16, 16)
+    seen = frame.seen_by(model, frame.whole)
+    assert torch.equal(seen.hq, resample_window(frame.hq, frame.whole, grid=8 * GRID, stride=4))
+
+
+@torch.no_grad()
+def test_a_still_is_encoded_once_for_all_of_its_segments(model):
+    images = torch.from_numpy(np.random.default_rng(1).integers(0, 255, (2, 3, 64, 64))).float()
+    segments = torch.zeros(2, 3, 64, 64)
+    for photo in range(2):
+        for index in range(3):
+            segments[photo, index, : 8 * (1 + photo), : 8 * (1 + index)] = 1
+    batches = []
+    with model.image_encoder.register_forward_pre_hook(lambda _, given: batches.append(len(given[0]))):
+        frame = encode_stills(model, images, segments)
+    assert batches == [2]
+    assert frame.mask.sum(dim=(1, 2)).tolist() == [64 * rows * columns for rows in (1, 2) for columns in (1, 2, 3)]
+    (clips,) = encode_clips(model, images[:, None], segments[:, :1])
+    for got, want in zip(
+        (frame.embedding, *frame.interm, frame.hq), (clips.embedding, *clips.interm, clips.hq), strict=True
+    ):
+        assert len(got) == 6
+        assert torch.equal(got, want[[0, 0, 0, 1, 1, 1]])
 
 
 def test_what_a_frame_says_of_itself(clip):

@@ -57,10 +57,10 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(train, tiny_training, tmp_pa
     assert all(math.isfinite(record["loss"]) for record in uninterrupted)
 
     class Killed(tiny_training):
-        def _descend(self, step, frames, masks):
+        def _descend(self, step, batch):
             if step == 3:
                 raise KeyboardInterrupt
-            return super()._descend(step, frames, masks)
+            return super()._descend(step, batch)
 
     with pytest.raises(KeyboardInterrupt):
         train("killed", training=Killed, save_every_seconds=1e-9)
@@ -74,8 +74,8 @@ def test_the_trunk_learns_only_when_and_where_it_may(tiny_training, make_config,
     begun = {name: value.clone() for name, value in training.model.state_dict().items()}
     changed, descend = [], training._descend
 
-    def watched(step, frames, masks):
-        figures = descend(step, frames, masks)
+    def watched(step, batch):
+        figures = descend(step, batch)
         state = training.model.state_dict()
         changed.append({name for name, value in state.items() if not torch.equal(value, begun[name])})
         return figures

@@ -1,9 +1,10 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from persam_hq.training.losses import mask_iou, mask_loss, read_out_loss
+from persam_hq.training.losses import mask_iou, mask_loss, point_loss, read_out_loss
 
 
 def grid(*values):
@@ -34,6 +35,85 @@ def test_one_truth_serves_all_masks_of_an_object():
     assert together.shape == (2, 4)
     alone = mask_loss(logits[1:, 2:3], target[1:], present=torch.tensor([False]))
     assert torch.allclose(together[1, 2], alone[0, 0])
+
+
+class Scripted:
+    """A generator that draws what it is told to."""
+
+    def __init__(self, *draws):
+        self.draws = list(draws)
+
+    def integers(self, stop, *, size):
+        drawn = np.array(self.draws.pop(0))
+        assert drawn.shape == size
+        assert drawn.max() < stop
+        return drawn
+
+
+def test_point_loss_looks_at_the_unsure_ones_of_its_candidates_and_at_random():
+    logits = torch.tensor([5.0, -0.1, 4.0, 0.2, -3.0, 0.3, -6.0, 0.05, 2.0]).reshape(1, 1, 3, 3)
+    target = torch.tensor([1.0, 0.3, 0.0, 0.9, 1.0, 0.0, 0.2, 0.7, 0.5]).reshape(1, 1, 3, 3)
+    # Cell 7 is the least sure of all, but no candidate; of the twelve the three nearest to zero are 1, 3 and 5
+    rng = Scripted([[0, 1, 2, 3, 4, 5, 6, 8, 0, 2, 4, 6]], [[6]])
+    got = point_loss(logits, target, present=torch.tensor([True]), rng=rng, points=4)
+    seen = [1, 3, 5, 6]
+    want = mask_loss(
+        grid(*logits.flatten()[seen].tolist()), grid(*target.flatten()[seen].tolist()), present=torch.tensor([True])
+    )
+    assert float(got) == pytest.approx(float(want), abs=1e-6)
+    assert rng.draws == []
+
+
+def test_point_loss_is_the_mean_over_the_objects_and_absent_ones_have_no_dice():
+    # Where all cells are alike it does not matter which are looked at
+    logits = torch.tensor([0.4, -1.0]).reshape(2, 1, 1, 1).expand(2, 1, 6, 6)
+    target = torch.tensor([0.9, 0.2]).reshape(2, 1, 1, 1).expand(2, 1, 6, 6)
+    for present in ([True, True], [True, False], [False, False]):
+        there = torch.tensor(present)
+        got = point_loss(logits, target, present=there, rng=np.random.default_rng(0), points=36)
+        assert float(got) == pytest.approx(float(mask_loss(logits, target, present=there).mean()), abs=1e-6)
+
+
+def unsure_strip():
+    """Logits of a mask that is sure, and right, but for a row in its middle; and the truth."""
+    target = torch.zeros(1, 1, 40, 40)
+    target[..., 20:, :] = 1
+    logits = 16 * target - 8
+    logits[..., 19, :], logits[..., 20, :] = 0.5, -0.5
+    return logits, target
+
+
+def test_point_loss_dwells_on_the_border():
+    logits, target = unsure_strip()
+    present = torch.tensor([True])
+    pointed = point_loss(logits, target, present=present, rng=np.random.default_rng(0), points=200)
+    assert pointed > 3 * mask_loss(logits, target, present=present).mean()
+    sure = torch.where(logits.abs() > 1, logits, 16 * target - 8)
+    assert point_loss(sure, target, present=present, rng=np.random.default_rng(0), points=200) < 0.01
+
+
+def test_point_loss_teaches_the_cells_it_looked_at():
+    logits, target = unsure_strip()
+    logits.requires_grad_()
+    loss = point_loss(logits, target, present=torch.tensor([True]), rng=np.random.default_rng(0), points=120)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    touched = gradient != 0
+    assert 30 < touched.sum() <= 120
+    assert touched[..., 19:21, :].float().mean() > 3 * touched.float().mean()
+    assert bool((gradient[..., 19, :] >= 0).all())
+    assert bool((gradient[..., 20, :] <= 0).all())
+
+
+def test_point_loss_depends_on_its_generator_alone():
+    logits = torch.randn(2, 1, 20, 20, generator=torch.Generator().manual_seed(0))
+    target = (logits > 0.3).float()
+
+    def loss(seed):
+        options = {"present": torch.tensor([True, True]), "rng": np.random.default_rng(seed), "points": 50}
+        return float(point_loss(logits, target, **options))
+
+    assert loss(1) == loss(1)
+    assert loss(1) != loss(2)
 
 
 @pytest.mark.parametrize(

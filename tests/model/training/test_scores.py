@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from persam_hq.training.losses import mask_iou, mask_loss
+from persam_hq.modeling.mask_decoder import corrected_masks
+from persam_hq.training.losses import mask_iou, mask_loss, point_loss
 from persam_hq.training.scores import Scores
 from persam_hq.types import DecoderOutput
 
@@ -17,17 +19,23 @@ def output(*, hq=True, presence=True):
     return DecoderOutput(
         masks=noise(1, 2, 4, 6, 6),
         iou_predictions=noise(2, 2, 4),
-        hq_masks=noise(3, 2, 1, 6, 6) if hq else None,
+        hq_masks=noise(3, 2, 1, 12, 12) if hq else None,
         presence=noise(4, 2) if presence else None,
     )
 
 
-TRUTH = torch.sigmoid(2 * noise(5, 2, 1, 6, 6))
+FINEST = torch.sigmoid(2 * noise(5, 2, 1, 12, 12))
+TRUTH = F.avg_pool2d(FINEST, 2)
+"""SAM's masks are half as fine as the HQ mask, so is what they are compared with."""
+
+
+def new_scores(seed=0):
+    return Scores(np.random.default_rng(seed))
 
 
 def total(given, **options):
-    scores = Scores()
-    scores.add_masks("x", given, TRUTH, **{"present": HERE} | options)
+    scores = new_scores()
+    scores.add_masks("x", given, FINEST, **{"present": HERE} | options)
     return float(scores.result(frames=1).loss)
 
 
@@ -41,7 +49,8 @@ def test_the_loss_of_a_decoder_output_by_its_parts(best_only):
     base = given.masks[:, :1]
     if best_only:
         base = torch.stack([given.masks[row, 1 + int(each[row, 1:].argmin())] for row in range(2)])[:, None]
-    hq = mask_loss(base + given.hq_masks, TRUTH, present=HERE).mean()
+    corrected = corrected_masks(base, given.hq_masks)
+    hq = point_loss(corrected, FINEST, present=HERE, rng=np.random.default_rng(0))
     presence = F.binary_cross_entropy_with_logits(given.presence, torch.ones(2))
     assert total(given, best_only=best_only) == pytest.approx(float(masks + iou + hq + 0.5 * presence), rel=1e-5)
     without = total(given, best_only=best_only, presence=False)
@@ -54,20 +63,52 @@ def test_a_plain_decoder_has_no_hq_loss_and_no_presence():
 
 def test_the_hq_mask_learns_on_top_of_the_sam_mask_and_not_through_it():
     masks = noise(1, 2, 4, 6, 6).requires_grad_()
-    hq = noise(3, 2, 1, 6, 6).requires_grad_()
+    hq = noise(3, 2, 1, 12, 12).requires_grad_()
     iou = torch.zeros(2, 4)
-    scores = Scores()
-    scores.add_masks("x", DecoderOutput(masks=masks, iou_predictions=iou, hq_masks=hq), TRUTH, present=HERE)
+    scores = new_scores()
+    scores.add_masks("x", DecoderOutput(masks=masks, iou_predictions=iou, hq_masks=hq), FINEST, present=HERE)
     with_hq = torch.autograd.grad(scores.result(frames=1).loss, [masks, hq])
-    scores = Scores()
-    scores.add_masks("x", DecoderOutput(masks=masks, iou_predictions=iou, hq_masks=None), TRUTH, present=HERE)
+    scores = new_scores()
+    scores.add_masks("x", DecoderOutput(masks=masks, iou_predictions=iou, hq_masks=None), FINEST, present=HERE)
     (without,) = torch.autograd.grad(scores.result(frames=1).loss, [masks])
     assert torch.allclose(with_hq[0], without)
     assert with_hq[1].abs().max() > 0
 
 
+def test_the_generator_decides_where_the_hq_loss_looks_and_nothing_else():
+    def losses(given):
+        made = []
+        for seed in (1, 1, 2):
+            scores = new_scores(seed)
+            scores.add_masks("x", given, FINEST, present=HERE)
+            made.append(float(scores.result(frames=1).loss))
+        return made
+
+    first, again, other = losses(output())
+    assert first == again != other
+    assert len(set(losses(output(hq=False)))) == 1
+
+
+def test_a_finer_hq_mask_is_asked_for_detail_that_sams_masks_cannot_show():
+    # Columns that alternate: pooled they are all alike, only the HQ mask can tell them apart
+    stripes = torch.tensor([1.0, 0.0]).repeat(6).expand(2, 1, 12, 12)
+    flat = DecoderOutput(
+        masks=torch.zeros(2, 4, 6, 6), iou_predictions=torch.zeros(2, 4), hq_masks=torch.zeros(2, 1, 12, 12)
+    )
+    right = DecoderOutput(masks=flat.masks, iou_predictions=flat.iou_predictions, hq_masks=20 * stripes - 10)
+    losses, ious = [], []
+    for given in (flat, right):
+        scores = new_scores()
+        scores.add_masks("x", given, stripes, present=HERE)
+        result = scores.result(frames=1)
+        losses.append(float(result.loss))
+        ious.append(result.figures["iou_x_hq"])
+    assert losses[1] < losses[0] - 2
+    assert ious == [0.0, 1.0]
+
+
 def test_figures_are_means_and_the_loss_is_a_frames():
-    scores = Scores()
+    scores = new_scores()
     scores.add("a", torch.tensor(2.0), weight=0.5)
     scores.add("a", torch.tensor(4.0), weight=0.5)
     scores.add("b", torch.tensor(1.0), weight=3.0)
@@ -78,12 +119,13 @@ def test_figures_are_means_and_the_loss_is_a_frames():
 
 
 def test_the_iou_logged_is_that_of_the_objects_present():
-    given, scores = output(), Scores()
-    scores.add_masks("x", given, TRUTH, present=torch.tensor([False, True]))
+    given, scores = output(), new_scores()
+    scores.add_masks("x", given, FINEST, present=torch.tensor([False, True]))
     figures = scores.result(frames=1).figures
     assert figures["iou_x"] == pytest.approx(float(mask_iou(given.masks, TRUTH)[1, 0]))
-    assert figures["iou_x_hq"] == pytest.approx(float(mask_iou(given.masks[:, :1] + given.hq_masks, TRUTH)[1, 0]))
-    nobody = Scores()
-    nobody.add_masks("x", given, TRUTH, present=torch.tensor([False, False]))
+    corrected = corrected_masks(given.masks[:, :1], given.hq_masks)
+    assert figures["iou_x_hq"] == pytest.approx(float(mask_iou(corrected, FINEST)[1, 0]))
+    nobody = new_scores()
+    nobody.add_masks("x", given, FINEST, present=torch.tensor([False, False]))
     assert nobody.result(frames=1).figures["iou_x"] == 1.0
     assert "iou_x_hq" not in nobody.result(frames=1).figures

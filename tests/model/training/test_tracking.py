@@ -6,12 +6,14 @@ import torch
 import torch.nn.functional as F
 from stand_in_lite import GRID, KEY, tiny_lite
 
-from persam_hq.modeling.location_prior import FIRST_CHANNELS, PAST_CHANNELS, RIDGE_CHANNELS
+from persam_hq.modeling.location_prior import FIRST_CHANNELS, PAST_CHANNELS, RIDGE_CHANNELS, MatchMemory, ridge_sums
+from persam_hq.modeling.window import cell_positions, resample_window
 from persam_hq.training.chances import Chances
 from persam_hq.training.frames import encode_clips
 from persam_hq.training.scores import Scores
-from persam_hq.training.tracking import Tracking
+from persam_hq.training.tracking import Past, Tracking, _corrected
 from persam_hq.training.windows import window_area
+from persam_hq.types import DecoderOutput
 
 BATCH = 3
 
@@ -32,8 +34,12 @@ def clip(model):
         return encode_clips(model, frames, masks)
 
 
+def new_scores():
+    return Scores(np.random.default_rng(0))
+
+
 def tracking(model, seed=0):
-    return Tracking(model, chances=Chances(np.random.default_rng(seed), batch=BATCH), scores=Scores())
+    return Tracking(model, chances=Chances(np.random.default_rng(seed), batch=BATCH), scores=new_scores())
 
 
 @torch.no_grad()
@@ -108,10 +114,110 @@ def test_following_scores_and_remembers(model, clip):
     after = follower.follow(clip[1], reference, past)
     figures = follower.scores.result(frames=2).figures
     assert {"read_first", "read_previous", "ridge", "iou_track", "iou_track_hq"} <= set(figures)
+    # What is handed on has the grid of a mask prompt, not the finer one of the HQ mask
+    assert after.logits.shape == past.logits.shape == (BATCH, 1, 4 * GRID, 4 * GRID)
     assert not after.logits.requires_grad
     assert after.boxes.shape == (BATCH, 4)
     assert bool((after.boxes[:, :2] >= after.windows[:, :2] - 1e-3).all())
     assert bool((after.boxes[:, 2:] <= after.windows[:, 2:] + 1e-3).all())
+
+
+class Learning(Chances):
+    """Learns from every frame, or from none."""
+
+    def __init__(self, *, learns):
+        super().__init__(np.random.default_rng(0), batch=BATCH)
+        self.learns = learns
+
+    def once(self, probability):
+        del probability
+        return self.learns
+
+
+def learner(model, *, learns=True):
+    return Tracking(model, chances=Learning(learns=learns), scores=new_scores())
+
+
+def result_on(frame, windows, *, shift=0):
+    """A past as a faultless tracker leaves it on `frame`, or one that is `shift` pixels beside the object."""
+    mask = torch.roll(frame.mask, shift, dims=2)[:, None]
+    logits = 8 * resample_window(mask, windows, grid=4 * GRID, stride=1) - 4
+    keys = torch.zeros(BATCH, KEY, GRID, GRID)
+    return Past(windows=windows, keys=keys, logits=logits, boxes=windows)
+
+
+@torch.no_grad()
+def test_what_was_found_well_becomes_an_example_in_some_steps(model, clip):
+    reference, _ = tracking(model).begin(clip[0])
+    past = result_on(clip[1], clip[1].whole)
+    assert learner(model, learns=False).learn(clip[1], reference, past) is reference
+    learned = learner(model).learn(clip[1], reference, past)
+
+    cells = model.geometry.extra_grid**2
+    assert learned.first.keys.shape[1] == reference.first.keys.shape[1] + cells
+    assert torch.equal(learned.first.keys[:, :-cells], reference.first.keys)
+    assert torch.equal(learned.first.mask[:, :-cells], reference.first.mask)
+    assert torch.allclose(learned.first.keys[:, -cells:].norm(dim=-1), torch.ones(()), atol=1e-5)
+    assert torch.equal(learned.first.positions[:, -cells:], cell_positions(past.windows, grid=4))
+    want = F.avg_pool2d(torch.sigmoid(past.logits), 6).flatten(1)
+    assert torch.allclose(learned.first.mask[:, -cells:], want, atol=1e-5)
+    assert torch.equal(learned.target, reference.target)
+    assert not torch.allclose(learned.ridge.gram, reference.ridge.gram)
+
+
+@pytest.mark.parametrize(
+    ("index", "shift", "rows"),
+    [
+        pytest.param(1, 0, [True, True, True], id="found"),
+        pytest.param(1, 10, [True, True, True], id="found roughly"),
+        pytest.param(1, 40, [False, False, False], id="beside it"),
+        pytest.param(2, 0, [True, True, False], id="the third is gone"),
+    ],
+)
+@torch.no_grad()
+def test_what_was_not_found_is_no_example(model, clip, index, shift, rows):
+    reference, _ = tracking(model).begin(clip[0])
+    frame = clip[index]
+    learned = learner(model).learn(frame, reference, result_on(frame, frame.whole, shift=shift))
+    added = learned.first.keys[:, -(model.geometry.extra_grid**2) :]
+    assert (added.abs().amax(dim=(1, 2)) > 0).tolist() == rows
+    for name in ("gram", "moment"):
+        before, after = getattr(reference.ridge, name), getattr(learned.ridge, name)
+        assert [not torch.equal(before[row], after[row]) for row in range(BATCH)] == rows
+
+
+@torch.no_grad()
+def test_an_example_counts_for_less_than_the_first_frame(model, clip):
+    reference, _ = tracking(model).begin(clip[0])
+    past = result_on(clip[1], clip[1].whole)
+    learned = learner(model).learn(clip[1], reference, past)
+    memory = MatchMemory(*(getattr(learned.first, name)[:, -16:] for name in ("keys", "mask", "positions")))
+    # The bias counts each class once, so its entry of the Gram matrix tells the weight
+    weight = (learned.ridge.gram - reference.ridge.gram)[:, -1, -1] / ridge_sums(memory).gram[:, -1, -1]
+    assert bool(((weight >= 0.1) & (weight <= 0.6)).all())
+    assert len(set(weight.tolist())) == BATCH
+    again = reference.extended(memory, weight=weight)
+    assert torch.allclose(again.ridge.gram, learned.ridge.gram, atol=1e-5)
+    assert torch.allclose(again.ridge.moment, learned.ridge.moment, atol=1e-5)
+    assert torch.equal(again.first.keys, learned.first.keys)
+
+
+@torch.no_grad()
+def test_what_was_learned_is_used_on_the_next_frame(model, clip):
+    reference, past = tracking(model).begin(clip[0])
+    learned = learner(model).learn(clip[1], reference, result_on(clip[1], clip[1].whole))
+    seen = clip[2].seen_by(model, clip[2].whole)
+    without, with_it = (tracking(model)._prior(seen, clip[2], given, past) for given in (reference, learned))
+    changed = (without - with_it).abs().flatten(2).amax(dim=(0, 2)) > 1e-6
+    assert set(changed.nonzero().flatten().tolist()) == {0, 1, 2, 3}  # the first frame's channels and the ridge's
+
+
+@pytest.mark.parametrize("hq", [True, False])
+def test_a_result_is_the_corrected_single_mask_on_the_grid_of_the_mask_prompts(hq):
+    masks = torch.arange(4.0)[None, :, None, None].expand(2, 4, 6, 6)
+    checks = torch.tensor([[1.0, -1.0], [-1.0, 3.0]]).repeat(6, 6).expand(2, 1, 12, 12)
+    output = DecoderOutput(masks=masks, iou_predictions=torch.zeros(2, 4), hq_masks=checks if hq else None)
+    assert torch.allclose(_corrected(output), torch.full((2, 1, 6, 6), 0.5 if hq else 0.0))
 
 
 @torch.no_grad()
