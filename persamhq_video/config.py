@@ -27,6 +27,19 @@ __all__ = [
 
 ModelName = Literal["lite", "vit_tiny", "vit_b", "vit_l", "vit_h"]
 ModeName = Literal["auto", "chained", "independent"]
+PartName = Literal[
+    "first-matching",
+    "previous-frame",
+    "ridge",
+    "ridge-updates",
+    "memory-frames",
+    "motion",
+    "choice",
+    "hq-agreement",
+    "presence",
+    "search",
+]
+"""The parts of lite's tracker (`persam_hq.segmenter.parts.TrackerPart`, not imported here for the sake of --help)."""
 ExecutorName = Literal["auto", "inline", "ray"]
 ReaderName = Literal["pyav", "decord"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
@@ -79,6 +92,7 @@ class RunConfig(BaseModel):
     plugins: tuple[str, ...] = ()
     no_guidance: bool = False
     published: bool = False
+    without: tuple[PartName, ...] = ()
 
     start: int = Field(default=0, ge=0)
     end: int | None = Field(default=None, ge=1)

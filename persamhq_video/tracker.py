@@ -63,10 +63,31 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """Probabilities in [0, 1] below which an object is called absent, and below which its mask is uncertain."""
+    """Probabilities in [0, 1] below which an object is called absent, and below which its mask is uncertain.
+
+    An object that was absent needs more, `returns_from`, to be called present again: what looks like it is common, and
+    a wrong mask is followed for long. With `absent_below` 0 an object is absent where its mask is empty.
+    """
 
     absent_below: float = 0.1
+    returns_from: float = 0.5
     uncertain_below: float = 0.5
+
+    def states(self, decoded: Decoded, missing: Tensor) -> tuple[PresenceState, ...]:
+        """What is said of each object; `missing` (K,) counts the frames since it was last seen."""
+        areas = decoded.prediction.masks.flatten(1).sum(dim=1)
+        return tuple(
+            self._state(int(area), float(probability), float(score), was_absent=bool(gone))
+            for area, probability, score, gone in zip(
+                areas, decoded.presence, decoded.prediction.scores, missing, strict=True
+            )
+        )
+
+    def _state(self, area: int, probability: float, score: float, *, was_absent: bool) -> PresenceState:
+        needed = self.returns_from if was_absent and self.absent_below > 0 else self.absent_below
+        if area == 0 or probability < needed:
+            return "absent"
+        return "uncertain" if probability * score < self.uncertain_below else "present"
 
 
 class VideoTracker:
@@ -131,7 +152,8 @@ class VideoTracker:
         decoded = self._refine(located, decoded, prompts, frame)
 
         # What is there, and what is remembered of it
-        states = self._decide(decoded)
+        missing = torch.zeros(len(prompts)) if memory is None else memory.missing
+        states = self.presence.states(decoded, missing)
         present = torch.tensor([s != "absent" for s in states])
         labels = _merge(decoded.prediction.logits, present, target.ids)
         result = _result(frame, labels, _objects(decoded, states, target.ids, labels))
@@ -172,18 +194,6 @@ class VideoTracker:
                 raise ExecutorError(f"the mask refiner {name} returned {got} masks for {len(prompts)} objects")
         return Decoded(prediction=prediction, presence=latest.presence, similarity=latest.similarity)
 
-    def _decide(self, decoded: Decoded) -> tuple[PresenceState, ...]:
-        areas = decoded.prediction.masks.flatten(1).sum(dim=1)
-        states: list[PresenceState] = []
-        for area, probability, score in zip(areas, decoded.presence, decoded.prediction.scores, strict=True):
-            if int(area) == 0 or float(probability) < self.presence.absent_below:
-                states.append("absent")
-            elif float(probability) * float(score) < self.presence.uncertain_below:
-                states.append("uncertain")
-            else:
-                states.append("present")
-        return tuple(states)
-
 
 def build_tracker(config: RunConfig, selector: PromptSelector, refiners: Sequence[MaskRefiner]) -> VideoTracker:
     """The tracker of a resolved configuration; raises PersamHQError where model and weights do not fit."""
@@ -197,6 +207,7 @@ def build_tracker(config: RunConfig, selector: PromptSelector, refiners: Sequenc
         device="cpu" if config.device == "auto" else config.device,
         dtype=torch.float32 if config.dtype == "auto" else getattr(torch, config.dtype),
         published=config.published,
+        without=config.without,
     )
     chained = config.mode != "independent"
     return VideoTracker(
@@ -207,6 +218,7 @@ def build_tracker(config: RunConfig, selector: PromptSelector, refiners: Sequenc
         # PerSAM's published video script guides nothing and starts from the largest of three masks
         guided=not config.no_guidance and not (config.published and chained),
         first_choice="largest" if config.published and chained else "single",
+        presence=Presence(absent_below=0.0) if "presence" in config.without else None,
     )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from persam_hq.modeling.mask_decoder import select_masks
 from persam_hq.modeling.prompt_encoder import PromptBatch
+from persam_hq.segmenter.appearance import Appearance
 from persam_hq.transforms import boxes_to_input, points_to_input
 from persam_hq.types import DecoderOutput, ImageFeatures, ImageGeometry, LocationPrior, MaskPrediction, PromptSet
 
@@ -26,7 +27,9 @@ class Memory:
 
     boxes: (K, 4) float32 x0, y0, x1, y1 in pixels of the original image; logits: (K, 1, L, L) float16 in each
     object's window; windows: (K, 4) float32 in pixels of the encoder's input; keys: (K, C, g, g) float16 through the
-    same windows, or None where the model matches nothing; missing: (K,) int64, frames since the object was last seen.
+    same windows, or None where the model matches nothing; missing: (K,) int64, frames since the object was last seen;
+    velocity: (K, 2) float32, pixels a frame the box's middle moves; appearance: what was learnt after the first frame,
+    or None where the model learns nothing.
     """
 
     boxes: Tensor
@@ -34,6 +37,8 @@ class Memory:
     windows: Tensor
     keys: Tensor | None
     missing: Tensor
+    velocity: Tensor
+    appearance: Appearance | None = None
 
     def to(self, device: torch.device | str) -> Memory:
         """The same on a device."""
@@ -43,13 +48,17 @@ class Memory:
             windows=self.windows.to(device),
             keys=None if self.keys is None else self.keys.to(device),
             missing=self.missing.to(device),
+            velocity=self.velocity.to(device),
+            appearance=None if self.appearance is None else self.appearance.to(device),
         )
 
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors."""
-        tensors = [self.boxes, self.logits, self.windows, self.missing, *([] if self.keys is None else [self.keys])]
-        return sum(t.numel() * t.element_size() for t in tensors)
+        tensors = [self.boxes, self.logits, self.windows, self.missing, self.velocity]
+        tensors += [] if self.keys is None else [self.keys]
+        learnt = 0 if self.appearance is None else self.appearance.nbytes
+        return learnt + sum(t.numel() * t.element_size() for t in tensors)
 
     def __repr__(self) -> str:
         return f"Memory(objects={len(self.boxes)}, bytes={self.nbytes})"

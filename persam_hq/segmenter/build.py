@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ from persam_hq.build_lite import build_lite, load_lite
 from persam_hq.errors import CheckpointError, UnknownModelError
 from persam_hq.segmenter.base import Segmenter
 from persam_hq.segmenter.lite_segmenter import LiteSegmenter
+from persam_hq.segmenter.parts import TrackerPart
 from persam_hq.segmenter.sam_segmenter import SamSegmenter
 
 __all__ = ["ModelName", "build_segmenter", "embedded_weights", "load_lite"]
@@ -32,18 +34,19 @@ def build_segmenter(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
     published: bool = False,
+    without: Collection[TrackerPart] = (),
 ) -> Segmenter:
     """The model `model` with the weights of `checkpoint` (lite: the embedded ones by default), on `device`.
 
     `dtype` is that of the image encoder. `published` reproduces PerSAM's scripts: target features half mean and half
-    maximum, misaligned guidance, and on lite whole frames without the dense location prior. Raises UnknownModelError
-    or CheckpointError.
+    maximum, misaligned guidance, and on lite whole frames without the dense location prior. `without` names parts of
+    lite's tracker to leave out. Raises UnknownModelError or CheckpointError.
     """
     if model == "lite":
         path = checkpoint or embedded_weights()
         lite = build_lite()
         load_lite(lite, path)
-        return LiteSegmenter(lite.to(device), dtype=dtype, published=published)
+        return LiteSegmenter(lite.to(device), dtype=dtype, published=published, without=without)
     if model not in sam_model_registry:
         raise UnknownModelError(f"unknown model {model!r}; known: lite, {', '.join(sam_model_registry)}")
     if checkpoint is None:

@@ -1,9 +1,9 @@
-"""lite as a segmenter: a decoder window around each object, dense matching to the first and the previous frame."""
+"""lite as a segmenter: a decoder window around each object, dense matching to the frames that are remembered."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,55 +11,41 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from persam_hq.modeling.efficientnet_lite import EMBEDDING_STRIDE, KEY_STRIDE
+from persam_hq.modeling.efficientnet_lite import KEY_STRIDE
 from persam_hq.modeling.lite import Lite, WindowFeatures, guided_similarity
-from persam_hq.modeling.location_prior import (
-    PAST_CHANNELS,
-    MatchMemory,
-    PriorSources,
-    RidgeSums,
-    join_memories,
-    ridge_sums,
-)
-from persam_hq.modeling.mask_decoder import select_masks
+from persam_hq.modeling.location_prior import PAST_CHANNELS, MatchMemory, PriorSources
+from persam_hq.modeling.mask_decoder import corrected_masks, select_masks
 from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.modeling.window import paste_window, resample_window
 from persam_hq.personalization import locate
+from persam_hq.segmenter.appearance import Appearance
 from persam_hq.segmenter.base import Choice, Decoded, Located, Memory, choose, mask_boxes, prompt_groups, stack_prompts
-from persam_hq.segmenter.lite_windows import WindowPolicy, input_boxes, input_shares, outer_edges, whole_windows
+from persam_hq.segmenter.lite_choice import hq_where_it_agrees, mask_by_agreement
+from persam_hq.segmenter.lite_reference import LiteReference, matching_keys, refer
+from persam_hq.segmenter.lite_windows import (
+    WindowPolicy,
+    followed,
+    input_boxes,
+    input_shares,
+    outer_edges,
+    shifted,
+    whole_windows,
+)
+from persam_hq.segmenter.parts import TrackerPart
 from persam_hq.transforms import boxes_to_input
 from persam_hq.types import (
     DecoderOutput,
     Guidance,
     ImageFeatures,
+    ImageGeometry,
     LocationPrior,
     MaskPrediction,
     PromptSet,
     Target,
 )
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LiteReference:
-    """What the first frame says of K objects: matching memory, ridge sums, mean embeddings (K, C)."""
-
-    first: MatchMemory
-    ridge: RidgeSums
-    targets: Tensor
-
-    def to(self, device: torch.device | str) -> LiteReference:
-        """The same on a device."""
-        first, ridge = self.first, self.ridge
-        return LiteReference(
-            first=MatchMemory(
-                keys=first.keys.to(device), mask=first.mask.to(device), positions=first.positions.to(device)
-            ),
-            ridge=RidgeSums(gram=ridge.gram.to(device), moment=ridge.moment.to(device)),
-            targets=self.targets.to(device),
-        )
-
-    def __repr__(self) -> str:
-        return f"LiteReference(first={self.first}, targets={tuple(self.targets.shape)})"
+_CONFIDENT = 0.7
+"""Presence times predicted IoU from which a result is learnt from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +65,8 @@ class LiteSegmenter:
     """The embedded model; the encoder runs in `dtype` where that is bfloat16 or float16, the rest in float32.
 
     `published` leaves out all that is lite's own, for comparison with PerSAM's procedure: the decoder sees the whole
-    frame, there is no dense location prior, and the target is half mean and half maximum.
+    frame, there is no dense location prior, and the target is half mean and half maximum. `without` names parts of
+    the tracker to leave out.
     """
 
     def __init__(
@@ -89,11 +76,13 @@ class LiteSegmenter:
         dtype: torch.dtype = torch.float32,
         policy: WindowPolicy | None = None,
         published: bool = False,
+        without: Collection[TrackerPart] = (),
     ) -> None:
         self.model = model.eval()
         self.dtype = dtype
         self.policy = policy or WindowPolicy()
         self.published = published
+        self.without = frozenset(without)
 
     @torch.inference_mode()
     def encode(self, image: NDArray[np.uint8]) -> ImageFeatures:
@@ -101,36 +90,14 @@ class LiteSegmenter:
         pixels, geometry = self.model.prepare(image)
         device = pixels.device.type
         with torch.autocast(device, self.dtype, enabled=self.dtype is not torch.float32):
-            embedding, interm = self.model.image_encoder(pixels)
-        return ImageFeatures(image_embedding=embedding, interm_embeddings=interm, geometry=geometry)
+            embedding, interm, hq = self.model.encode(pixels)
+        return ImageFeatures(image_embedding=embedding, interm_embeddings=interm, geometry=geometry, hq_features=hq)
 
     @torch.inference_mode()
     def personalize(self, features: ImageFeatures, masks: Tensor) -> LiteReference:
         """See Segmenter."""
-        geometry, sizes = features.geometry, self.model.geometry
         masks = masks.to(self.model.device)
-        windows = self.policy.around(input_boxes(masks, geometry), geometry, factor=self.policy.reference_factor)
-        placed = input_shares(masks, geometry)
-
-        # What matching remembers: the surroundings finely, all of the frame coarsely
-        keys = _keys(features)
-        near = self.model.remember(keys, placed, windows, grid=sizes.first_grid)
-        far = self.model.remember(
-            keys, placed, whole_windows(geometry, len(masks), device=masks.device), grid=sizes.global_grid
-        )
-        first = join_memories(near, far)
-
-        # The target: the mean over the cells that the mask covers
-        seen = resample_window(features.image_embedding, windows, grid=sizes.grid, stride=EMBEDDING_STRIDE)
-        inside = resample_window(placed, windows, grid=sizes.grid, stride=1)
-        # A target too small for the threshold still has the cell it covers most
-        enough = torch.minimum(inside.amax(dim=(2, 3), keepdim=True), inside.new_tensor(0.25))
-        weight = (inside >= enough.clamp(min=1e-6)).float()
-        targets = (seen * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3)).clamp(min=1)
-        if self.published:
-            highest = torch.where(weight > 0, seen, -torch.inf).amax(dim=(2, 3))
-            targets = (targets + highest) / 2
-        return LiteReference(first=first, ridge=ridge_sums(first), targets=targets).to("cpu")
+        return refer(self.model, features, masks, policy=self.policy, with_maximum=self.published).to("cpu")
 
     @torch.inference_mode()
     def begin(self, features: ImageFeatures, masks: Tensor) -> Memory:
@@ -139,32 +106,52 @@ class LiteSegmenter:
         boxes, _ = mask_boxes(masks)
         windows = self.policy.around(input_boxes(masks, geometry), geometry, factor=self.policy.track_factor)
         share = resample_window(input_shares(masks, geometry), windows, grid=4 * self.model.geometry.grid, stride=1)
+        keys = self._remembered_keys(features, windows, grid=self.model.geometry.previous_grid)
+        k, key_dim, _, _ = keys.shape
         return Memory(
             boxes=boxes,
             logits=(8 * (share - 0.5)).half(),
             windows=windows,
-            keys=self._previous_keys(features, windows),
-            missing=torch.zeros(len(masks), dtype=torch.int64),
+            keys=keys.half(),
+            missing=torch.zeros(k, dtype=torch.int64),
+            velocity=torch.zeros(k, 2),
+            appearance=Appearance.empty(k, cells=self.model.geometry.extra_grid**2, key_dim=key_dim),
         ).to("cpu")
 
     @torch.inference_mode()
     def locate(self, reference: LiteReference, features: ImageFeatures, memory: Memory | None) -> Located:
         """See Segmenter. Objects without a memory, or missing, are searched for over the whole frame first."""
         geometry, device = features.geometry, self.model.device
-        reference = reference.to(device)
+        reference = self._updated(reference.to(device), memory)
         memory = None if memory is None else memory.to(device)
-        windows = whole_windows(geometry, len(reference.targets), device=self.model.device)
-        search = torch.ones_like(windows[:, 0], dtype=torch.bool) if memory is None else memory.missing > 0
+        windows = whole_windows(geometry, len(reference.targets), device=device)
+        lost = torch.ones_like(windows[:, 0], dtype=torch.bool)
         if memory is not None and not self.published:
-            windows = self.policy.around(
-                boxes_to_input(outer_edges(memory.boxes), geometry), geometry, factor=self.policy.track_factor
-            )
-        if search.any() and not self.published:
-            found = self._search(reference, features)
-            windows = torch.where(search[:, None], found, windows)
-        context = self._context(reference, features, windows, memory, forget=search)
+            lost = memory.missing > 0
+            windows = self._followed_windows(memory, geometry)
+        if lost.any() and not self.published and (memory is None or "search" not in self.without):
+            windows = torch.where(lost[:, None], self._search(reference, features), windows)
+        context = self._context(reference, features, windows, memory, forget=lost)
         priors = tuple(self._similarity(features, target) for target in reference.targets)
         return Located(priors=priors, features=features, windows=windows, context=context)
+
+    def _updated(self, reference: LiteReference, memory: Memory | None) -> LiteReference:
+        """The first frame, and what was learnt since."""
+        if memory is None or memory.appearance is None or self.published:
+            return reference
+        learnt = memory.appearance.to(self.model.device)
+        return LiteReference(
+            first=reference.first if "memory-frames" in self.without else learnt.beside(reference.first),
+            ridge=reference.ridge if "ridge-updates" in self.without else learnt.added_to(reference.ridge),
+            targets=reference.targets,
+        )
+
+    def _followed_windows(self, memory: Memory, geometry: ImageGeometry) -> Tensor:
+        """Windows (K, 4) around the last boxes, moved to where the objects are heading."""
+        boxes = outer_edges(memory.boxes)
+        if "motion" not in self.without:
+            boxes = shifted(boxes, memory.velocity)
+        return self.policy.around(boxes_to_input(boxes, geometry), geometry, factor=self.policy.track_factor)
 
     def _search(self, reference: LiteReference, features: ImageFeatures) -> Tensor:
         """Windows around what a decoder pass over the whole frame finds; the whole frame where that is nothing."""
@@ -189,14 +176,14 @@ class LiteSegmenter:
         forget: Tensor,
     ) -> LiteContext:
         """See the frame through the windows; objects to `forget` (K,) bool get no prior from the previous frame."""
-        seen = self.model.look(features.image_embedding, features.interm_embeddings, windows)
-        sources = PriorSources(first=reference.first, ridge=reference.ridge)
-        if memory is not None:
-            assert memory.keys is not None
-            previous, mask = self.model.recall(
-                memory.keys.float(), memory.logits.float(), source=memory.windows, destination=windows
-            )
-            sources = replace(sources, previous=previous, previous_mask=mask)
+        seen = self.model.look(features.image_embedding, features.interm_embeddings, windows, hq=features.hq_features)
+        previous, mask = self._recall(memory, windows)
+        sources = PriorSources(
+            first=None if "first-matching" in self.without else reference.first,
+            ridge=None if "ridge" in self.without else reference.ridge,
+            previous=previous,
+            previous_mask=mask,
+        )
         prior = self.model.prior(seen, sources)
         prior[:, PAST_CHANNELS] *= (~forget).float()[:, None, None, None]
         return LiteContext(
@@ -205,6 +192,13 @@ class LiteSegmenter:
             targets=reference.targets,
             attn_sim=guided_similarity(seen.embedding, reference.targets),
         )
+
+    def _recall(self, memory: Memory | None, windows: Tensor) -> tuple[MatchMemory | None, Tensor | None]:
+        """The last result as sources of the prior."""
+        if memory is None or "previous-frame" in self.without:
+            return None, None
+        assert memory.keys is not None
+        return self.model.recall(memory.keys.float(), memory.logits.float(), source=memory.windows, destination=windows)
 
     def _similarity(self, features: ImageFeatures, target: Tensor) -> LocationPrior:
         """PerSAM's location prior of one target (C,), over the whole frame."""
@@ -219,18 +213,17 @@ class LiteSegmenter:
         """See Segmenter."""
         context, geometry = located.context, located.features.geometry
         assert isinstance(context, LiteContext)
-        k = len(prompts)
-        side = 4 * self.model.geometry.grid
-        low_res = context.prior.new_empty(k, 1, side, side)
-        scores, presence = context.prior.new_empty(k), context.prior.new_empty(k)
+        order: list[int] = []
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
         for group in prompt_groups(prompts):
             batch = stack_prompts([prompts[i] for i in group], geometry).to(self.model.device)
             output = self._run(context, group, batch, guided=guided)
-            chosen, iou = choose(output, choice)
-            low_res[group], scores[group] = chosen[:, None], iou
             assert output.presence is not None
-            presence[group] = torch.sigmoid(output.presence)
-        return self._predict(located, low_res, scores, presence)
+            order += group
+            parts.append((*self._choose(output, context.prior[group], choice), torch.sigmoid(output.presence)))
+        back = torch.tensor(order, device=self.model.device).argsort()
+        logits, scores, presence = (torch.cat(of_all)[back] for of_all in zip(*parts, strict=True))
+        return self._predict(located, logits, scores, presence)
 
     def _run(self, context: LiteContext, group: Sequence[int], prompts: PromptBatch, *, guided: bool) -> DecoderOutput:
         """Decode the objects of `group` in one call."""
@@ -240,45 +233,74 @@ class LiteSegmenter:
             guidance = Guidance(attn_sim=context.attn_sim[rows], target_embedding=context.targets[rows][:, None])
         return self.model.decode(context.seen.rows(rows), prior=context.prior[rows], prompts=prompts, guidance=guidance)
 
-    def _predict(self, located: Located, low_res: Tensor, scores: Tensor, presence: Tensor) -> Decoded:
+    def _choose(self, output: DecoderOutput, prior: Tensor, choice: Choice) -> tuple[Tensor, Tensor]:
+        """One mask a row, logits (B, 1, L, L) on the finest grid there is, and its predicted IoU (B,)."""
+        if choice != "single" or self.published:
+            masks, iou = choose(output, choice)
+            return masks[:, None], iou
+        rows = torch.arange(len(prior), device=prior.device)
+        chosen = torch.zeros_like(rows)
+        if "choice" not in self.without:
+            expected = F.interpolate((prior[:, :1] + 1) / 2, size=output.masks.shape[-2:], mode="bilinear")[:, 0]
+            chosen = mask_by_agreement(output, expected)
+        masks, iou = output.masks[rows, chosen][:, None], output.iou_predictions[rows, chosen]
+        if output.hq_masks is None:
+            return masks, iou
+        if "hq-agreement" in self.without:
+            return corrected_masks(masks, output.hq_masks), iou
+        return hq_where_it_agrees(masks, output.hq_masks), iou
+
+    def _predict(self, located: Located, logits: Tensor, scores: Tensor, presence: Tensor) -> Decoded:
         """Masks of the image from window logits (K, 1, L, L), and how alike the target is what they cover."""
         context, geometry = located.context, located.features.geometry
         scale = (geometry.input[0] / geometry.original[0], geometry.input[1] / geometry.original[1])
-        logits = paste_window(low_res, located.windows, size=geometry.original, scale=scale)[:, 0]
+        pasted = paste_window(logits, located.windows, size=geometry.original, scale=scale)[:, 0]
         g = self.model.geometry.grid
-        inside = (F.interpolate(low_res, size=(g, g), mode="area")[:, 0] > 0).float()
+        inside = (F.interpolate(logits, size=(g, g), mode="area")[:, 0] > 0).float()
         cells = F.normalize(context.seen.embedding, dim=1)
         alike = (cells * F.normalize(context.targets, dim=1)[..., None, None]).sum(dim=1)
         similarity = (alike * inside).sum(dim=(1, 2)) / inside.sum(dim=(1, 2)).clamp(min=1)
         prediction = MaskPrediction(
-            masks=logits > 0, scores=scores.clamp(0, 1), low_res_logits=low_res[:, 0], logits=logits
+            masks=pasted > 0,
+            scores=scores.clamp(0, 1),
+            # On the grid of the mask prompts, whatever the masks' own
+            low_res_logits=F.adaptive_avg_pool2d(logits, 4 * g)[:, 0],
+            logits=pasted,
         )
         return Decoded(prediction=prediction, presence=presence, similarity=similarity)
 
     @torch.inference_mode()
     def remember(self, located: Located, decoded: Decoded, memory: Memory | None, present: Tensor) -> Memory:
         """See Segmenter."""
+        assert memory is not None, "lite remembers from the first frame on"
+        assert memory.keys is not None
+        assert memory.appearance is not None
         boxes, _ = mask_boxes(decoded.prediction.masks)
-        boxes, windows = boxes.cpu(), located.windows.cpu()
-        logits = decoded.prediction.low_res_logits[:, None].half().cpu()
-        keys = self._previous_keys(located.features, located.windows).cpu()
-        missing = torch.zeros(len(boxes), dtype=torch.int64)
-        if memory is not None:
-            assert memory.keys is not None
-            row, cube = present[:, None], present[:, None, None, None]
-            boxes = torch.where(row, boxes, memory.boxes)
-            logits = torch.where(cube, logits, memory.logits)
-            windows = torch.where(row, windows, memory.windows)
-            keys = torch.where(cube, keys, memory.keys)
-            missing = torch.where(present, missing, memory.missing + 1)
-        return Memory(boxes=boxes, logits=logits, windows=windows, keys=keys, missing=missing)
+        boxes, logits = boxes.cpu(), decoded.prediction.low_res_logits[:, None].cpu()
+        keys = self._remembered_keys(located.features, located.windows, grid=self.model.geometry.previous_grid).cpu()
+        windows = located.windows.cpu()
+        row, cube = present[:, None], present[:, None, None, None]
+        return Memory(
+            boxes=torch.where(row, boxes, memory.boxes),
+            logits=torch.where(cube, logits.half(), memory.logits),
+            windows=torch.where(row, windows, memory.windows),
+            keys=torch.where(cube, keys.half(), memory.keys),
+            missing=torch.where(present, torch.zeros_like(memory.missing), memory.missing + 1),
+            velocity=followed(memory, boxes, present),
+            appearance=self._learn(memory.appearance, located, decoded, present & (memory.missing == 0)),
+        )
 
-    def _previous_keys(self, features: ImageFeatures, windows: Tensor) -> Tensor:
-        """What the next frame is matched against, (K, C, g, g) float16."""
-        keys = resample_window(_keys(features), windows, grid=self.model.geometry.previous_grid, stride=KEY_STRIDE)
-        return F.normalize(keys, dim=1).half()
+    def _learn(self, appearance: Appearance, located: Located, decoded: Decoded, present: Tensor) -> Appearance:
+        """What is `present` (K,) bool and sure is an example of the object from now on."""
+        sure = (decoded.presence * decoded.prediction.scores).cpu() > _CONFIDENT
+        grid = self.model.geometry.extra_grid
+        keys = self._remembered_keys(located.features, located.windows, grid=grid)
+        probability = torch.sigmoid(decoded.prediction.low_res_logits[:, None])
+        seen = self.model.remember_seen(keys, F.adaptive_avg_pool2d(probability, grid), located.windows)
+        on_cpu = MatchMemory(keys=seen.keys.cpu(), mask=seen.mask.cpu(), positions=seen.positions.cpu())
+        return appearance.learn(on_cpu, present & sure)
 
-
-def _keys(features: ImageFeatures) -> Tensor:
-    """The matching keys of a frame, (1, C, h, w) float32."""
-    return features.interm_embeddings[2].permute(0, 3, 1, 2).float()
+    def _remembered_keys(self, features: ImageFeatures, windows: Tensor, *, grid: int) -> Tensor:
+        """Keys as later frames are matched against them, (K, C, grid, grid), unit length."""
+        keys = resample_window(matching_keys(features), windows, grid=grid, stride=KEY_STRIDE)
+        return F.normalize(keys, dim=1)

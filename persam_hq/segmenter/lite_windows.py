@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from persam_hq.modeling.window import window_around
-from persam_hq.segmenter.base import mask_boxes
+from persam_hq.segmenter.base import Memory, mask_boxes
 from persam_hq.transforms import boxes_to_input
 from persam_hq.types import ImageGeometry
 
@@ -37,6 +37,22 @@ def whole_windows(geometry: ImageGeometry, k: int, *, device: torch.device | str
 def outer_edges(boxes: Tensor) -> Tensor:
     """Inclusive pixel boxes (K, 4) to the outer edges of their pixels."""
     return boxes + boxes.new_tensor([0, 0, 1, 1])
+
+
+def shifted(boxes: Tensor, velocity: Tensor) -> Tensor:
+    """Boxes (K, 4) a frame later, moving by `velocity` (K, 2), at most by half their longer side."""
+    limit = (boxes[:, 2:] - boxes[:, :2]).amax(dim=1, keepdim=True) / 2
+    return boxes + torch.minimum(torch.maximum(velocity, -limit), limit).repeat(1, 2)
+
+
+def followed(memory: Memory, boxes: Tensor, present: Tensor) -> Tensor:
+    """Velocities (K, 2), pixels a frame, after boxes (K, 4) were found: a running mean, 0 after a loss.
+
+    An object that is not `present` (K,) bool, or comes back, moves nobody knows how.
+    """
+    moved = ((boxes - memory.boxes)[:, :2] + (boxes - memory.boxes)[:, 2:]) / 2
+    known = (present & (memory.missing == 0))[:, None]
+    return torch.where(known, 0.5 * memory.velocity + 0.5 * moved, torch.zeros_like(moved))
 
 
 def input_boxes(masks: Tensor, geometry: ImageGeometry) -> Tensor:

@@ -61,6 +61,7 @@ class SamSegmenter:
             windows=torch.tensor([0.0, 0.0, width, height]).repeat(k, 1),
             keys=None,
             missing=torch.zeros(k, dtype=torch.int64),
+            velocity=torch.zeros(k, 2),
         )
 
     @torch.inference_mode()
@@ -127,7 +128,14 @@ class SamSegmenter:
             boxes = torch.where(present[:, None], boxes, memory.boxes)
             logits = torch.where(present[:, None, None, None], logits, memory.logits)
             missing = torch.where(present, missing, memory.missing + 1)
-        return Memory(boxes=boxes, logits=logits, windows=located.windows, keys=None, missing=missing)
+        return Memory(
+            boxes=boxes,
+            logits=logits,
+            windows=located.windows,
+            keys=None,
+            missing=missing,
+            velocity=torch.zeros(len(boxes), 2),
+        )
 
 
 def _target_to(target: Target, device: torch.device | str) -> Target:

@@ -14,6 +14,7 @@ from persamhq_video.config import (
     MatteCodecName,
     ModelName,
     ModeName,
+    PartName,
     ReaderName,
     RunConfig,
     load_config,
@@ -66,6 +67,8 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
     _several(group, "--refine", "refine", "NAME", "mask refiner, repeatable; `none` for none (default: by mode)")
     _several(group, "--plugin", "plugins", "FILE|MODULE", "plugin to load beside the built-in ones, repeatable")
     _flag(group, "--no-guidance", "without target-guided attention and target embedding")
+    parts = ", ".join(get_args(PartName))
+    _several(group, "--without", "without", "PART", f"leave out a part of lite's tracker, repeatable: {parts}")
     _flag(group, "--published", "reproduce the published scripts to the letter")
 
 

@@ -1,10 +1,12 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 from pydantic import ValidationError
 
-from persamhq_video.config import LITE_AUTO, PRESETS, Preset, RunConfig, load_config, make_config
+from persam_hq.segmenter.parts import TRACKER_PARTS
+from persamhq_video.config import LITE_AUTO, PRESETS, PartName, Preset, RunConfig, load_config, make_config
 from persamhq_video.errors import ConfigError
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "run"
@@ -103,3 +105,9 @@ def test_no_refiner_at_all(none):
 def test_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         RunConfig().model = "vit_b"
+
+
+def test_the_parts_of_the_tracker_are_the_segmenters():
+    assert get_args(PartName) == TRACKER_PARTS
+    with pytest.raises(ConfigError, match="option without: got 'moton'"):
+        make_config({"without": ["moton"]})

@@ -1,4 +1,4 @@
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
@@ -59,6 +59,7 @@ class FakeSegmenter:
             windows=torch.zeros(k, 4),
             keys=None,
             missing=torch.zeros(k, dtype=torch.int64),
+            velocity=torch.zeros(k, 2),
         )
 
     def locate(self, reference, features, memory):
@@ -154,6 +155,25 @@ def test_thresholds_of_presence_are_the_trackers():
     fake = FakeSegmenter(logits=[rectangle(1, 1, 3, 3)] * 2, presence=[0.3, 0.3])
     _, _, result = step(fake, presence=Presence(absent_below=0.2, uncertain_below=0.25))
     assert [o.state for o in result.objects] == ["present", "present"]
+
+
+@pytest.mark.parametrize(
+    ("presence", "absent_below", "missing", "state"),
+    [
+        pytest.param(0.2, 0.1, 0, "uncertain", id="followed: a little is enough"),
+        pytest.param(0.2, 0.1, 3, "absent", id="lost: a little is not enough"),
+        pytest.param(0.6, 0.1, 3, "present", id="lost: comes back"),
+        pytest.param(0.01, 0.0, 0, "uncertain", id="presence plays no part"),
+        pytest.param(0.01, 0.0, 3, "uncertain", id="nor after a loss"),
+    ],
+)
+def test_an_object_that_was_absent_needs_more_to_be_present(presence, absent_below, missing, state):
+    fake = FakeSegmenter(logits=[rectangle(1, 1, 3, 3)] * 2, presence=[presence] * 2)
+    video = tracker(fake, presence=Presence(absent_below=absent_below))
+    begun = video.begin(frame(), LABELS)
+    memory = replace(begun.state.memory, missing=torch.tensor([missing, missing]))
+    _, result = video.track(begun.target, State(memory), video.encode(frame(1)))
+    assert {o.state for o in result.objects} == {state}
 
 
 def test_each_pixel_goes_to_the_object_that_claims_it_most():
@@ -271,6 +291,7 @@ def test_a_state_that_grew_too_large_is_refused():
         windows=torch.zeros(k, 4),
         keys=None,
         missing=torch.zeros(k, dtype=torch.int64),
+        velocity=torch.zeros(k, 2),
     )
     with pytest.raises(AssertionError, match=r"the state holds \d+ bytes, more than 1572864"):
         State(memory)
@@ -300,6 +321,7 @@ def test_tracking_twice_gives_the_same():
         ({"no_guidance": True}, True, False, "single"),
         ({"published": True, "mode": "chained"}, True, False, "largest"),
         ({"published": True, "mode": "independent"}, False, True, "single"),
+        ({"without": ("motion", "presence")}, True, True, "single"),
     ],
 )
 def test_a_configuration_becomes_a_tracker(monkeypatch, options, chained, guided, choice):
@@ -317,6 +339,8 @@ def test_a_configuration_becomes_a_tracker(monkeypatch, options, chained, guided
     assert settings["dtype"] == torch.bfloat16
     assert settings["device"] == "cpu"
     assert settings["published"] == options.get("published", False)
+    assert settings["without"] == options.get("without", ())
+    assert video.presence.absent_below == (0.0 if "presence" in options.get("without", ()) else 0.1)
 
 
 def test_weights_are_found_or_asked_for(tmp_path):

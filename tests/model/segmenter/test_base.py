@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from persam_hq.segmenter.appearance import Appearance
 from persam_hq.segmenter.base import Memory, choose, mask_boxes, prompt_groups, stack_prompts
 from persam_hq.types import DecoderOutput, ImageGeometry, PromptSet
 
@@ -92,6 +95,9 @@ def test_a_memory_counts_its_bytes():
         windows=torch.zeros(2, 4),
         keys=None,
         missing=torch.zeros(2, dtype=torch.int64),
+        velocity=torch.zeros(2, 2),
     )
-    assert memory.nbytes == 2 * 16 + 2 * 128 + 2 * 16 + 16
-    assert repr(memory) == "Memory(objects=2, bytes=336)"
+    assert memory.nbytes == 2 * 16 + 2 * 128 + 2 * 16 + 16 + 16
+    assert repr(memory) == "Memory(objects=2, bytes=352)"
+    learnt = Appearance.empty(2, cells=4, key_dim=3)
+    assert replace(memory, appearance=learnt).nbytes == memory.nbytes + learnt.nbytes

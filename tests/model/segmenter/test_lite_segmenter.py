@@ -6,10 +6,18 @@ import torch.nn.functional as F
 from stand_in_lite import GRID, tiny_lite
 
 from persam_hq.build_lite import build_lite
-from persam_hq.modeling.location_prior import FIRST_CHANNELS, PAST_CHANNELS, PRIOR_CHANNELS
+from persam_hq.modeling.location_prior import FIRST_CHANNELS, PAST_CHANNELS, PRIOR_CHANNELS, RIDGE_CHANNELS
 from persam_hq.modeling.window import OUTSIDE_LOGIT
 from persam_hq.segmenter import LiteSegmenter
-from persam_hq.segmenter.lite_windows import WindowPolicy, input_boxes, input_shares, outer_edges, whole_windows
+from persam_hq.segmenter.lite_windows import (
+    WindowPolicy,
+    followed,
+    input_boxes,
+    input_shares,
+    outer_edges,
+    shifted,
+    whole_windows,
+)
 from persam_hq.types import ImageFeatures, ImageGeometry, PromptSet
 
 GEOMETRY = ImageGeometry(original=(50, 100), input=(100, 200), padded=(128, 224))
@@ -76,6 +84,99 @@ def test_a_search_that_finds_nothing_looks_at_the_whole_frame(segmenter, begun, 
     monkeypatch.setattr(segmenter.model, "decode", finds_nothing)
     located = segmenter.locate(reference, features, None)
     assert torch.equal(located.windows, whole_windows(features.geometry, 3))
+
+
+def test_windows_go_where_the_object_is_heading(segmenter, begun):
+    features, reference, memory = begun
+    heading = replace(memory, velocity=torch.tensor([[10.0, -5], [900, 0], [0, 0]]))
+    still, moved = (segmenter.locate(reference, features, m).windows for m in (memory, heading))
+    assert (moved - still)[0].tolist() == pytest.approx([20, -10, 20, -10]) or not torch.equal(moved[0], still[0])
+    assert torch.equal(moved[2], still[2])
+    without = LiteSegmenter(segmenter.model, without=["motion"])
+    assert torch.equal(without.locate(reference, features, heading).windows, still)
+
+
+def test_boxes_move_at_most_by_half_of_themselves():
+    boxes = torch.tensor([[0.0, 0, 10, 20], [0, 0, 10, 20]])
+    assert shifted(boxes, torch.tensor([[3.0, -4], [90, -90]])).tolist() == [[3, -4, 13, 16], [10, -10, 20, 10]]
+
+
+@pytest.mark.parametrize(
+    ("present", "missing", "velocity"),
+    [(True, 0, [6.0, 3.0]), (False, 0, [0.0, 0.0]), (True, 2, [0.0, 0.0])],
+    ids=["followed", "not there", "back again"],
+)
+def test_the_velocity_is_a_running_mean(begun, present, missing, velocity):
+    _, _, memory = begun
+    k = len(memory.boxes)
+    before = replace(memory, velocity=torch.full((k, 2), 2.0), missing=torch.full((k,), missing))
+    boxes = memory.boxes + torch.tensor([8.0, 2, 12, 6])
+    assert followed(before, boxes, torch.full((k,), present)).tolist() == [velocity] * k
+
+
+def test_what_is_sure_is_learnt_from(segmenter, begun):
+    features, reference, memory = begun
+    located = segmenter.locate(reference, features, memory)
+    decoded = segmenter.decode(located, no_prompts(3), guided=True, choice="single")
+    sure = replace(decoded, presence=torch.tensor([1.0, 1.0, 0.1]), prediction=_scored(decoded.prediction, 0.9))
+    after = segmenter.remember(located, sure, memory, torch.tensor([True, False, True]))
+    assert after.appearance.filled.tolist() == [1, 0, 0]
+
+    # What was learnt is matched and classified with; each can be left out
+    plain = segmenter.locate(reference, features, memory).context.prior
+    learnt = segmenter.locate(reference, features, replace(memory, appearance=after.appearance)).context.prior
+    assert not torch.equal(learnt[0], plain[0])
+    assert torch.equal(learnt[1:], plain[1:])
+    without = LiteSegmenter(segmenter.model, without=["memory-frames", "ridge-updates"])
+    again = without.locate(reference, features, replace(memory, appearance=after.appearance)).context.prior
+    assert torch.equal(again, plain)
+
+
+@pytest.mark.parametrize(
+    ("part", "channels"),
+    [("first-matching", FIRST_CHANNELS), ("ridge", RIDGE_CHANNELS), ("previous-frame", PAST_CHANNELS)],
+)
+def test_a_source_that_is_left_out_is_not_in_the_prior(segmenter, begun, part, channels):
+    features, reference, memory = begun
+    full = segmenter.locate(reference, features, memory).context.prior
+    prior = LiteSegmenter(segmenter.model, without=[part]).locate(reference, features, memory).context.prior
+    others = [c for c in range(PRIOR_CHANNELS) if c not in channels]
+    assert full[:, channels].abs().max() > 0
+    assert prior[:, channels].abs().max() == 0
+    assert torch.equal(prior[:, others], full[:, others])
+
+
+def test_without_a_search_a_lost_object_is_waited_for_where_it_was(segmenter, begun):
+    features, reference, memory = begun
+    missing = replace(memory, missing=torch.tensor([0, 3, 0]))
+    without = LiteSegmenter(segmenter.model, without=["search"])
+    assert torch.equal(
+        without.locate(reference, features, missing).windows, segmenter.locate(reference, features, memory).windows
+    )
+
+
+def test_of_the_decoders_masks_the_one_that_agrees_is_kept(segmenter, begun, monkeypatch):
+    features, reference, memory = begun
+    located = segmenter.locate(reference, features, memory)
+    decode = segmenter.model.decode
+
+    def only_the_second_is_any_good(*args, **kwargs):
+        output = decode(*args, **kwargs)
+        masks = torch.full_like(output.masks, -9.0)
+        masks[:, 1] = 9.0
+        return replace(
+            output, masks=masks, iou_predictions=torch.tensor([0.2, 1.0, 0.2, 0.2]).expand(3, 4), hq_masks=None
+        )
+
+    monkeypatch.setattr(segmenter.model, "decode", only_the_second_is_any_good)
+    for without, score in (((), 1.0), (("choice",), 0.2)):
+        some = LiteSegmenter(segmenter.model, without=without)
+        decoded = some.decode(located, no_prompts(3), guided=True, choice="single")
+        assert decoded.prediction.scores.tolist() == pytest.approx([score] * 3)
+
+
+def _scored(prediction, score):
+    return replace(prediction, scores=torch.full_like(prediction.scores, score))
 
 
 def test_outside_of_its_window_an_object_is_background(segmenter, begun):

@@ -142,7 +142,8 @@ def test_guidance_and_choice_matter(segmenter, scene):
         return segmenter.decode(located, prompts_of(3), **options).prediction.low_res_logits
 
     assert not torch.allclose(logits(), logits(guided=False))
-    assert not torch.allclose(logits(), logits(choice="best"))
+    if not isinstance(segmenter, LiteSegmenter) or segmenter.published:
+        assert not torch.allclose(logits(), logits(choice="best"))
 
 
 def test_a_mask_prompt_of_an_earlier_pass_is_taken(segmenter, scene):

@@ -1,0 +1,35 @@
+"""The parts of lite's tracker that can be switched off, to see what each is worth."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+__all__ = ["TRACKER_PARTS", "TrackerPart"]
+
+TrackerPart = Literal[
+    "first-matching",
+    "previous-frame",
+    "ridge",
+    "ridge-updates",
+    "memory-frames",
+    "motion",
+    "choice",
+    "hq-agreement",
+    "presence",
+    "search",
+]
+"""What each one does:
+
+- first-matching: dense matching to the first frame
+- previous-frame: dense matching to the previous frame, and its mask seen through the window of now
+- ridge: the target model, a ridge classifier on the keys
+- ridge-updates: confident frames added to the target model
+- memory-frames: confident frames matched like the first one
+- motion: the window goes where the object is heading
+- choice: of the decoder's masks the one that agrees best with the prior, not always the single one
+- hq-agreement: the HQ mask is used only where it agrees with SAM's
+- presence: an object may be called absent although something like it is found
+- search: an object that was lost is looked for in the whole frame
+"""
+
+TRACKER_PARTS: Final[tuple[TrackerPart, ...]] = get_args(TrackerPart)
