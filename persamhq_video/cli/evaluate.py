@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +59,13 @@ def run(args: argparse.Namespace) -> int:
         for table in tables:
             write_csv(table, out / f"{table.method.replace(' ', '-').replace('/', '_')}.csv")
     if not args.json:
-        print(render_text(tables), end="")
+        print(_text(tables), end="")
     return 0
+
+
+def _text(tables: Sequence[DavisTable]) -> str:
+    """Every measure of what was scored; below it, where there are baselines, all side by side."""
+    return "\n".join([render_text(tables[:1]), *([render_text(tables)] if len(tables) > 1 else [])])
 
 
 def _predictions_folder(args: argparse.Namespace, out: Path | None) -> Path | None:

@@ -251,7 +251,12 @@ class TestEvaluate:
     def test_tables_and_predictions(self, davis, out, capsys):
         assert main(["evaluate", "davis", str(davis), "--out", str(out), "--executor", "inline", "--quiet"]) == 0
         printed = capsys.readouterr().out
-        assert re.findall(r"\w+(?: \w+)+", printed)[:3] == ["lite auto", "first mask copied", "similarity prior alone"]
+        every_measure, side_by_side = printed.split("\n\n")
+        assert every_measure.split()[:2] == ["lite", "auto"]
+        headings = ["J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay"]
+        assert _row(every_measure, "sequence") == headings
+        names = ["lite auto", "first mask copied", "similarity prior alone"]
+        assert re.findall(r"\w+(?: \w+)+", side_by_side)[:3] == names
         assert sorted(path.name for path in out.iterdir()) == [
             "first-mask-copied.csv",
             "lite-auto.csv",
