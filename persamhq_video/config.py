@@ -27,6 +27,7 @@ __all__ = [
 
 ModelName = Literal["lite", "vit_tiny", "vit_b", "vit_l", "vit_h"]
 ModeName = Literal["auto", "chained", "independent"]
+DecoderName = Literal["hq", "sam"]
 ExecutorName = Literal["auto", "inline", "ray"]
 ReaderName = Literal["pyav", "decord"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
@@ -79,6 +80,7 @@ class RunConfig(BaseModel):
     plugins: tuple[str, ...] = ()
     no_guidance: bool = False
     published: bool = False
+    decoder: DecoderName = "hq"
 
     start: int = Field(default=0, ge=0)
     end: int | None = Field(default=None, ge=1)

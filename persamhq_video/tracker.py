@@ -197,6 +197,7 @@ def build_tracker(config: RunConfig, selector: PromptSelector, refiners: Sequenc
         device="cpu" if config.device == "auto" else config.device,
         dtype=torch.float32 if config.dtype == "auto" else getattr(torch, config.dtype),
         published=config.published,
+        use_hq=config.decoder == "hq",
     )
     chained = config.mode != "independent"
     return VideoTracker(

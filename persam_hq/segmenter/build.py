@@ -32,22 +32,25 @@ def build_segmenter(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
     published: bool = False,
+    use_hq: bool = True,
 ) -> Segmenter:
     """The model `model` with the weights of `checkpoint` (lite: the embedded ones by default), on `device`.
 
     `dtype` is that of the image encoder. `published` reproduces PerSAM's scripts: target features half mean and half
-    maximum, misaligned guidance, and on lite whole frames without the dense location prior. Raises UnknownModelError
-    or CheckpointError.
+    maximum, misaligned guidance, and on lite whole frames without the dense location prior. Without `use_hq` the masks
+    are those of SAM's mask tokens alone. Raises UnknownModelError or CheckpointError.
     """
     if model == "lite":
         path = checkpoint or embedded_weights()
         lite = build_lite()
         load_lite(lite, path)
-        return LiteSegmenter(lite.to(device), dtype=dtype, published=published)
+        return LiteSegmenter(lite.to(device), dtype=dtype, published=published, use_hq=use_hq)
     if model not in sam_model_registry:
         raise UnknownModelError(f"unknown model {model!r}; known: lite, {', '.join(sam_model_registry)}")
     if checkpoint is None:
         message = f"model {model!r} needs --checkpoint: only `lite` comes with weights; load published {model} weights"
         raise CheckpointError(message)
     sam = sam_model_registry[model](checkpoint=checkpoint).to(device)
-    return SamSegmenter(sam, alignment="published", pooling="mean_and_max") if published else SamSegmenter(sam)
+    if published:
+        return SamSegmenter(sam, alignment="published", pooling="mean_and_max", use_hq=use_hq)
+    return SamSegmenter(sam, use_hq=use_hq)

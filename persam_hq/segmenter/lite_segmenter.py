@@ -79,7 +79,8 @@ class LiteSegmenter:
     """The embedded model; the encoder runs in `dtype` where that is bfloat16 or float16, the rest in float32.
 
     `published` leaves out all that is lite's own, for comparison with PerSAM's procedure: the decoder sees the whole
-    frame, there is no dense location prior, and the target is half mean and half maximum.
+    frame, there is no dense location prior, and the target is half mean and half maximum. Without `use_hq` masks are
+    those of SAM's mask tokens alone.
     """
 
     def __init__(
@@ -89,11 +90,13 @@ class LiteSegmenter:
         dtype: torch.dtype = torch.float32,
         policy: WindowPolicy | None = None,
         published: bool = False,
+        use_hq: bool = True,
     ) -> None:
         self.model = model.eval()
         self.dtype = dtype
         self.policy = policy or WindowPolicy()
         self.published = published
+        self.use_hq = use_hq
 
     @torch.inference_mode()
     def encode(self, image: NDArray[np.uint8]) -> ImageFeatures:
@@ -238,7 +241,10 @@ class LiteSegmenter:
         guidance = None
         if guided:
             guidance = Guidance(attn_sim=context.attn_sim[rows], target_embedding=context.targets[rows][:, None])
-        return self.model.decode(context.seen.rows(rows), prior=context.prior[rows], prompts=prompts, guidance=guidance)
+        output = self.model.decode(
+            context.seen.rows(rows), prior=context.prior[rows], prompts=prompts, guidance=guidance
+        )
+        return output if self.use_hq else replace(output, hq_masks=None)
 
     def _predict(self, located: Located, low_res: Tensor, scores: Tensor, presence: Tensor) -> Decoded:
         """Masks of the image from window logits (K, 1, L, L), and how alike the target is what they cover."""

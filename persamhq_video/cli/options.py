@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from persamhq_video.config import (
     OUTPUT_NAMES,
+    DecoderName,
     DeviceName,
     DtypeName,
     ExecutorName,
@@ -67,6 +68,7 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
     _several(group, "--plugin", "plugins", "FILE|MODULE", "plugin to load beside the built-in ones, repeatable")
     _flag(group, "--no-guidance", "without target-guided attention and target embedding")
     _flag(group, "--published", "reproduce the published scripts to the letter")
+    _choice(group, "--decoder", DecoderName, "with the HQ-Output token, or SAM's mask tokens alone (default: hq)")
 
 
 def _add_source_options(group: argparse._ArgumentGroup) -> None:

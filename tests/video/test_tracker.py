@@ -298,6 +298,7 @@ def test_tracking_twice_gives_the_same():
         ({}, True, True, "single"),
         ({"mode": "independent"}, False, True, "single"),
         ({"no_guidance": True}, True, False, "single"),
+        ({"decoder": "sam"}, True, True, "single"),
         ({"published": True, "mode": "chained"}, True, False, "largest"),
         ({"published": True, "mode": "independent"}, False, True, "single"),
     ],
@@ -317,6 +318,7 @@ def test_a_configuration_becomes_a_tracker(monkeypatch, options, chained, guided
     assert settings["dtype"] == torch.bfloat16
     assert settings["device"] == "cpu"
     assert settings["published"] == options.get("published", False)
+    assert settings["use_hq"] == (options.get("decoder") != "sam")
 
 
 def test_weights_are_found_or_asked_for(tmp_path):
