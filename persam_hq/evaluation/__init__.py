@@ -2,6 +2,7 @@
 
 from persam_hq.evaluation.baselines import Baseline, first_mask_copied, flow_propagation
 from persam_hq.evaluation.boundary import boundary_measure
+from persam_hq.evaluation.colour_models import grabcut_propagation
 from persam_hq.evaluation.davis import (
     DavisTable,
     Method,
@@ -38,6 +39,7 @@ __all__ = [
     "evaluate_sequence",
     "first_mask_copied",
     "flow_propagation",
+    "grabcut_propagation",
     "mean_boundary_iou",
     "mean_iou",
     "pooled_iou",
