@@ -99,7 +99,11 @@ def _add_evaluate(commands: Commands[_Parser]) -> None:
     )
     davis.add_argument("root", metavar="ROOT", help="folder with JPEGImages and Annotations (also under 480p)")
     davis.add_argument("--sequences", metavar="A,B", help="only these sequences")
-    davis.add_argument("--out", metavar="DIR", help="where the tables go as CSV, and predictions by default")
+    davis.add_argument(
+        "--out",
+        metavar="DIR",
+        help="where tables go as CSV, the worst 5 frames of each sequence as pictures, predictions by default",
+    )
     davis.add_argument("--predictions", metavar="DIR", help="label PNGs: DIR/<sequence>/<frame>.png")
     davis.add_argument("--score-only", action="store_true", help="run nothing, read --predictions")
     add_run_options(davis)

@@ -262,7 +262,9 @@ class TestEvaluate:
             "lite-auto.csv",
             "predictions",
             "similarity-prior-alone.csv",
+            "worst",
         ]
+        assert sorted(path.name for path in (out / "worst").iterdir()) == ["camel.jpg", "goat.jpg"]
         assert len(list((out / "predictions" / "goat").iterdir())) == 5
         assert (out / "first-mask-copied.csv").read_text().splitlines()[-1].startswith("mean,4,6,1.000000")
 
