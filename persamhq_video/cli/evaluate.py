@@ -14,12 +14,13 @@ from persam_hq.evaluation import (
     DavisTable,
     PredictionFolder,
     baseline_method,
+    csv_name,
     evaluate_davis,
     first_mask_copied,
     render_text,
     write_csv,
 )
-from persamhq_video.cli.options import config_of
+from persamhq_video.cli.options import config_of, names_in
 from persamhq_video.cli.progress import report_progress
 from persamhq_video.config import RunConfig
 from persamhq_video.errors import ConfigError
@@ -37,8 +38,7 @@ _BASELINES_MODULE: Final = "persamhq_video.baselines"
 def run(args: argparse.Namespace) -> int:
     """Predict where asked to, score, and print the table."""
     dataset = DavisDataset(args.root)
-    names = None if args.sequences is None else [name.strip() for name in args.sequences.split(",") if name.strip()]
-    sequences = tuple(sequence.name for sequence in dataset.select(names))
+    sequences = tuple(sequence.name for sequence in dataset.select(names_in(args.sequences)))
     out = None if args.out is None else Path(args.out)
     predictions = _predictions_folder(args, out)
 
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 def _write(tables: Sequence[DavisTable], out: Path, dataset: DavisDataset, predictions: PredictionFolder) -> None:
     """A CSV file a table, and pictures of the worst frames of what was scored first."""
     for table in tables:
-        write_csv(table, out / f"{table.method.replace(' ', '-').replace('/', '_')}.csv")
+        write_csv(table, out / csv_name(table))
     for score in tables[0].scores:
         sequence = dataset.sequence(score.name)
         write_failures(sequence, predictions(sequence), score, out / "worst")

@@ -21,7 +21,7 @@ from persamhq_video.config import (
 )
 from persamhq_video.errors import ConfigError
 
-__all__ = ["add_mask_options", "add_report_options", "add_run_options", "config_of"]
+__all__ = ["add_mask_options", "add_report_options", "add_run_options", "config_of", "names_in"]
 
 _SUPPRESS: Any = argparse.SUPPRESS
 
@@ -57,6 +57,11 @@ def config_of(args: argparse.Namespace, **fixed: Any) -> RunConfig:
         flags["outputs"] = _split(flags["outputs"])
     path = getattr(args, "config", None)
     return load_config(None if path is None else Path(path), {**flags, **fixed})
+
+
+def names_in(text: str | None) -> list[str] | None:
+    """`a,b` as a list; None where the option was not given."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _add_model_options(group: argparse._ArgumentGroup) -> None:
@@ -116,7 +121,7 @@ def _flag(group: argparse._ArgumentGroup, flag: str, text: str) -> None:
 
 def _split(names: str) -> list[str]:
     """`a,b` as a list; names that are no output are told at once, all known ones beside them."""
-    found = [name.strip() for name in names.split(",") if name.strip()]
+    found = names_in(names) or []
     unknown = [name for name in found if name not in OUTPUT_NAMES]
     if unknown or not found:
         got = repr(unknown[0]) if unknown else "nothing"
