@@ -3,8 +3,18 @@
 import numpy as np
 import pytest
 
-from persam_hq.evaluation import DavisTable, ObjectScore, SequenceScore
-from persamhq_video.comparison import Scored, ablation_table, side_by_side_table
+from persam_hq.evaluation import (
+    DavisDataset,
+    DavisTable,
+    ObjectScore,
+    SequenceScore,
+    baseline_method,
+    evaluate_davis,
+    first_mask_copied,
+)
+from persamhq_video.comparison import Scored, ablation_table, score_baseline, score_variant, side_by_side_table
+from persamhq_video.config import RunConfig
+from persamhq_video.variants import Variant
 
 
 def scored(name, *, j=0.5, f=0.25, speed=10.0):
@@ -47,3 +57,27 @@ def test_variants_are_told_by_their_difference_from_the_first():
         "| full | 56.2 | 75.0 | 37.5 | 10.0 |\n"
         "| less | 53.2 (-3.0) | 67.5 (-7.5) | 39.0 (+1.5) | 12.5 (+2.5) |\n"
     )
+
+
+def test_a_baseline_scores_what_the_evaluation_says(davis):
+    dataset = DavisDataset(davis)
+    found = score_baseline("copied", first_mask_copied, list(dataset))
+    expected = evaluate_davis(dataset, baseline_method(first_mask_copied), name="copied")
+    assert found.name == "copied"
+    assert (found.table.rows, found.table.mean) == (expected.rows, expected.mean)
+    assert [row.name for row in found.on(["goat"]).rows] == ["goat"]
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_variant_is_run_with_its_own_options(davis):
+    sequences = list(DavisDataset(davis))
+    events = []
+    # What the stand-in finds depends on the strategies
+    tables = [
+        score_variant(variant, RunConfig(executor="inline"), sequences, listener=events.append).table
+        for variant in (Variant("as it is", {}), Variant("same", {"stride": 1}), Variant("bare", {"refine": []}))
+    ]
+    assert [table.method for table in tables] == ["as it is", "same", "bare"]
+    assert tables[0].rows == tables[1].rows
+    assert tables[0].rows != tables[2].rows
+    assert [event.event for event in events].count("complete") == 6

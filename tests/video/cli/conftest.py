@@ -1,4 +1,4 @@
-"""An annotated data set of noise, and a stand-in for the similarity prior."""
+"""Where results go, and a stand-in for the similarity prior."""
 
 import sys
 from types import SimpleNamespace
@@ -10,21 +10,6 @@ import pytest
 @pytest.fixture
 def out(tmp_path):
     return tmp_path / "out"
-
-
-@pytest.fixture
-def davis(tmp_path, make_clip, mask):
-    """Two sequences whose every annotation is the first mask."""
-    root = tmp_path / "davis"
-    for name in ("camel", "goat"):
-        frames = make_clip(name, frames=5)
-        (root / "JPEGImages").mkdir(parents=True, exist_ok=True)
-        frames.rename(root / "JPEGImages" / name)
-        annotations = root / "Annotations" / name
-        annotations.mkdir(parents=True)
-        for frame in sorted((root / "JPEGImages" / name).iterdir()):
-            annotations.joinpath(frame.name).write_bytes(mask.read_bytes())
-    return root
 
 
 @pytest.fixture

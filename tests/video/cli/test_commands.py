@@ -245,6 +245,13 @@ class TestEvaluate:
         assert "camel" not in again
         assert _row(again, "goat")[:2] == tracked[:2]
 
+    def test_pictures_of_what_was_written_earlier(self, davis, out, tmp_path):
+        arguments = ["evaluate", "davis", str(davis), "--executor", "inline", "--quiet", "--predictions", str(out)]
+        assert main(arguments) == 0
+        assert not (out / "worst").exists()
+        assert main([*arguments, "--score-only", "--out", str(tmp_path / "again")]) == 0
+        assert len(list((tmp_path / "again" / "worst").glob("*.jpg"))) == 2
+
     @pytest.mark.parametrize(
         ("more", "message"),
         [
