@@ -70,12 +70,11 @@ def score_baseline(name: str, baseline: Baseline, sequences: Sequence[DavisSeque
     return _score(name, baseline_method(baseline), sequences)
 
 
-def baselines_of(base: RunConfig) -> dict[str, Baseline]:
-    """Every baseline by name; the similarity prior is that of the model and the weights of `base`."""
+def baselines_of(config: RunConfig) -> dict[str, Baseline]:
+    """Every baseline by name; the similarity prior is that of a resolved configuration's model and weights."""
     # This one loads a model
     from persamhq_video.baselines import similarity_prior_masks
 
-    config = make_job(base).config
     return {
         "first mask copied": first_mask_copied,
         "optical flow": flow_propagation,

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from persam_hq.evaluation import (
-    Baseline,
     DavisDataset,
     DavisTable,
     PredictionFolder,
     baseline_method,
     csv_name,
     evaluate_davis,
-    first_mask_copied,
     render_text,
     write_csv,
 )
 from persamhq_video.cli.options import config_of, names_in
 from persamhq_video.cli.progress import report_progress
+from persamhq_video.comparison import baselines_of
 from persamhq_video.config import RunConfig
 from persamhq_video.errors import ConfigError
 from persamhq_video.events import Listener
@@ -32,7 +30,8 @@ from persamhq_video.tracker_method import TrackerMethod
 
 __all__ = ["run"]
 
-_BASELINES_MODULE: Final = "persamhq_video.baselines"
+_BASELINES: Final = ("first mask copied", "similarity prior alone")
+"""Quick ones; `scripts/side_by_side` has all."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,11 +93,7 @@ def _run_and_score(
     with open_executor(job) as executor:
         method = TrackerMethod(executor, job.config, predictions, listener)
         tables = [evaluate_davis(dataset, method, name=f"{config.model} {config.mode}", sequences=sequences)]
-    for name, baseline in _baselines(job.config).items():
-        tables.append(evaluate_davis(dataset, baseline_method(baseline), name=name, sequences=sequences))
+    baselines = baselines_of(job.config)
+    methods = {name: baseline_method(baselines[name]) for name in _BASELINES}
+    tables += [evaluate_davis(dataset, method, name=name, sequences=sequences) for name, method in methods.items()]
     return tables
-
-
-def _baselines(config: RunConfig) -> dict[str, Baseline]:
-    prior = importlib.import_module(_BASELINES_MODULE).similarity_prior_masks(config)
-    return {"first mask copied": first_mask_copied, "similarity prior alone": cast("Baseline", prior)}

@@ -12,6 +12,7 @@ from persamhq_video.cli.main import guarded
 from persamhq_video.cli.options import config_of, names_in
 from persamhq_video.cli.progress import report_progress
 from persamhq_video.comparison import Scored, baselines_of, score_baseline, score_variant, side_by_side_table
+from persamhq_video.plan import make_job
 from persamhq_video.variants import SIDE_BY_SIDE
 
 __all__ = ["main"]
@@ -31,7 +32,8 @@ def _run(args: argparse.Namespace) -> int:
     chosen = ChosenSequences.choose(dataset, names_in(args.sequences), names_in(args.trained_on))
     with report_progress(quiet=args.quiet, as_json=args.json) as listener:
         scored = [score_variant(variant, base, chosen.all, listener=listener) for variant in SIDE_BY_SIDE]
-    scored += [score_baseline(name, baseline, chosen.all) for name, baseline in baselines_of(base).items()]
+    baselines = baselines_of(make_job(base).config)
+    scored += [score_baseline(name, baseline, chosen.all) for name, baseline in baselines.items()]
     unseen, trained_on = _names(chosen.unseen), _names(chosen.trained_on)
     table = side_by_side_table(scored, unseen=unseen, trained_on=trained_on)
     if args.out is not None:
