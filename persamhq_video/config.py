@@ -40,6 +40,7 @@ PartName = Literal[
     "search",
 ]
 """The parts of lite's tracker (`persam_hq.segmenter.parts.TrackerPart`, not imported here for the sake of --help)."""
+DecoderName = Literal["hq", "sam"]
 ExecutorName = Literal["auto", "inline", "ray"]
 ReaderName = Literal["pyav", "decord"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
@@ -93,6 +94,7 @@ class RunConfig(BaseModel):
     no_guidance: bool = False
     published: bool = False
     without: tuple[PartName, ...] = ()
+    decoder: DecoderName = "hq"
 
     start: int = Field(default=0, ge=0)
     end: int | None = Field(default=None, ge=1)

@@ -2,6 +2,7 @@
 
 from persam_hq.evaluation.baselines import Baseline, first_mask_copied, flow_propagation
 from persam_hq.evaluation.boundary import boundary_measure
+from persam_hq.evaluation.colour_models import grabcut_propagation
 from persam_hq.evaluation.davis import (
     DavisTable,
     Method,
@@ -16,7 +17,7 @@ from persam_hq.evaluation.label_maps import read_label_map
 from persam_hq.evaluation.measure import MeasureSummary, summarize
 from persam_hq.evaluation.overlap import boundary_iou, mean_boundary_iou, mean_iou, pooled_iou
 from persam_hq.evaluation.region import region_similarity
-from persam_hq.evaluation.score_table import render_text, write_csv
+from persam_hq.evaluation.score_table import csv_name, render_text, write_csv
 from persam_hq.evaluation.sequence_score import ObjectScore, SequenceScore, evaluate_sequence
 
 __all__ = [
@@ -34,10 +35,12 @@ __all__ = [
     "baseline_method",
     "boundary_iou",
     "boundary_measure",
+    "csv_name",
     "evaluate_davis",
     "evaluate_sequence",
     "first_mask_copied",
     "flow_propagation",
+    "grabcut_propagation",
     "mean_boundary_iou",
     "mean_iou",
     "pooled_iou",

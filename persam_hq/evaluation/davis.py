@@ -31,11 +31,12 @@ class ScoreRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DavisTable:
-    """What one method scores."""
+    """What one method scores: a row a sequence, and what the rows are made from."""
 
     method: str
     rows: tuple[ScoreRow, ...]
     mean: ScoreRow
+    scores: tuple[SequenceScore, ...]
 
     @classmethod
     def from_scores(cls, method: str, scores: Sequence[SequenceScore]) -> "DavisTable":
@@ -44,7 +45,7 @@ class DavisTable:
         With one object a sequence (DAVIS 2016) that is the mean over sequences.
         """
         rows = tuple(_row(score.name, [score]) for score in scores)
-        return cls(method=method, rows=rows, mean=_row("mean", scores))
+        return cls(method=method, rows=rows, mean=_row("mean", scores), scores=tuple(scores))
 
 
 def evaluate_davis(

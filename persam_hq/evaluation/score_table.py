@@ -1,6 +1,7 @@
 """Tables of scores: a CSV file a method, and fixed-width text with several methods side by side."""
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -32,6 +33,11 @@ def write_csv(table: DavisTable, path: Path | str) -> None:
         for row in (*table.rows, table.mean):
             measures = [f"{column_value(row, column):.6f}" for column in ALL_COLUMNS]
             writer.writerow([row.name, row.num_objects, row.num_frames, *measures])
+
+
+def csv_name(table: DavisTable) -> str:
+    """A file name for the table of a method, made of what its name has of letters, digits, dots and lines."""
+    return re.sub(r"[^\w.-]+", "-", table.method.replace("/", "_")) + ".csv"
 
 
 def render_text(tables: Sequence[DavisTable], *, columns: Sequence[Column] | None = None) -> str:

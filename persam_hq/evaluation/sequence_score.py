@@ -96,7 +96,8 @@ def evaluate_sequence(
     """Score a clip. Both iterables give (H, W) uint8 label maps of every frame, first and last included.
 
     As in the published evaluation, the first frame (given) and the last are not scored, ids that appear only after
-    the first annotation are no objects, and 255 in a multi-object annotation is background.
+    the first annotation are no objects, and 255 in a multi-object annotation is background. (The published code also
+    scores ids below the highest that the first annotation leaves out; in DAVIS there are none.)
     """
     pairs = _paired(name, annotations, predictions, frame_names)
     objects = _Objects.of_first(name, next(pairs, None), protocol)

@@ -35,22 +35,26 @@ def build_segmenter(
     dtype: torch.dtype = torch.float32,
     published: bool = False,
     without: Collection[TrackerPart] = (),
+    use_hq: bool = True,
 ) -> Segmenter:
     """The model `model` with the weights of `checkpoint` (lite: the embedded ones by default), on `device`.
 
     `dtype` is that of the image encoder. `published` reproduces PerSAM's scripts: target features half mean and half
     maximum, misaligned guidance, and on lite whole frames without the dense location prior. `without` names parts of
-    lite's tracker to leave out. Raises UnknownModelError or CheckpointError.
+    lite's tracker to leave out. Without `use_hq` the masks are those of SAM's mask tokens alone. Raises
+    UnknownModelError or CheckpointError.
     """
     if model == "lite":
         path = checkpoint or embedded_weights()
         lite = build_lite()
         load_lite(lite, path)
-        return LiteSegmenter(lite.to(device), dtype=dtype, published=published, without=without)
+        return LiteSegmenter(lite.to(device), dtype=dtype, published=published, without=without, use_hq=use_hq)
     if model not in sam_model_registry:
         raise UnknownModelError(f"unknown model {model!r}; known: lite, {', '.join(sam_model_registry)}")
     if checkpoint is None:
         message = f"model {model!r} needs --checkpoint: only `lite` comes with weights; load published {model} weights"
         raise CheckpointError(message)
     sam = sam_model_registry[model](checkpoint=checkpoint).to(device)
-    return SamSegmenter(sam, alignment="published", pooling="mean_and_max") if published else SamSegmenter(sam)
+    if published:
+        return SamSegmenter(sam, alignment="published", pooling="mean_and_max", use_hq=use_hq)
+    return SamSegmenter(sam, use_hq=use_hq)

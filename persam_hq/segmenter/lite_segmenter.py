@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -66,7 +66,7 @@ class LiteSegmenter:
 
     `published` leaves out all that is lite's own, for comparison with PerSAM's procedure: the decoder sees the whole
     frame, there is no dense location prior, and the target is half mean and half maximum. `without` names parts of
-    the tracker to leave out.
+    the tracker to leave out. Without `use_hq` masks are those of SAM's mask tokens alone.
     """
 
     def __init__(
@@ -77,12 +77,14 @@ class LiteSegmenter:
         policy: WindowPolicy | None = None,
         published: bool = False,
         without: Collection[TrackerPart] = (),
+        use_hq: bool = True,
     ) -> None:
         self.model = model.eval()
         self.dtype = dtype
         self.policy = policy or WindowPolicy()
         self.published = published
         self.without = frozenset(without)
+        self.use_hq = use_hq
 
     @torch.inference_mode()
     def encode(self, image: NDArray[np.uint8]) -> ImageFeatures:
@@ -231,7 +233,10 @@ class LiteSegmenter:
         guidance = None
         if guided:
             guidance = Guidance(attn_sim=context.attn_sim[rows], target_embedding=context.targets[rows][:, None])
-        return self.model.decode(context.seen.rows(rows), prior=context.prior[rows], prompts=prompts, guidance=guidance)
+        output = self.model.decode(
+            context.seen.rows(rows), prior=context.prior[rows], prompts=prompts, guidance=guidance
+        )
+        return output if self.use_hq else replace(output, hq_masks=None)
 
     def _choose(self, output: DecoderOutput, prior: Tensor, choice: Choice) -> tuple[Tensor, Tensor]:
         """One mask a row, logits (B, 1, L, L) on the finest grid there is, and its predicted IoU (B,)."""

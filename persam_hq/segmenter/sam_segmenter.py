@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -32,10 +32,16 @@ class SamContext:
 
 
 class SamSegmenter:
-    """A Segment Anything model, with HQ parts or without; features live on the model's device."""
+    """A Segment Anything model; features live on the model's device.
 
-    def __init__(self, model: Sam, *, alignment: Alignment = "image", pooling: Pooling = "mean") -> None:
+    HQ parts, where it has any, are left unused without `use_hq`: masks are those of SAM's mask tokens alone.
+    """
+
+    def __init__(
+        self, model: Sam, *, alignment: Alignment = "image", pooling: Pooling = "mean", use_hq: bool = True
+    ) -> None:
         self.model = model
+        self.use_hq = use_hq
         self.alignment: Alignment = alignment
         self.pooling: Pooling = pooling
 
@@ -97,7 +103,7 @@ class SamSegmenter:
             output = self.model.decode(
                 features, points=batch.points, boxes=batch.boxes, masks=batch.masks, guidance=guidance
             )
-            chosen, iou = choose(output, choice)
+            chosen, iou = choose(output if self.use_hq else replace(output, hq_masks=None), choice)
             low_res |= dict(zip(group, chosen, strict=True))
             scores |= dict(zip(group, iou, strict=True))
         order = range(len(prompts))

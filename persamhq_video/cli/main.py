@@ -7,14 +7,14 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Final, NoReturn
 
 from persamhq_video.cli.options import add_mask_options, add_report_options, add_run_options
 from persamhq_video.errors import PersamHQVideoError
 
-__all__ = ["build_parser", "main"]
+__all__ = ["build_parser", "guarded", "main"]
 
 _FAILED: Final = 3
 _REFUSED: Final = 2
@@ -36,9 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not hasattr(args, "module"):
         parser.print_help()
         return 0
+    # Each command imports what it needs, so that help and wrong options answer at once.
+    return guarded(lambda: int(importlib.import_module(f"persamhq_video.cli.{args.module}").run(args)))
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """The exit code of a command; what stops it becomes one line on standard error."""
     try:
-        # Each command imports what it needs, so that help and wrong options answer at once.
-        return int(importlib.import_module(f"persamhq_video.cli.{args.module}").run(args))
+        return command()
     except KeyboardInterrupt:
         print("persamhq-video: interrupted", file=sys.stderr)
         return _INTERRUPTED
@@ -99,7 +104,11 @@ def _add_evaluate(commands: Commands[_Parser]) -> None:
     )
     davis.add_argument("root", metavar="ROOT", help="folder with JPEGImages and Annotations (also under 480p)")
     davis.add_argument("--sequences", metavar="A,B", help="only these sequences")
-    davis.add_argument("--out", metavar="DIR", help="where the tables go as CSV, and predictions by default")
+    davis.add_argument(
+        "--out",
+        metavar="DIR",
+        help="where tables go as CSV, the worst 5 frames of each sequence as pictures, predictions by default",
+    )
     davis.add_argument("--predictions", metavar="DIR", help="label PNGs: DIR/<sequence>/<frame>.png")
     davis.add_argument("--score-only", action="store_true", help="run nothing, read --predictions")
     add_run_options(davis)

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from persamhq_video.config import (
     OUTPUT_NAMES,
+    DecoderName,
     DeviceName,
     DtypeName,
     ExecutorName,
@@ -21,7 +22,7 @@ from persamhq_video.config import (
 )
 from persamhq_video.errors import ConfigError
 
-__all__ = ["add_mask_options", "add_report_options", "add_run_options", "config_of"]
+__all__ = ["add_mask_options", "add_report_options", "add_run_options", "config_of", "names_in"]
 
 _SUPPRESS: Any = argparse.SUPPRESS
 
@@ -59,6 +60,11 @@ def config_of(args: argparse.Namespace, **fixed: Any) -> RunConfig:
     return load_config(None if path is None else Path(path), {**flags, **fixed})
 
 
+def names_in(text: str | None) -> list[str] | None:
+    """`a,b` as a list; None where the option was not given."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
 def _add_model_options(group: argparse._ArgumentGroup) -> None:
     _choice(group, "--model", ModelName, "which model (default: lite)")
     _value(group, "--checkpoint", "PATH", "weights file (default: those that come with the model)")
@@ -70,6 +76,7 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
     parts = ", ".join(get_args(PartName))
     _several(group, "--without", "without", "PART", f"leave out a part of lite's tracker, repeatable: {parts}")
     _flag(group, "--published", "reproduce the published scripts to the letter")
+    _choice(group, "--decoder", DecoderName, "with the HQ-Output token, or SAM's mask tokens alone (default: hq)")
 
 
 def _add_source_options(group: argparse._ArgumentGroup) -> None:
@@ -117,7 +124,7 @@ def _flag(group: argparse._ArgumentGroup, flag: str, text: str) -> None:
 
 def _split(names: str) -> list[str]:
     """`a,b` as a list; names that are no output are told at once, all known ones beside them."""
-    found = [name.strip() for name in names.split(",") if name.strip()]
+    found = names_in(names) or []
     unknown = [name for name in found if name not in OUTPUT_NAMES]
     if unknown or not found:
         got = repr(unknown[0]) if unknown else "nothing"

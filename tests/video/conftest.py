@@ -93,6 +93,21 @@ def clinging_plugin_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def davis(tmp_path: Path, make_clip: ClipMaker, mask: Path) -> Path:
+    """Two sequences whose every annotation is the first mask."""
+    root = tmp_path / "davis"
+    for name in ("camel", "goat"):
+        frames = make_clip(name, frames=5)
+        (root / "JPEGImages").mkdir(parents=True, exist_ok=True)
+        frames.rename(root / "JPEGImages" / name)
+        annotations = root / "Annotations" / name
+        annotations.mkdir(parents=True)
+        for frame in sorted((root / "JPEGImages" / name).iterdir()):
+            annotations.joinpath(frame.name).write_bytes(mask.read_bytes())
+    return root
+
+
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """One local cluster for all tests; executors join it."""

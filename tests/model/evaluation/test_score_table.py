@@ -7,7 +7,7 @@ import pytest
 
 from persam_hq.evaluation.davis import DavisTable
 from persam_hq.evaluation.errors import EvaluationError
-from persam_hq.evaluation.score_table import ALL_COLUMNS, column_value, render_text, write_csv
+from persam_hq.evaluation.score_table import ALL_COLUMNS, column_value, csv_name, render_text, write_csv
 from persam_hq.evaluation.sequence_score import ObjectScore, SequenceScore
 
 
@@ -48,6 +48,19 @@ def test_csv(tmp_path):
     assert (rows[2]["objects"], rows[2]["frames"]) == ("2", "8")
     assert float(rows[2]["J&F-Mean"]) == pytest.approx((0.5625 + 0.28125) / 2)
     assert b"\r" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        ("first mask copied", "first-mask-copied.csv"),
+        ("auto, SAM decoder", "auto-SAM-decoder.csv"),
+        ("out/predictions", "out_predictions.csv"),
+        ("v1.2", "v1.2.csv"),
+    ],
+)
+def test_a_file_is_named_after_the_method(method, name):
+    assert csv_name(table(method)) == name
 
 
 def test_one_method():

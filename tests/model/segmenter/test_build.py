@@ -26,6 +26,16 @@ def test_lite_takes_the_checkpoint_that_is_named(tiny):
     assert not segmenter.model.training
 
 
+@pytest.mark.parametrize("use_hq", [True, False])
+def test_the_hq_token_is_used_unless_told_otherwise(tiny, monkeypatch, tmp_path, use_hq):
+    assert build_segmenter("lite", checkpoint=tiny).use_hq
+    assert build_segmenter("lite", checkpoint=tiny, use_hq=use_hq).use_hq == use_hq
+    monkeypatch.setattr(build_module, "sam_model_registry", {"vit_b": lambda checkpoint: square_model(hq=True)})
+    for published in (False, True):
+        sam = build_segmenter("vit_b", checkpoint=tmp_path / "b.pth", published=published, use_hq=use_hq)
+        assert sam.use_hq == use_hq
+
+
 def test_lite_takes_the_embedded_weights_where_none_is_named(tiny, monkeypatch):
     monkeypatch.setattr(build_module, "embedded_weights", lambda: tiny)
     assert isinstance(build_segmenter("lite"), LiteSegmenter)

@@ -11,9 +11,9 @@ from persam_hq.segmenter import LiteSegmenter, SamSegmenter
 from persam_hq.types import PromptSet
 
 
-def sam(model):
+def sam(model, **options):
     fill_state_dict(model)
-    return SamSegmenter(model.eval())
+    return SamSegmenter(model.eval(), **options)
 
 
 SEGMENTERS = {
@@ -144,6 +144,32 @@ def test_guidance_and_choice_matter(segmenter, scene):
     assert not torch.allclose(logits(), logits(guided=False))
     if not isinstance(segmenter, LiteSegmenter) or segmenter.published:
         assert not torch.allclose(logits(), logits(choice="best"))
+
+
+@pytest.mark.parametrize("choice", ["single", "best", "largest"])
+def test_without_the_hq_token_masks_are_those_of_sams_tokens(monkeypatch, scene, choice):
+    for segmenter in (LiteSegmenter(tiny_lite(), use_hq=False), sam(square_model(hq=True), use_hq=False)):
+        outputs, decode = [], segmenter.model.decode
+
+        def watched(*args, decode=decode, outputs=outputs, **kwargs):
+            outputs.append(decode(*args, **kwargs))
+            return outputs[-1]
+
+        monkeypatch.setattr(segmenter.model, "decode", watched)
+        features = segmenter.encode(scene.frames[0])
+        reference, memory = segmenter.personalize(features, scene.masks[:1]), segmenter.begin(features, scene.masks[:1])
+        located = segmenter.locate(reference, features, memory)
+        decoded = segmenter.decode(located, prompts_of(1), guided=True, choice=choice)
+        assert outputs[-1].hq_masks.abs().max() > 0
+        candidates = outputs[-1].masks[0, :1] if choice == "single" else outputs[-1].masks[0, 1:]
+        logits = decoded.prediction.low_res_logits[0]
+        assert any(torch.equal(logits, candidate) for candidate in candidates)
+
+
+def test_a_model_without_hq_parts_has_nothing_to_leave_out(scene):
+    with_it, without = (sam(rectangular_model(), use_hq=use_hq) for use_hq in (True, False))
+    for one, other in zip(tensors(follow(with_it, scene, [0])), tensors(follow(without, scene, [0])), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_a_mask_prompt_of_an_earlier_pass_is_taken(segmenter, scene):

@@ -4,7 +4,6 @@ import json
 import re
 import sys
 from importlib import metadata
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,11 +14,6 @@ from persamhq_video.cli import main
 from persamhq_video.cli.main import build_parser
 
 pytestmark = pytest.mark.usefixtures("stand_in")
-
-
-@pytest.fixture
-def out(tmp_path):
-    return tmp_path / "out"
 
 
 @pytest.fixture
@@ -218,30 +212,6 @@ def test_doctor(capsys):
         assert topic in printed
 
 
-@pytest.fixture
-def davis(tmp_path, make_clip, mask):
-    """Two sequences whose every annotation is the first mask."""
-    root = tmp_path / "davis"
-    for name in ("camel", "goat"):
-        frames = make_clip(name, frames=5)
-        (root / "JPEGImages").mkdir(parents=True, exist_ok=True)
-        frames.rename(root / "JPEGImages" / name)
-        annotations = root / "Annotations" / name
-        annotations.mkdir(parents=True)
-        for frame in sorted((root / "JPEGImages" / name).iterdir()):
-            annotations.joinpath(frame.name).write_bytes(mask.read_bytes())
-    return root
-
-
-@pytest.fixture
-def baselines(monkeypatch):
-    def similarity_prior_masks(config):
-        return lambda frames, first_mask: (np.zeros_like(first_mask) for _ in frames)
-
-    module = SimpleNamespace(similarity_prior_masks=similarity_prior_masks)
-    monkeypatch.setitem(sys.modules, "persamhq_video.baselines", module)
-
-
 def _row(table, sequence):
     return next(line for line in table.splitlines() if line.startswith(sequence)).split()[1:]
 
@@ -251,13 +221,20 @@ class TestEvaluate:
     def test_tables_and_predictions(self, davis, out, capsys):
         assert main(["evaluate", "davis", str(davis), "--out", str(out), "--executor", "inline", "--quiet"]) == 0
         printed = capsys.readouterr().out
-        assert re.findall(r"\w+(?: \w+)+", printed)[:3] == ["lite auto", "first mask copied", "similarity prior alone"]
+        every_measure, side_by_side = printed.split("\n\n")
+        assert every_measure.split()[:2] == ["lite", "auto"]
+        headings = ["J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay"]
+        assert _row(every_measure, "sequence") == headings
+        names = ["lite auto", "first mask copied", "similarity prior alone"]
+        assert re.findall(r"\w+(?: \w+)+", side_by_side)[:3] == names
         assert sorted(path.name for path in out.iterdir()) == [
             "first-mask-copied.csv",
             "lite-auto.csv",
             "predictions",
             "similarity-prior-alone.csv",
+            "worst",
         ]
+        assert sorted(path.name for path in (out / "worst").iterdir()) == ["camel.jpg", "goat.jpg"]
         assert len(list((out / "predictions" / "goat").iterdir())) == 5
         assert (out / "first-mask-copied.csv").read_text().splitlines()[-1].startswith("mean,4,6,1.000000")
 
@@ -267,6 +244,13 @@ class TestEvaluate:
         again = capsys.readouterr().out
         assert "camel" not in again
         assert _row(again, "goat")[:2] == tracked[:2]
+
+    def test_pictures_of_what_was_written_earlier(self, davis, out, tmp_path):
+        arguments = ["evaluate", "davis", str(davis), "--executor", "inline", "--quiet", "--predictions", str(out)]
+        assert main(arguments) == 0
+        assert not (out / "worst").exists()
+        assert main([*arguments, "--score-only", "--out", str(tmp_path / "again")]) == 0
+        assert len(list((tmp_path / "again" / "worst").glob("*.jpg"))) == 2
 
     @pytest.mark.parametrize(
         ("more", "message"),

@@ -1,0 +1,54 @@
+"""The tracker as a method that the DAVIS evaluation can score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from persam_hq.evaluation import DavisSequence
+from persamhq_video.config import RunConfig
+from persamhq_video.events import Listener, Pace
+from persamhq_video.executors import Executor
+from persamhq_video.io import open_source, write_label_png
+
+__all__ = ["TrackerMethod"]
+
+_VOID: Final = 255
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackerMethod:
+    """The tracker as something to score; every label map is written where predictions are wanted."""
+
+    executor: Executor
+    config: RunConfig
+    predictions: Path | None
+    listener: Listener
+
+    def __call__(self, sequence: DavisSequence) -> Iterator[NDArray[np.uint8]]:
+        """The label map of every frame, first one included."""
+        source = open_source(sequence.frame_paths[0].parent, reader=self.config.reader)
+        pace = Pace(sequence.name, len(sequence))
+        self.listener(pace.event("started", 0))
+        with closing(self.executor.stream(source.frames(), _objects(sequence.first_mask()))) as stream:
+            for count, tracked in enumerate(stream, start=1):
+                if self.predictions is not None:
+                    path = self.predictions / sequence.name / f"{tracked.frame.name}.png"
+                    write_label_png(path, tracked.result.labels)
+                self.listener(pace.event("frame", count))
+                yield tracked.result.labels
+        self.listener(pace.event("complete", len(sequence)))
+
+
+def _objects(first_mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The objects to follow: a single value is object 1; among several, 255 marks what is not annotated."""
+    values = np.unique(first_mask[first_mask > 0])
+    if len(values) == 1:
+        return (first_mask > 0).astype(np.uint8)
+    return np.where(first_mask == _VOID, np.uint8(0), first_mask)
