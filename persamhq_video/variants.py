@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import yaml
 
-from persamhq_video.config import RunConfig, make_config
+from persamhq_video.config import PartName, RunConfig, make_config
 from persamhq_video.errors import ConfigError
 
 __all__ = ["ABLATIONS", "SIDE_BY_SIDE", "Variant", "parse_variant"]
@@ -42,6 +42,7 @@ ABLATIONS: Final = (
     Variant("mode independent", {"mode": "independent"}),
     Variant("decoder sam", {"decoder": "sam"}),
     Variant("no drop_specks", {"refine": []}),
+    *(Variant(f"without {part}", {"without": [part]}) for part in get_args(PartName)),
 )
 """What is taken away, one at a time."""
 

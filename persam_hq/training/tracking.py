@@ -32,6 +32,9 @@ from persam_hq.training.scores import Scores
 from persam_hq.training.windows import jittered_windows, outer_boxes, window_area
 from persam_hq.types import DecoderOutput, Guidance
 
+SPOILT_CHANNELS = ([0], [3], [4, 8, 9, 10, 11])
+"""What each source says of the mask: read-outs, the classifier's score and the previous mask."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
@@ -156,7 +159,22 @@ class Tracking:
         self.scores.add("read_first", read_out_loss(prior[:, 0], truth), weight=0.3)
         self.scores.add("read_previous", read_out_loss(prior[:, 4], truth), weight=0.3)
         self.scores.add("ridge", F.binary_cross_entropy_with_logits(3 * prior[:, 3], truth), weight=0.3)
-        return self._leave_out(prior)
+        return self._leave_out(self._spoil(prior))
+
+    def _spoil(self, prior: Tensor) -> Tensor:
+        """Patches where sources are wrong, in a third of the clips: what is left has to be made a whole object.
+
+        Most of them are holes in the object, some claim what is beside it; each source has them or has not.
+        """
+        spoilt = prior.clone()
+        noise = F.interpolate(self.chances.uniform(-1, 1, 1, 6, 6), size=prior.shape[-2:], mode="bilinear")
+        patches = ((noise > 0.25) & self.chances.each(0.35)[:, None, None, None])[:, 0]
+        claim = torch.where(self.chances.each(0.8), -1.0, 1.0)[:, None, None]
+        for channels in SPOILT_CHANNELS:
+            wrong = patches & self.chances.each(0.7)[:, None, None]
+            for channel in channels:
+                spoilt[:, channel] = torch.where(wrong, claim, spoilt[:, channel])
+        return spoilt
 
     def _leave_out(self, prior: Tensor) -> Tensor:
         """Each source is dropped in a tenth of the clips: its channels and its flag become zero."""

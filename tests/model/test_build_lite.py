@@ -5,6 +5,7 @@ from stand_in_lite import tiny_lite
 
 from persam_hq.build_lite import build_lite, load_lite
 from persam_hq.errors import CheckpointError
+from persam_hq.modeling.common import FusedLayerNorm2d, LayerNorm2d
 
 HQ_NAMES = {"hf_token", "hf_mlp", "compress_vit_feat", "embedding_encoder", "embedding_maskfeature"}
 
@@ -80,3 +81,20 @@ def test_a_file_that_is_none_of_safetensors_is_refused(tmp_path):
         load_lite(tiny_lite(), path)
     with pytest.raises(CheckpointError, match=r"cannot read the checkpoint .*none.safetensors"):
         load_lite(tiny_lite(), tmp_path / "none.safetensors")
+
+
+def test_its_norms_are_fused_but_for_those_it_shares_with_sam():
+    with torch.device("meta"):
+        model = build_lite()
+    plain = {name for name, module in model.named_modules() if type(module) is LayerNorm2d}
+    assert {name.split(".")[0] for name in plain} == {"prompt_encoder"}
+    fused = {name.split(".")[1] for name, module in model.named_modules() if isinstance(module, FusedLayerNorm2d)}
+    assert fused >= {"smooth16", "norm4", "output_upscaling", "compress_vit_feat", "embedding_encoder"}
+
+
+def test_the_grids_of_its_memories_are_whole_parts_of_what_is_seen():
+    with torch.device("meta"):
+        geometry = build_lite().geometry
+    for grid in (geometry.first_grid, geometry.previous_grid):
+        assert 2 * geometry.grid % grid == 0
+    assert 4 * geometry.grid % geometry.extra_grid == 0  # a result is pooled to it

@@ -258,8 +258,9 @@ def test_every_kind_of_prompt_is_decoded_twice_and_scored(model, frame, asked, k
         assert (prior.abs().max() > 0) == known
 
 
-def test_a_found_mask_teaches_nothing_backwards(model, frame, asked):
-    prompt_frame(model, frame, Decided("point", drawn=False, tokens=True), Scores(np.random.default_rng(0)))
+@pytest.mark.parametrize("kind", ["point", "box"])
+def test_a_found_mask_teaches_nothing_backwards(model, frame, asked, kind):
+    prompt_frame(model, frame, Decided(kind, drawn=False, tokens=True), Scores(np.random.default_rng(0)))
     (_, first), (_, second) = asked
     assert not first["prior"].requires_grad
     # The matches of the second look learn, the mask that it starts from does not

@@ -48,6 +48,15 @@ def test_its_segments_are_large_enough_and_differ():
         assert (one & other).sum() / (one | other).sum() < 0.7
 
 
+def test_a_segment_that_the_crop_shows_too_little_of_is_no_target():
+    labels = BOTH.labels[0].copy()
+    labels[labels == 2] = 0
+    labels[60:70, 85:95] = 2  # 100 pixels, fewer than are asked for in most crops
+    made = stills(Photo(image=BOTH.image, labels=(labels,), background=True), seeds=60)
+    assert made
+    assert min(still.masks.sum(axis=(1, 2)).min() for still in made) >= FEWEST_PIXELS
+
+
 def test_its_segments_lie_where_they_are_in_the_image():
     # Whatever the crop and the colours became: under each mask lies red, blue, or both, and next to no green
     for still in stills(BOTH):

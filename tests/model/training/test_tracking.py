@@ -6,7 +6,14 @@ import torch
 import torch.nn.functional as F
 from stand_in_lite import GRID, KEY, tiny_lite
 
-from persam_hq.modeling.location_prior import FIRST_CHANNELS, PAST_CHANNELS, RIDGE_CHANNELS, MatchMemory, ridge_sums
+from persam_hq.modeling.location_prior import (
+    FIRST_CHANNELS,
+    PAST_CHANNELS,
+    PRIOR_CHANNELS,
+    RIDGE_CHANNELS,
+    MatchMemory,
+    ridge_sums,
+)
 from persam_hq.modeling.window import cell_positions, resample_window
 from persam_hq.training.chances import Chances
 from persam_hq.training.frames import encode_clips
@@ -87,6 +94,22 @@ def test_sources_are_left_out_as_a_whole(model):
             assert set(kept.tolist()) <= {0.0, 1.0}
             left_out[name] += int((kept == 0).sum())
     assert all(5 <= count <= 40 for count in left_out.values())
+
+
+def test_patches_of_what_the_sources_say_are_spoilt_in_some_clips(model):
+    prior = torch.rand(BATCH, PRIOR_CHANNELS, 2 * GRID, 2 * GRID) * 0.5
+    kept, claims, alike = prior.clone(), set(), 0
+    for seed in range(40):
+        spoilt = tracking(model, seed)._spoil(prior)
+        changed = spoilt != prior
+        claims |= set(spoilt[changed].unique().tolist())
+        alike += int(not changed.any())
+        # The similarities and the flags are as they were; the sub-cells of the mask go together
+        assert not changed[:, [1, 2, 5, 6, 7]].any()
+        assert torch.equal(changed[:, 4:5].expand(-1, 4, -1, -1), changed[:, 8:])
+    assert claims == {-1.0, 1.0}
+    assert 0 < alike < 40
+    assert torch.equal(prior, kept)
 
 
 @torch.no_grad()
