@@ -1,0 +1,75 @@
+"""Masks of one prompt that compete: how good each seems, and which few differ enough to be offered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from persam_hq.modeling.window import paste_window
+from persam_hq.types import ImageGeometry
+
+COARSENESS = 8.0
+"""Candidates are compared at one value for so many input pixels."""
+MARGIN = 1.0
+"""Stability compares the mask at thresholds so many logits apart (SAM, section 5)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """N masks: logits (N, L, L) in windows (N, 4) of input pixels, and their predicted IoU (N,)."""
+
+    logits: Tensor
+    windows: Tensor
+    scores: Tensor
+
+    def __repr__(self) -> str:
+        return f"Candidates({len(self.scores)})"
+
+    def rows(self, index: list[int]) -> Candidates:
+        """Those at `index` alone, in that order."""
+        return Candidates(logits=self.logits[index], windows=self.windows[index], scores=self.scores[index])
+
+
+def best_candidates(candidates: Candidates, geometry: ImageGeometry, *, number: int, distinct: float) -> Candidates:
+    """The `number` best, each overlapping those before it by at most `distinct` as long as there are such."""
+    masks = _coarse_masks(candidates, geometry)
+    overlap = pairwise_iou(masks)
+    quality = candidates.scores.clamp(0, 1) * stability(candidates.logits) * _agreement(overlap, candidates.windows)
+    order = quality.argsort(descending=True).tolist()
+    chosen: list[int] = []
+    for index in order:
+        if len(chosen) < number and all(overlap[index, other] <= distinct for other in chosen):
+            chosen.append(index)
+    spare = [index for index in order if index not in chosen]
+    return candidates.rows([*chosen, *spare][:number])
+
+
+def stability(logits: Tensor) -> Tensor:
+    """IoU (N,) of each mask (N, L, L) thresholded above and below 0 (SAM, section 5); 0 for an empty one."""
+    inner, outer = ((logits > edge).flatten(1).sum(dim=1).float() for edge in (MARGIN, -MARGIN))
+    return inner / outer.clamp(min=1)
+
+
+def pairwise_iou(masks: Tensor) -> Tensor:
+    """IoU (N, N) of masks (N, P) bool; two empty masks have none."""
+    flat = masks.float()
+    both = flat @ flat.T
+    area = flat.sum(dim=1)
+    return both / (area[:, None] + area[None] - both).clamp(min=1)
+
+
+def _agreement(overlap: Tensor, windows: Tensor) -> Tensor:
+    """How far looks through other windows confirm each mask, (N,): half for none at all, 1 for full agreement."""
+    other = (windows[:, None] != windows[None]).any(dim=-1)
+    if not other.any():
+        return torch.ones_like(overlap[0])
+    return 0.5 + 0.5 * torch.where(other, overlap, 0).amax(dim=1)
+
+
+def _coarse_masks(candidates: Candidates, geometry: ImageGeometry) -> Tensor:
+    height, width = (max(1, round(side / COARSENESS)) for side in geometry.input)
+    scale = (geometry.input[0] / height, geometry.input[1] / width)
+    pasted = paste_window(candidates.logits[:, None], candidates.windows, size=(height, width), scale=scale)
+    return pasted.flatten(1) > 0
