@@ -12,8 +12,10 @@ from persam_hq.types import ImageGeometry
 
 COARSENESS = 8.0
 """Candidates are compared at one value for so many input pixels."""
-MARGIN = 1.0
-"""Stability compares the mask at thresholds so many logits apart (SAM, section 5)."""
+SIZE_PRIOR = 0.2
+"""Of two masks that seem as good, the larger one is more often meant: quality goes with the area to this power."""
+SMALL = 0.02
+"""Below this share of the image, size hardly counts any more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +38,12 @@ def best_candidates(candidates: Candidates, geometry: ImageGeometry, *, number: 
     """The `number` best, each overlapping those before it by at most `distinct` as long as there are such."""
     masks = _coarse_masks(candidates, geometry)
     overlap = pairwise_iou(masks)
-    quality = candidates.scores.clamp(0, 1) * stability(candidates.logits) * _agreement(overlap, candidates.windows)
+
+    # The IoU head alone hardly tells candidates of different windows apart
+    sure = candidates.scores.clamp(0, 1) * _agreement(overlap, candidates.windows)
+    size = (masks.float().mean(dim=1) + SMALL) ** SIZE_PRIOR
+    quality = sure * size * (1 - cut_off(candidates, geometry))
+
     order = quality.argsort(descending=True).tolist()
     chosen: list[int] = []
     for index in order:
@@ -46,10 +53,17 @@ def best_candidates(candidates: Candidates, geometry: ImageGeometry, *, number: 
     return candidates.rows([*chosen, *spare][:number])
 
 
-def stability(logits: Tensor) -> Tensor:
-    """IoU (N,) of each mask (N, L, L) thresholded above and below 0 (SAM, section 5); 0 for an empty one."""
-    inner, outer = ((logits > edge).flatten(1).sum(dim=1).float() for edge in (MARGIN, -MARGIN))
-    return inner / outer.clamp(min=1)
+def cut_off(candidates: Candidates, geometry: ImageGeometry) -> Tensor:
+    """How much of an edge of its window each mask touches, (N,) in [0, 1]: there it goes on unseen.
+
+    Edges on the border of the image do not count.
+    """
+    height, width = geometry.input
+    x0, y0, x1, y1 = candidates.windows.unbind(dim=1)
+    inner = torch.stack([x0 >= 1, y0 >= 1, x1 <= width - 1, y1 <= height - 1], dim=1)
+    masks = (candidates.logits > 0).float()
+    touched = torch.stack([masks[:, :, 0], masks[:, 0], masks[:, :, -1], masks[:, -1]], dim=1).mean(dim=-1)
+    return (touched * inner).amax(dim=1)
 
 
 def pairwise_iou(masks: Tensor) -> Tensor:

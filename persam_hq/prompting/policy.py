@@ -17,7 +17,7 @@ class PromptPolicy:
     """
 
     box_factor: float = 1.4
-    point_sides: tuple[float, ...] = (96.0, 192.0, 384.0)
+    point_sides: tuple[float, ...] = (160.0, 320.0)
     point_factor: float = 1.6
     point_radius: float = 0.1
     passes: int = 3

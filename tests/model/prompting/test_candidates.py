@@ -1,7 +1,6 @@
-import pytest
 import torch
 
-from persam_hq.prompting.candidates import Candidates, best_candidates, pairwise_iou, stability
+from persam_hq.prompting.candidates import Candidates, best_candidates, cut_off, pairwise_iou
 from persam_hq.types import ImageGeometry
 
 GEOMETRY = ImageGeometry(original=(80, 80), input=(80, 80), padded=(96, 96))
@@ -43,11 +42,17 @@ def test_a_mask_that_another_window_confirms_is_better():
     assert chosen(found, 1) == [0.5]
 
 
-def test_stability_is_the_overlap_of_two_thresholds():
-    logits = torch.full((3, 2, 4), -5.0)
-    logits[0, 0] = torch.tensor([5.0, 5, 0, -5])
-    logits[1, 0] = 5
-    assert stability(logits) == pytest.approx([2 / 3, 1, 0])
+def test_of_two_the_larger_one_is_meant():
+    assert chosen(candidates(((8, 10), 0.5), ((2, 18), 0.5625), ((8, 11), 0.5)), 1) == [0.5625]
+    assert chosen(candidates(((8, 10), 0.5625), ((2, 18), 0.5)), 1) == [0.5]
+
+
+def test_a_mask_that_its_window_cuts_off_is_worse():
+    windows = [WHOLE, [0.0, 0, 40, 40]]
+    found = candidates(((0, 20), 0.5), ((0, 20), 0.5), windows=windows)
+    assert cut_off(found, GEOMETRY).tolist() == [0, 1]
+    inside = candidates(((5, 15), 0.5), ((0, 15), 0.5), windows=[[8.0, 8, 40, 40]] * 2)
+    assert cut_off(inside, GEOMETRY).tolist() == [0, 0.75]
 
 
 def test_pairwise_iou():
