@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from persam_hq.errors import InputError
+
 
 @dataclass(frozen=True, slots=True)
 class PromptPolicy:
@@ -24,3 +26,7 @@ class PromptPolicy:
     closer_factor: float = 1.4
     min_side: float = 96.0
     distinct: float = 0.75
+
+    def __post_init__(self) -> None:
+        if self.passes < 1:
+            raise InputError(f"PromptPolicy.passes is {self.passes}; the masks come from a closer look, so at least 1")

@@ -52,23 +52,42 @@ def segment_prompts(
     geometry = features.geometry
     prompt = DrawnPrompt.on_input(prompts, geometry, radius=policy.point_radius, device=model.device)
 
-    # A wide look, which leaves open what is meant
-    windows = first_windows(prompt, geometry, policy)
+    several = _first_candidates(model, features, prompt, policy, guidance=guidance, ambiguous=multimask_output)
+    chosen = best_candidates(several, geometry, number=3 if multimask_output else 1, distinct=policy.distinct)
+    output, windows = _closer_looks(model, features, prompt, policy, chosen)
+    return _prediction(output, windows, features, hq_token_only=hq_token_only)
+
+
+def _first_candidates(
+    model: Lite,
+    features: ImageFeatures,
+    prompt: DrawnPrompt,
+    policy: PromptPolicy,
+    *,
+    guidance: Guidance | None,
+    ambiguous: bool,
+) -> Candidates:
+    """A wide look: the single mask of a window, or all three where the prompt may mean several things."""
+    windows = first_windows(prompt, features.geometry, policy)
     shapes = prompt.draw(windows, grid=4 * model.geometry.grid)
     output = _look(model, features, prompt, windows, shapes, guidance=guidance or _PLAIN)
-    several = multimask_output or len(windows) > 1
-    found = _candidates(output, windows, several=several)
-    found = best_candidates(found, geometry, number=3 if multimask_output else 1, distinct=policy.distinct)
+    kinds = slice(1, None) if ambiguous or len(windows) > 1 else slice(0, 1)
+    masks, scores = output.masks[:, kinds], output.iou_predictions[:, kinds]
+    _, n, _, _ = masks.shape
+    return Candidates(logits=masks.flatten(0, 1), windows=windows.repeat_interleave(n, dim=0), scores=scores.flatten())
 
-    # Closer looks, each of which corrects the last
-    masks, windows = found.logits[:, None], found.windows
+
+def _closer_looks(
+    model: Lite, features: ImageFeatures, prompt: DrawnPrompt, policy: PromptPolicy, chosen: Candidates
+) -> tuple[DecoderOutput, Tensor]:
+    """Closer looks at each mask, each of which corrects the last: the last output, and its windows (N, 4)."""
+    masks, windows = chosen.logits[:, None], chosen.windows
     for _ in range(policy.passes):
-        closer = closer_windows(masks[:, 0] > 0, windows, geometry, policy)
+        closer = closer_windows(masks[:, 0] > 0, windows, features.geometry, policy)
         shapes, _ = move_window(torch.sigmoid(masks), source=windows, destination=closer, grid=masks.shape[-1])
-        windows = closer
-        output = _look(model, features, prompt, windows, prompt.limit(shapes, windows), guidance=_PLAIN)
-        masks = output.masks[:, :1]
-    return _prediction(output, windows, features, hq_token_only=hq_token_only)
+        output = _look(model, features, prompt, closer, prompt.limit(shapes, closer), guidance=_PLAIN)
+        masks, windows = output.masks[:, :1], closer
+    return output, windows
 
 
 def _look(
@@ -94,14 +113,6 @@ def _in_windows(guidance: Guidance, features: ImageFeatures, windows: Tensor, *,
     if target is not None:
         target = target.to(windows.device).expand(len(windows), -1, -1)
     return Guidance(attn_sim=attn_sim, target_embedding=target)
-
-
-def _candidates(output: DecoderOutput, windows: Tensor, *, several: bool) -> Candidates:
-    """The single mask of each window, or all three that a prompt of several meanings gives."""
-    kinds = slice(1, None) if several else slice(0, 1)
-    masks, scores = output.masks[:, kinds], output.iou_predictions[:, kinds]
-    _, n, _, _ = masks.shape
-    return Candidates(logits=masks.flatten(0, 1), windows=windows.repeat_interleave(n, dim=0), scores=scores.flatten())
 
 
 def _prediction(

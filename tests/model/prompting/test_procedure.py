@@ -112,3 +112,8 @@ def test_features_hold_the_hq_features(features):
     assert features.hq_features is not None
     assert features.image_embedding.shape[0] == 1
     assert GRID == 6
+
+
+def test_masks_come_from_a_closer_look():
+    with pytest.raises(InputError, match="passes is 0; the masks come from a closer look"):
+        PromptPolicy(passes=0)
