@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from persam_hq.commands import add_evaluate, add_personalize, add_segment
 from persam_hq.errors import PersamHQError
 
 __all__ = ["main"]
@@ -33,9 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="persam-hq", description="Train and inspect the models of PerSAM-HQ.")
+    parser = argparse.ArgumentParser(prog="persam-hq", description="Masks in images, and the models of PerSAM-HQ.")
     parser.set_defaults(group=parser, interrupted=lambda _: "")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    add_segment(commands)
+    add_personalize(commands)
+    add_evaluate(commands)
 
     train = commands.add_parser("train", help="train lite; a run that was killed goes on")
     train.add_argument("config", type=Path, metavar="CONFIG", help="YAML, such as configs/train/lite.yaml")

@@ -1,6 +1,7 @@
 """Images and prompts in, masks out: one core of plain functions, and two thin faces that hold a current image.
 
-The core takes features as values: `encode` an image once, `decode` as many prompt sets on it as there are.
+The core takes features as values: `encode` an image once, `decode` as many prompt sets on it as there are. Models are
+those of Segment Anything, which see the whole image at once, and `lite`, which looks through windows.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import numpy as np
 import torch
 
 from persam_hq.errors import InputError, ShapeError
+from persam_hq.modeling.lite import Lite
 from persam_hq.modeling.mask_decoder import select_masks
 from persam_hq.personalization import foreground_cells, target_from_features
+from persam_hq.prompting import encode_image, segment_prompts
 from persam_hq.transforms import boxes_to_input, mask_image, masks_to_original, points_to_input
 from persam_hq.types import DecoderOutput, Guidance, ImageFeatures, MaskPrediction, PromptSet, Target
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from persam_hq.types import Size
 
 __all__ = [
+    "ImageModel",
     "PerSamPredictor",
     "SamPredictor",
     "bind",
@@ -39,16 +43,21 @@ __all__ = [
 
 FloatArray: TypeAlias = "NDArray[np.float32]"
 MaskArray: TypeAlias = "NDArray[np.bool_] | NDArray[np.float32]"
+ImageModel: TypeAlias = "Sam | Lite"
 
 
 @torch.no_grad()
-def encode(model: Sam, image: RgbImage) -> ImageFeatures:
+def encode(model: ImageModel, image: RgbImage) -> ImageFeatures:
     """The features of an image (H, W, 3) uint8 RGB."""
+    if isinstance(model, Lite):
+        return encode_image(model, image)
     return model.encode(*model.prepare(image))
 
 
 @torch.no_grad()
-def personalize(model: Sam, features: ImageFeatures, mask: NDArray[np.bool_], *, pooling: Pooling = "mean") -> Target:
+def personalize(
+    model: ImageModel, features: ImageFeatures, mask: NDArray[np.bool_], *, pooling: Pooling = "mean"
+) -> Target:
     """The target that a reference image's features and its mask (H, W) bool show."""
     prepared, geometry = model.prepare(mask_image(mask))
     _, _, h, w = features.image_embedding.shape
@@ -74,7 +83,7 @@ def decode_unselected(
 
 @torch.no_grad()
 def decode(
-    model: Sam,
+    model: ImageModel,
     features: ImageFeatures,
     prompts: PromptSet,
     *,
@@ -82,7 +91,16 @@ def decode(
     hq_token_only: bool = False,
     guidance: Guidance | None = None,
 ) -> MaskPrediction:
-    """The masks of one object: three or one on SAM's decoder, always one on an HQ decoder."""
+    """The masks of one object: three or one on SAM's decoder and on lite, always one on SAM's with HQ parts."""
+    if isinstance(model, Lite):
+        return segment_prompts(
+            model,
+            features,
+            prompts,
+            multimask_output=multimask_output,
+            hq_token_only=hq_token_only,
+            guidance=guidance,
+        )
     if hq_token_only and not model.has_hq:
         raise InputError("hq_token_only asks for the HQ mask, but this model has no HQ parts; build it with hq=True")
     output = decode_unselected(model, features, prompts, guidance=guidance)
@@ -93,7 +111,7 @@ def decode(
     )
 
 
-def bind(model: Sam, features: ImageFeatures, *, hq_token_only: bool = False) -> Decode:
+def bind(model: ImageModel, features: ImageFeatures, *, hq_token_only: bool = False) -> Decode:
     """The decoder on these features, as `cascade` and mask refiners take it."""
     return partial(decode, model, features, hq_token_only=hq_token_only)
 
@@ -101,7 +119,7 @@ def bind(model: Sam, features: ImageFeatures, *, hq_token_only: bool = False) ->
 class _CurrentImage:
     """A model and the features of the image that was set last."""
 
-    def __init__(self, sam_model: Sam) -> None:
+    def __init__(self, sam_model: ImageModel) -> None:
         self.model = sam_model
         self._features: ImageFeatures | None = None
 
@@ -160,7 +178,8 @@ class _CurrentImage:
     def _as_rgb(self, image: RgbImage, image_format: str) -> RgbImage:
         if image_format not in ("RGB", "BGR"):
             raise InputError(f"image_format must be 'RGB' or 'BGR', got {image_format!r}")
-        return image if image_format == self.model.image_format else image[..., ::-1]
+        wanted = "RGB" if isinstance(self.model, Lite) else self.model.image_format
+        return image if image_format == wanted else image[..., ::-1]
 
 
 class SamPredictor(_CurrentImage):
@@ -185,6 +204,7 @@ class SamPredictor(_CurrentImage):
     ) -> tuple[MaskArray, FloatArray, FloatArray]:
         """Masks (N, H, W), predicted IoU (N,) and low-resolution logits (N, L, L').
 
+        With `multimask_output` lite gives N = 3 masks that differ, from the best one on; without, the best one.
         point_coords: (P, 2) pixels (x, y) with point_labels (P,), 1 foreground and 0 background; box: (4,) pixels
         x0, y0, x1, y1; mask_input: (1, L, L') logits of an earlier call. Masks are bool, or logits with
         `return_logits`. attn_sim (1, 1, 1, h*w) and target_embedding (1, 1, C) guide the decoder (PerSAM).

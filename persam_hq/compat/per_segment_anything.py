@@ -40,6 +40,8 @@ __all__ = [
 class SamPredictor(PerSamPredictor):
     """PerSAM's predictor, and the calls that take prompts as tensors of the input frame."""
 
+    model: Sam
+
     def __init__(self, sam_model: Sam) -> None:
         super().__init__(sam_model)
         self.transform = ResizeLongestSide(max(sam_model.input_frame((1, 1)).padded))

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from stand_in_lite import tiny_lite
 
 from persam_hq import PerSamPredictor, SamPredictor
 from persam_hq.errors import InputError, ShapeError
@@ -180,3 +181,47 @@ def test_a_rectangular_model_runs_the_whole_of_persam(rectangular, image, mask):
     assert prior.grid.shape == (3, 6)
     assert [tuple(step.masks.shape) for step in steps] == [(1, 24, 40), (3, 24, 40), (3, 24, 40)]
     assert steps[-1].low_res_logits.shape == (3, 12, 24)
+
+
+@pytest.fixture(scope="module")
+def lite():
+    return tiny_lite()
+
+
+@pytest.mark.parametrize(("multimask_output", "count"), [(True, 3), (False, 1)])
+def test_lite_gives_three_masks_or_one_with_parts_of_its_own(lite, image, multimask_output, count):
+    predictor = SamPredictor(lite)
+    predictor.set_image(image)
+    masks, scores, low_res = predictor.predict(**PROMPTS, multimask_output=multimask_output)
+    assert (masks.shape, masks.dtype) == ((count, 24, 40), bool)
+    assert scores.shape == (count,)
+    assert low_res.shape == (count, 256, 256)
+    again, _, _ = predictor.predict(mask_input=low_res[:1], hq_token_only=True, return_logits=True)
+    assert again.dtype == np.float32
+
+
+def test_lite_takes_bgr_too(lite, image):
+    predictor = SamPredictor(lite)
+    predictor.set_image(image[..., ::-1], image_format="BGR")
+    assert torch.equal(predictor.get_image_embedding(), encode(lite, image).image_embedding)
+
+
+def test_a_script_of_persam_runs_on_lite(lite, image, mask):
+    predictor = PerSamPredictor(lite)
+    prepared = predictor.set_image(image, np.repeat(mask[..., None], 3, axis=2).astype(np.uint8) * 255)
+    assert prepared.shape == (1, 3, 96, 128)
+    target = personalize(lite, predictor.image_features, mask)
+    prior = locate(predictor.image_features, target)
+    guidance = guide(prior, target)
+    masks, scores, low_res, logits = predictor.predict(
+        point_coords=top_points(prior.similarity).numpy(),
+        point_labels=np.array([1]),
+        multimask_output=False,
+        attn_sim=guidance.attn_sim,
+        target_embedding=guidance.target_embedding,
+    )
+    assert len(masks) == len(scores) == len(low_res) == 1
+    assert logits.shape == (1, 24, 40)
+    prompts = PromptSet.from_points(positive=top_points(prior.similarity), negative=bottom_points(prior.similarity))
+    *_, last = cascade(bind(lite, predictor.image_features), prompts, guidance=guidance)
+    assert last.masks.shape == (3, 24, 40)

@@ -1,0 +1,114 @@
+"""An object of one photo, shown by its mask, found in other photos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from persam_hq.errors import EmptyMaskError, ShapeError
+from persam_hq.modeling.lite import Lite
+from persam_hq.modeling.sam import Sam
+from persam_hq.personalization import bottom_points, cascade, guide, locate, top_points
+from persam_hq.predictor import ImageModel, bind, encode, personalize
+from persam_hq.segmenter import Decoded, LiteSegmenter
+from persam_hq.transforms import RgbImage
+from persam_hq.types import PromptSet
+
+PRESENT_FROM = 0.5
+"""An object is there from this probability on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """Where an object is in a photo: mask (H, W) bool, empty where it was not found.
+
+    presence: probability in [0, 1] that it is there; similarity: cosine of the target to the features under the mask;
+    predicted_iou: the decoder's own estimate.
+    """
+
+    mask: NDArray[np.bool_]
+    presence: float
+    similarity: float
+    predicted_iou: float
+
+    @property
+    def is_present(self) -> bool:
+        """Whether the object was found."""
+        return bool(self.mask.any())
+
+    def __repr__(self) -> str:
+        state = "present" if self.is_present else "absent"
+        return f"Found({state}, presence={self.presence:.2f}, predicted_iou={self.predicted_iou:.2f})"
+
+
+class Finder(Protocol):
+    """Knows one object."""
+
+    def find(self, image: RgbImage) -> Found:
+        """Look for it in a photo (H, W, 3) uint8 RGB."""
+        ...
+
+
+def build_finder(model: ImageModel, image: RgbImage, mask: NDArray[np.bool_]) -> Finder:
+    """A finder of the object that `mask` (H, W) bool shows in `image` (H, W, 3) uint8 RGB."""
+    if mask.shape != image.shape[:2]:
+        (height, width), (h, w) = image.shape[:2], mask.shape
+        raise ShapeError(f"the reference mask is {w}x{h}, its image {width}x{height}; give a mask of the image's size")
+    if not mask.any():
+        raise EmptyMaskError("the reference mask is empty, so it shows no object; mark the object's pixels in it")
+    return LiteFinder(model, image, mask) if isinstance(model, Lite) else SamFinder(model, image, mask)
+
+
+class LiteFinder:
+    """Dense matching to the reference over the whole photo, then once more through a window around what it gave."""
+
+    def __init__(self, model: Lite, image: RgbImage, mask: NDArray[np.bool_]) -> None:
+        self.segmenter = LiteSegmenter(model)
+        features = self.segmenter.encode(image)
+        self.reference = self.segmenter.personalize(features, torch.from_numpy(mask)[None])
+
+    def find(self, image: RgbImage) -> Found:
+        """See Finder."""
+        features = self.segmenter.encode(image)
+        located = self.segmenter.locate(self.reference, features, None)
+        decoded = self.segmenter.decode(located, [PromptSet.from_points()], guided=True, choice="single")
+        return _found(decoded)
+
+
+class SamFinder:
+    """PerSAM: the most and the least similar point, target guidance, cascaded post-refinement."""
+
+    def __init__(self, model: Sam, image: RgbImage, mask: NDArray[np.bool_]) -> None:
+        self.model = model
+        self.target = personalize(model, encode(model, image), mask)
+
+    def find(self, image: RgbImage) -> Found:
+        """See Finder. Segment Anything has no presence head: the object is there where the mask is not empty."""
+        features = encode(self.model, image)
+        prior = locate(features, self.target)
+        prompts = PromptSet.from_points(positive=top_points(prior.similarity), negative=bottom_points(prior.similarity))
+        *_, last = cascade(bind(self.model, features), prompts, guidance=guide(prior, self.target))
+        mask = last.masks[last.best]
+        similarity = prior.similarity[mask]
+        return Found(
+            mask=mask.cpu().numpy(),
+            presence=float(mask.any()),
+            similarity=float(similarity.mean()) if len(similarity) else 0.0,
+            predicted_iou=float(last.scores[last.best].clamp(0, 1)),
+        )
+
+
+def _found(decoded: Decoded) -> Found:
+    """One object's result; an object that is hardly there has an empty mask."""
+    presence = float(decoded.presence[0])
+    mask = decoded.prediction.masks[0].cpu().numpy()
+    return Found(
+        mask=mask if presence >= PRESENT_FROM else np.zeros_like(mask),
+        presence=presence,
+        similarity=float(decoded.similarity[0]),
+        predicted_iou=float(decoded.prediction.scores[0]),
+    )

@@ -1,0 +1,27 @@
+"""Models ready for images, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from persam_hq.build import build_model, sam_model_registry
+from persam_hq.build_lite import build_lite, load_lite
+from persam_hq.errors import CheckpointError, UnknownModelError
+from persam_hq.predictor import ImageModel
+from persam_hq.segmenter.build import embedded_weights
+
+
+def load_model(name: str, *, checkpoint: str | Path | None = None, device: str = "cpu") -> ImageModel:
+    """`lite` with the weights in the package or those of `checkpoint`, or a published model from its file.
+
+    For SamPredictor and PerSamPredictor. Raises UnknownModelError or CheckpointError.
+    """
+    if name == "lite":
+        lite = build_lite()
+        load_lite(lite, embedded_weights() if checkpoint is None else Path(checkpoint))
+        return lite.eval().to(device)
+    if name not in sam_model_registry:
+        raise UnknownModelError(f"unknown model {name!r}; known: lite, {', '.join(sam_model_registry)}")
+    if checkpoint is None:
+        raise CheckpointError(f"model {name!r} needs a checkpoint: only lite comes with weights; give published ones")
+    return build_model(name, checkpoint=checkpoint).to(device)

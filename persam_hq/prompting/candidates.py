@@ -1,0 +1,89 @@
+"""Masks of one prompt that compete: how good each seems, and which few differ enough to be offered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from persam_hq.modeling.window import paste_window
+from persam_hq.types import ImageGeometry
+
+COARSENESS = 8.0
+"""Candidates are compared at one value for so many input pixels."""
+SIZE_PRIOR = 0.2
+"""Of two masks that seem as good, the larger one is more often meant: quality goes with the area to this power."""
+SMALL = 0.02
+"""Below this share of the image, size hardly counts any more."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """N masks: logits (N, L, L) in windows (N, 4) of input pixels, and their predicted IoU (N,)."""
+
+    logits: Tensor
+    windows: Tensor
+    scores: Tensor
+
+    def __repr__(self) -> str:
+        return f"Candidates({len(self.scores)})"
+
+    def rows(self, index: list[int]) -> Candidates:
+        """Those at `index` alone, in that order."""
+        return Candidates(logits=self.logits[index], windows=self.windows[index], scores=self.scores[index])
+
+
+def best_candidates(candidates: Candidates, geometry: ImageGeometry, *, number: int, distinct: float) -> Candidates:
+    """The `number` best, each overlapping those before it by at most `distinct` as long as there are such."""
+    masks = _coarse_masks(candidates, geometry)
+    overlap = pairwise_iou(masks)
+
+    # The IoU head alone hardly tells candidates of different windows apart
+    sure = candidates.scores.clamp(0, 1) * _agreement(overlap, candidates.windows)
+    size = (masks.float().mean(dim=1) + SMALL) ** SIZE_PRIOR
+    quality = sure * size * (1 - cut_off(candidates, geometry))
+
+    order = quality.argsort(descending=True).tolist()
+    chosen: list[int] = []
+    for index in order:
+        if len(chosen) < number and all(overlap[index, other] <= distinct for other in chosen):
+            chosen.append(index)
+    spare = [index for index in order if index not in chosen]
+    return candidates.rows([*chosen, *spare][:number])
+
+
+def cut_off(candidates: Candidates, geometry: ImageGeometry) -> Tensor:
+    """How much of an edge of its window each mask touches, (N,) in [0, 1]: there it goes on unseen.
+
+    Edges on the border of the image do not count.
+    """
+    height, width = geometry.input
+    x0, y0, x1, y1 = candidates.windows.unbind(dim=1)
+    inner = torch.stack([x0 >= 1, y0 >= 1, x1 <= width - 1, y1 <= height - 1], dim=1)
+    masks = (candidates.logits > 0).float()
+    touched = torch.stack([masks[:, :, 0], masks[:, 0], masks[:, :, -1], masks[:, -1]], dim=1).mean(dim=-1)
+    return (touched * inner).amax(dim=1)
+
+
+def pairwise_iou(masks: Tensor) -> Tensor:
+    """IoU (N, N) of masks (N, P) bool; two empty masks have none."""
+    flat = masks.float()
+    both = flat @ flat.T
+    area = flat.sum(dim=1)
+    return both / (area[:, None] + area[None] - both).clamp(min=1)
+
+
+def _agreement(overlap: Tensor, windows: Tensor) -> Tensor:
+    """How far looks through other windows confirm each mask, (N,): half for none at all, 1 for full agreement."""
+    other = (windows[:, None] != windows[None]).any(dim=-1)
+    if not other.any():
+        return torch.ones_like(overlap[0])
+    return 0.5 + 0.5 * torch.where(other, overlap, 0).amax(dim=1)
+
+
+def _coarse_masks(candidates: Candidates, geometry: ImageGeometry) -> Tensor:
+    height, width = (max(1, round(side / COARSENESS)) for side in geometry.input)
+    scale = (geometry.input[0] / height, geometry.input[1] / width)
+    pasted = paste_window(candidates.logits[:, None], candidates.windows, size=(height, width), scale=scale)
+    return pasted.flatten(1) > 0

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from persam_hq.errors import InputError
+from persam_hq.image_files import id_colours, read_image, read_mask, write_labels, write_overlay
+
+LABELS = np.zeros((4, 6), np.uint8)
+LABELS[1:3, 2:5] = 1
+LABELS[3, 0] = 2
+
+
+def test_labels_come_back_and_have_colours(tmp_path):
+    write_labels(tmp_path / "m.png", LABELS)
+    with Image.open(tmp_path / "m.png") as image:
+        assert image.mode == "P"
+        assert np.array_equal(np.asarray(image), LABELS)
+        assert image.convert("RGB").getpixel((2, 1)) == (128, 0, 0)
+    assert np.array_equal(read_mask(tmp_path / "m.png"), LABELS > 0)
+
+
+def test_the_colours_are_those_of_davis():
+    assert id_colours()[[0, 1, 2, 3, 4, 8]].tolist() == [
+        [0, 0, 0],
+        [128, 0, 0],
+        [0, 128, 0],
+        [128, 128, 0],
+        [0, 0, 128],
+        [64, 0, 0],
+    ]
+
+
+@pytest.mark.parametrize("pixels", [LABELS, LABELS > 0, np.stack([LABELS * 0, LABELS, LABELS * 0], axis=2)])
+def test_a_mask_is_what_is_not_zero(tmp_path, pixels):
+    Image.fromarray(pixels).save(tmp_path / "m.png")
+    assert np.array_equal(read_mask(tmp_path / "m.png"), LABELS > 0)
+
+
+def test_an_alpha_channel_is_no_mask(tmp_path):
+    opaque = np.full_like(LABELS, 255)
+    Image.fromarray(np.stack([LABELS, LABELS, LABELS, opaque], axis=2)).save(tmp_path / "m.png")
+    assert np.array_equal(read_mask(tmp_path / "m.png"), LABELS > 0)
+
+
+def test_images_are_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(tmp_path / "a.jpg", exif=exif)
+    assert read_image(tmp_path / "a.jpg").shape == (6, 4, 3)
+
+
+def test_the_overlay_tints_objects_alone(tmp_path):
+    write_overlay(tmp_path / "o.png", np.full((4, 6, 3), 100, np.uint8), LABELS)
+    overlay = read_image(tmp_path / "o.png")
+    assert overlay[1, 2].tolist() == [114, 50, 50]
+    assert overlay[0, 0].tolist() == [100, 100, 100]
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "no such file"), (b"text", "cannot be read as an image")])
+def test_no_image(tmp_path, content, said):
+    if content is not None:
+        (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        read_image(tmp_path / "a.png")
