@@ -10,7 +10,18 @@ import cv2
 import numpy as np
 
 from persam_hq.training.sources import Array, Photo
-from persam_hq.training.warps import Bend, Matrix, bend, jolt, object_crop, place, similarity, warp, warp_mask
+from persam_hq.training.warps import (
+    Bend,
+    Matrix,
+    bend,
+    filling_position,
+    jolt,
+    object_crop,
+    place,
+    similarity,
+    warp,
+    warp_mask,
+)
 
 LayerName = Literal["main", "back", "distractor"]
 
@@ -101,7 +112,7 @@ def make_scene(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surroundings:
-    """What a video's object is put into: another background, a distractor, or both.
+    """What a video's object is put into: another background, a distractor, both, or (rarely) neither.
 
     on_top: the distractor hides the object from the second frame on, instead of lying behind it.
     """
@@ -154,8 +165,13 @@ def photo_background(others: Sequence[Photo], size: int, rng: np.random.Generato
     height, width = photo.image.shape[:2]
     scale = size / min(height, width) * rng.uniform(1.0, 2.0)
     linear = similarity(scale=scale, angle=rng.normal(0, 0.1), flip=bool(rng.random() < 0.5))
-    source = (rng.uniform(0.3, 0.7) * width, rng.uniform(0.3, 0.7) * height)
-    return warp(photo.image, place(linear, source=source, destination=(size / 2, size / 2)), size)
+    x, y = rng.uniform(0.3, 0.7) * width, rng.uniform(0.3, 0.7) * height
+    left, right = (x, width - x) if np.linalg.det(linear) > 0 else (width - x, x)
+    middle = (
+        filling_position(size / 2, size=size, before=scale * left, after=scale * right),
+        filling_position(size / 2, size=size, before=scale * y, after=scale * (height - y)),
+    )
+    return warp(photo.image, place(linear, source=(x, y), destination=middle), size)
 
 
 def _background(others: Sequence[Photo], size: int, rng: np.random.Generator) -> Layer:

@@ -64,8 +64,8 @@ def object_crop(mask: Array, size: int, rng: np.random.Generator, *, span: tuple
     if np.linalg.det(linear) < 0:  # mirrored
         left, right = right, left
     centre = (
-        _filling(size / 2 + rng.uniform(-free, free), size=size, before=left, after=right),
-        _filling(size / 2 + rng.uniform(-free, free), size=size, before=scale * y, after=scale * (height - y)),
+        filling_position(size / 2 + rng.uniform(-free, free), size=size, before=left, after=right),
+        filling_position(size / 2 + rng.uniform(-free, free), size=size, before=scale * y, after=scale * (height - y)),
     )
     return place(linear, source=(x, y), destination=centre)
 
@@ -105,7 +105,7 @@ def warp_mask(mask: Array, matrix: Matrix, size: int) -> Array:
     return (np.asarray(soft) > 127).astype(np.uint8)
 
 
-def _filling(position: float, *, size: int, before: float, after: float) -> float:
+def filling_position(position: float, *, size: int, before: float, after: float) -> float:
     """`position` moved so that an image with so much of it `before` and `after` that point fills a crop of `size`.
 
     Where it is too small for that, it lies in the middle.
