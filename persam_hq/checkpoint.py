@@ -45,10 +45,11 @@ class Checkpoint:
     def __repr__(self) -> str:
         return f"Checkpoint({self.path.name}: {self.encoder}, hq={self.has_hq}, {len(self.tensors)} tensors)"
 
-    def load_into(self, model: nn.Module, *, name: str) -> None:
+    def load_into(self, model: nn.Module, *, name: str, fresh_hq: bool = False) -> None:
         """Copy the weights into `model`, built as `name`; keys or shapes that do not fit are an error that names them.
 
-        The HQ parts of the file are left out, and only they, where the model was built without any.
+        The HQ parts of the file are left out, and only they, where the model was built without any. With `fresh_hq`
+        those of the model keep the values they were built with where the file has none: training begins so.
         """
         if self.encoder is not None and self.encoder != name:
             raise CheckpointError(f"{self.path} holds {self.encoder}, not {name}; ask for {self.encoder!r} instead")
@@ -56,6 +57,8 @@ class Checkpoint:
         expected = model.state_dict()
         wants_hq = any(key.startswith(HQ_PREFIXES) for key in expected)
         tensors = {k: v for k, v in self.tensors.items() if wants_hq or not k.startswith(HQ_PREFIXES)}
+        if fresh_hq and not self.has_hq:
+            tensors |= {k: v for k, v in expected.items() if k.startswith(HQ_PREFIXES)}
         self._verify(tensors, expected)
         model.load_state_dict(tensors, strict=True)
 

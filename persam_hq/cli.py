@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     add_personalize(commands)
     add_evaluate(commands)
 
-    train = commands.add_parser("train", help="train lite; a run that was killed goes on")
+    train = commands.add_parser("train", help="train lite or a SAM-type model; a run that was killed goes on")
     train.add_argument("config", type=Path, metavar="CONFIG", help="YAML, such as configs/train/lite.yaml")
     train.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (default: runs/<CONFIG's stem>)")
     train.set_defaults(run=_train, interrupted=_saved_state)
@@ -57,12 +57,12 @@ def _parser() -> argparse.ArgumentParser:
 def _train(options: argparse.Namespace) -> None:
     import cv2
 
-    from persam_hq.training.config import load_train_config
-    from persam_hq.training.loop import Training
+    from persam_hq.training.config_file import load_train_config
+    from persam_hq.training.start import start_training
 
     config = load_train_config(options.config)
     cv2.setNumThreads(1)  # batches are made in a thread beside the optimiser, which has the others
-    Training(config, _run_folder(options), report=lambda line: print(line, flush=True)).run()
+    start_training(config, _run_folder(options), report=lambda line: print(line, flush=True)).run()
 
 
 def _inspect(options: argparse.Namespace) -> None:

@@ -1,20 +1,20 @@
-"""The training configuration, parsed once from YAML."""
+"""The training configuration of `lite`; `config_file` reads it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from persam_hq.errors import InputError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Frozen, and no key that it does not know."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ClipSource(_Strict):
+class ClipSource(Strict):
     """Video folders in DAVIS layout and the names of the clips that may be trained on."""
 
     root: Path
@@ -22,7 +22,7 @@ class ClipSource(_Strict):
     weight: float = Field(gt=0)
 
 
-class PhotoSource(_Strict):
+class PhotoSource(Strict):
     """Photos with label maps."""
 
     root: Path
@@ -30,7 +30,7 @@ class PhotoSource(_Strict):
     weight: float = Field(gt=0)
 
 
-class CropSize(_Strict):
+class CropSize(Strict):
     """Side of the square training crops in pixels, clips a step, frames a clip, and how often this size is drawn."""
 
     side: int = Field(multiple_of=32, gt=0)
@@ -39,16 +39,17 @@ class CropSize(_Strict):
     weight: float = Field(gt=0)
 
 
-class StillSize(_Strict):
+class StillSize(Strict):
     """Side of the square crops of photos for image prompts in pixels, and how many a step."""
 
     side: int = Field(multiple_of=32, gt=0)
     batch: int = Field(gt=0)
 
 
-class TrainConfig(_Strict):
+class TrainConfig(Strict):
     """Everything that decides a run; `configs/train/lite.yaml` says what each key means."""
 
+    model: Literal["lite"] = "lite"
     clips: tuple[ClipSource, ...]
     photos: tuple[PhotoSource, ...]
     crops: tuple[CropSize, ...] = Field(min_length=1)
@@ -73,21 +74,3 @@ class TrainConfig(_Strict):
         if not self.clips and not self.photos:
             raise ValueError("clips and photos are both empty, so there is nothing to train on")
         return self
-
-
-def load_train_config(path: Path) -> TrainConfig:
-    """Read YAML; relative paths in it are relative to the working directory.
-
-    Raises InputError with one line that names the offending key.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return TrainConfig.model_validate(content)
-    except OSError as exc:
-        raise InputError(f"cannot read the training configuration {path}: {exc.strerror}") from exc
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise InputError(f"{path} is not a training configuration: {' '.join(str(exc).split())}") from exc
-    except ValidationError as exc:
-        first = exc.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"{path} is not a training configuration: {key}: {first['msg']}") from exc

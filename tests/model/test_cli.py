@@ -31,8 +31,8 @@ def training(monkeypatch, tmp_path):
     """`train` makes this, from a configuration that says nothing."""
     monkeypatch.setattr(StandInTraining, "made", [], raising=False)
     monkeypatch.setattr(StandInTraining, "behaviour", None)
-    monkeypatch.setattr("persam_hq.training.config.load_train_config", lambda path: f"config of {path.name}")
-    monkeypatch.setattr(loop, "Training", StandInTraining)
+    monkeypatch.setattr("persam_hq.training.config_file.load_train_config", lambda path: f"config of {path.name}")
+    monkeypatch.setattr("persam_hq.training.start.start_training", StandInTraining)
     monkeypatch.chdir(tmp_path)
     return StandInTraining
 

@@ -7,8 +7,9 @@ import yaml
 from PIL import Image
 from stand_in_lite import fill, tiny_lite, tiny_trunk
 
-from persam_hq.training import loop
-from persam_hq.training.config import load_train_config
+from persam_hq.training import lite_recipe
+from persam_hq.training.config_file import load_train_config
+from persam_hq.training.start import start_training
 
 FRAMES, SIZE = 9, (72, 96)
 
@@ -93,6 +94,6 @@ def tiny_training(monkeypatch):
         fill(model)
         return model.state_dict()
 
-    monkeypatch.setattr(loop, "build_lite", tiny_lite)
-    monkeypatch.setattr(loop, "load_imagenet_trunk", trunk)
-    return loop.Training
+    monkeypatch.setattr(lite_recipe, "build_lite", tiny_lite)
+    monkeypatch.setattr(lite_recipe, "load_imagenet_trunk", trunk)
+    return start_training

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from persam_hq.errors import InputError
-from persam_hq.training.config import load_train_config
+from persam_hq.training.config_file import load_train_config
 
 REPOSITORY = Path(__file__).parents[3]
 VALIDATION = {"dance-twirl", "goat", "scooter-black"}

@@ -1,0 +1,77 @@
+"""From a configuration to a training that can run: threads, seed, model, data, and who trains along."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from persam_hq.build import build_model
+from persam_hq.checkpoint import read_checkpoint
+from persam_hq.errors import InputError
+from persam_hq.modeling.sam import Sam
+from persam_hq.training.config import TrainConfig
+from persam_hq.training.distributed import Alone, Communicator
+from persam_hq.training.lite_recipe import LiteRecipe
+from persam_hq.training.loop import Report, Training
+from persam_hq.training.pair_sources import open_sources
+from persam_hq.training.pairs import PairMaker
+from persam_hq.training.sam_config import DataSources, SamTrainConfig
+from persam_hq.training.sam_recipe import SamRecipe
+from persam_hq.training.stages import Schedule
+
+
+def start_training(
+    config: TrainConfig | SamTrainConfig,
+    out: Path,
+    *,
+    report: Report,
+    communicator: Communicator | None = None,
+    device: torch.device | None = None,
+) -> Training:
+    """A training in the folder `out`, ready to `run`; `device` wins over the configuration's."""
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    communicator = communicator or Alone()
+    if isinstance(config, SamTrainConfig):
+        sam = _sam_recipe(config, communicator, device=device or _device(config))
+        return Training(sam, config, out, report=report, communicator=communicator)
+    if communicator.world_size > 1:
+        raise InputError("lite is trained by one worker; train it with `persam-hq train`, or without --workers")
+    return Training(LiteRecipe(config), config, out, report=report)
+
+
+def _sam_recipe(config: SamTrainConfig, communicator: Communicator, *, device: torch.device) -> SamRecipe:
+    model, schedule = _model_to_train(config)
+    side = model.prompt_encoder.input_image_size[0]
+
+    def maker(data: DataSources) -> PairMaker:
+        sources, weights = open_sources(data)
+        return PairMaker(sources, weights, side=side, seed=config.seed)
+
+    data = maker(config.data)
+    return SamRecipe(
+        config,
+        model=model.to(device),
+        schedule=schedule,
+        data=data,
+        validation=data if config.validation is None else maker(config.validation),
+        communicator=communicator,
+    )
+
+
+def _model_to_train(config: SamTrainConfig) -> tuple[Sam, Schedule]:
+    """The model with its published weights, and with fresh HQ parts where those have none and a stage wants them."""
+    weights = read_checkpoint(config.start_from)
+    schedule = Schedule(config.stages, epoch_steps=config.epoch_steps, has_hq=weights.has_hq)
+    model = build_model(config.model, hq=schedule.wants_hq)
+    weights.load_into(model, name=config.model, fresh_hq=True)
+    return model, schedule
+
+
+def _device(config: SamTrainConfig) -> torch.device:
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("the configuration asks for device cuda, but torch finds no GPU; use auto or cpu")
+    return torch.device(config.device)
