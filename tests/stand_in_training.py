@@ -9,6 +9,7 @@ from golden.fill_weights import fill_state_dict
 from golden.fixtures import fixture_image, fixture_mask
 from stand_in_model import square_model
 
+from persam_hq.errors import InputError
 from persam_hq.training.distributed import Alone, ProcessGroup
 from persam_hq.training.loop import Training
 from persam_hq.training.pair_sources import Sight
@@ -104,6 +105,20 @@ def join_and_train(rank, workers, meeting, config, out):
         tiny_sam_training(config, out, communicator=ProcessGroup()).run()
     finally:
         torch.distributed.destroy_process_group()
+
+
+def train_a_part(config, out, *, communicator, device, report):
+    """What a worker of Ray Train does."""
+    assert device.type == "cpu"
+    tiny_sam_training(config, out, report=report, communicator=communicator).run()
+
+
+def refuse(*, communicator, device, report):
+    raise InputError("no data here")
+
+
+def fail(*, communicator, device, report):
+    raise ZeroDivisionError("by zero")
 
 
 if __name__ == "__main__":

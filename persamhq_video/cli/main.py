@@ -60,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_evaluate(commands)
     _add_plugins(commands)
+    _add_train(commands)
     doctor = commands.add_parser("doctor", help="tell what this machine has: versions, cores, GPUs, weights")
     doctor.set_defaults(module="doctor")
     return parser
@@ -125,6 +126,20 @@ def _add_plugins(commands: Commands[_Parser]) -> None:
         sub.set_defaults(module="plugins", name=None)
         if action == "show":
             sub.add_argument("name", metavar="NAME")
+
+
+def _add_train(commands: Commands[_Parser]) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train a SAM-type model with several workers, through Ray Train",
+        description="Each worker takes `batch` rows of a step, so N workers train as one with N times the batch.",
+    )
+    parser.add_argument("config", metavar="CONFIG", help="YAML, such as configs/train/vit_b.yaml")
+    parser.add_argument("--out", metavar="DIR", help="folder of the run, seen by all (default: runs/<CONFIG's stem>)")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="how many workers (default: 2)")
+    parser.add_argument("--gpus-per-worker", type=float, default=0, metavar="X", help="GPUs a worker (default: 0)")
+    parser.add_argument("--address", metavar="ADDRESS", help="Ray cluster to use (default: one of our own)")
+    parser.set_defaults(module="train")
 
 
 def _report(exc: Exception) -> int:

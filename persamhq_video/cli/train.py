@@ -1,0 +1,59 @@
+"""`persamhq-video train`."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persamhq_video.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from persam_hq.training.config import TrainConfig
+    from persam_hq.training.distributed import Communicator
+    from persam_hq.training.sam_config import SamTrainConfig
+
+__all__ = ["run"]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train with several workers; a run that was killed goes on."""
+    if args.workers < 1:
+        raise ConfigError(f"option workers: got {args.workers}; expected 1 or more")
+    from persam_hq.training.config_file import load_train_config
+    from persamhq_video.executors.ray_training import TrainingCluster, train_on_ray
+
+    path = Path(args.config)
+    config = load_train_config(path)
+    out = Path("runs") / path.stem if args.out is None else Path(args.out)
+    cluster = TrainingCluster(
+        workers=args.workers, threads=config.threads, gpus_per_worker=args.gpus_per_worker, address=args.address
+    )
+    train_on_ray(partial(_train, config, out), cluster, storage=out / "ray", report=_tell)
+    return 0
+
+
+def _train(
+    config: TrainConfig | SamTrainConfig,
+    out: Path,
+    *,
+    communicator: Communicator,
+    device: torch.device,
+    report: Callable[[str], None],
+) -> None:
+    """What each worker does."""
+    import cv2
+
+    from persam_hq.training.start import start_training
+
+    cv2.setNumThreads(1)
+    start_training(config, out, report=report, communicator=communicator, device=device).run()
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
