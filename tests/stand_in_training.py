@@ -61,6 +61,11 @@ def sam_config(**changes):
     return SamTrainConfig.model_validate(sam_content(**changes))
 
 
+def texture(seed, size):
+    """An image of noise."""
+    return np.random.default_rng(seed).integers(60, 190, (*size, 3)).astype(np.uint8)
+
+
 class FixturePairs:
     """An ellipse in a landscape, another one with every draw."""
 

@@ -17,7 +17,7 @@ OVERSAMPLE, IMPORTANT = 3, 0.75
 
 def sample_points(maps: Tensor, points: Tensor) -> Tensor:
     """The values (N, P) of maps (N, H, W) at points (N, P, 2), (x, y) in [0, 1] over the whole map, bilinearly."""
-    sampled = F.grid_sample(maps[:, None], 2 * points[:, :, None] - 1, align_corners=False)
+    sampled = F.grid_sample(maps[:, None], 2 * points[:, :, None] - 1, padding_mode="border", align_corners=False)
     return sampled[:, 0, :, 0]
 
 

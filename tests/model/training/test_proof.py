@@ -1,0 +1,20 @@
+"""The proof of `scripts/prove_training`: the HQ path leaves published weights alone and trains all of its own."""
+
+import pytest
+from training_proof import prove
+
+
+def check(proof, *, frozen):
+    assert (proof.frozen, proof.frozen_changed) == (frozen, 0)
+    assert (proof.hq, proof.hq_changed) == (25, 25)
+    assert proof.losses[1] < 3
+
+
+def test_two_steps_of_vit_tiny(tmp_path):
+    check(prove("vit_tiny", tmp_path, steps=2, size=(192, 256)), frozen=439)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3000)
+def test_twenty_steps_of_vit_b(tmp_path):
+    check(prove("vit_b", tmp_path), frozen=314)
