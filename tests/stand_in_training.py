@@ -122,10 +122,6 @@ def refuse(*, communicator, device, report):
     raise InputError("no data here")
 
 
-def fail(*, communicator, device, report):
-    raise ZeroDivisionError("by zero")
-
-
 if __name__ == "__main__":
     # A run to be killed: it saves after every step, and says so.
     folder, steps = Path(sys.argv[1]), int(sys.argv[2])

@@ -30,6 +30,8 @@ def run(args: argparse.Namespace) -> int:
 
     path = Path(args.config)
     config = load_train_config(path)
+    if config.model == "lite":
+        raise ConfigError(f"{path} trains lite, which one worker does: persam-hq train {path}")
     out = Path("runs") / path.stem if args.out is None else Path(args.out)
     cluster = TrainingCluster(
         workers=args.workers, threads=config.threads, gpus_per_worker=args.gpus_per_worker, address=args.address

@@ -56,10 +56,11 @@ def train_on_ray(work: Work, cluster: TrainingCluster, *, storage: Path, report:
     try:
         _check_room(cluster)
         with _reported(report) as lines:
+            # As bytes, since Ray Train's controller has no use for it and may not be able to import its module
+            packed: bytes = cloudpickle.dumps(work)  # type: ignore[no-untyped-call]
             trainer = trainer_type(
                 _work_in_worker,
-                # As bytes, since Ray Train's controller has no use for it and may not be able to import its module
-                train_loop_config={"work": cloudpickle.dumps(work), "lines": lines, "directory": str(Path.cwd())},
+                train_loop_config={"work": packed, "lines": lines, "directory": str(Path.cwd())},
                 scaling_config=config_types.ScalingConfig(
                     num_workers=cluster.workers,
                     use_gpu=cluster.gpus_per_worker > 0,

@@ -56,6 +56,17 @@ def test_hq_parts_are_left_out_on_request(build, write):
     assert torch.equal(model.image_encoder.pos_embed, source.image_encoder.pos_embed)
 
 
+def test_hq_parts_that_are_not_there_may_keep_what_they_were_built_with(write):
+    stored, model = square_model(hq=False).state_dict(), square_model(hq=True)
+    built = {key: value.clone() for key, value in model.state_dict().items()}
+    read_checkpoint(write(stored)).load_into(model, name="vit_b", fresh_hq=True)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, built[key] if key.startswith(HQ_PREFIXES) else stored[key]), key
+    lacking = {key: value for key, value in stored.items() if not key.startswith("prompt_encoder")}
+    with pytest.raises(CheckpointError, match=r"missing: prompt_encoder"):
+        read_checkpoint(write(lacking)).load_into(model, name="vit_b", fresh_hq=True)
+
+
 def test_hq_parts_that_are_not_there_are_named(build, write):
     with pytest.raises(CheckpointError, match=r"missing: mask_decoder\.hf_token\.weight, .* and \d+ more"):
         build(write(square_model(hq=False).state_dict()), hq=True)

@@ -51,10 +51,11 @@ def figures(folder):
 
 def test_a_killed_run_gives_the_same_numbers_to_the_last_digit(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    kill_at(killed, 3)
-    assert logged(killed) < LATEST, "killed too late to leave 50 steps"
-    finish(killed)
-    finish(whole)
+    with start(whole, save_every_seconds=1000) as uninterrupted:
+        kill_at(killed, 3)
+        assert logged(killed) < LATEST, "killed too late to leave 50 steps"
+        finish(killed)
+        assert uninterrupted.wait(timeout=200) == 0
     assert [record["step"] for record in figures(killed)] == list(range(1, STEPS + 1))
     assert figures(killed) == figures(whole)
     weights = [load_file(folder / "ema.safetensors") for folder in (whole, killed)]

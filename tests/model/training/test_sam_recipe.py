@@ -7,6 +7,7 @@ from persam_hq.checkpoint import read_checkpoint
 from persam_hq.training.curves import read_curves
 from persam_hq.training.sam_recipe import part_of
 
+SAM_PARTS = {"prompt_encoder", "mask_decoder"}
 ENCODER_STAGE = SAM_STAGE | {"train": ["image_encoder", "mask_decoder"]}
 
 
