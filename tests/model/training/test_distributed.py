@@ -20,7 +20,7 @@ def test_two_workers_give_the_losses_of_one_with_twice_the_batch(tmp_path):
     torch.multiprocessing.spawn(join_and_train, arguments, nprocs=2)
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert len(one) == len(two) == 50
-    assert np.abs(two / one - 1).max() < 0.01
+    assert np.abs(two / one - 1).max() < 1e-4  # 0.04 without an average over the workers
 
 
 @pytest.fixture
