@@ -56,6 +56,7 @@ class TrainConfig(Strict):
     stills: StillSize | None = None
     absent: float = Field(ge=0, lt=1)
     steps: int = Field(gt=0)
+    epoch_steps: int | None = Field(default=None, gt=0)
     unfreeze_trunk_at: int = Field(ge=0)
     frozen_blocks: int = Field(ge=0)
     learning_rate: float = Field(gt=0)

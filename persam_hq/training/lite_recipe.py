@@ -17,7 +17,8 @@ from persam_hq.modeling.common import channels_last
 from persam_hq.modeling.efficientnet_lite import convert_imagenet_trunk
 from persam_hq.training.batches import Batch, BatchMaker
 from persam_hq.training.config import TrainConfig
-from persam_hq.training.recipe import Pace
+from persam_hq.training.lite_validation import validate_clips
+from persam_hq.training.recipe import Pace, Validation
 from persam_hq.training.scores import StepResult
 from persam_hq.training.unroll import Unroll
 
@@ -40,14 +41,18 @@ def learning_rate(step: int, config: TrainConfig) -> float:
     return config.learning_rate * warmup * (0.02 + 0.98 * cosine)
 
 
+VALIDATION_STEP = 10**9
+"""The clips that are looked at are those of a step that no run comes to."""
+
+
 class LiteRecipe:
     """See Recipe."""
 
-    epoch_steps = None
     foundation = ""
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
+        self.epoch_steps = config.epoch_steps
         self.model = channels_last(build_lite())
         self.batch_maker = BatchMaker(config)
         self._tuned = list(self.model.image_encoder.trunk.blocks)[config.frozen_blocks :]
@@ -99,8 +104,9 @@ class LiteRecipe:
         """See Recipe."""
         return Unroll(self.model, rng=self.batch_maker.step_rng(step, purpose=1))(batch)
 
-    def validate(self) -> None:
-        """See Recipe: lite is judged by tracking whole videos (`persamhq-video evaluate davis`), not here."""
+    def validate(self) -> Validation:
+        """See Recipe: clips of the training data; `persamhq-video evaluate davis` judges it on whole videos."""
+        return validate_clips(self.model, self.batch_maker.batch(VALIDATION_STEP), seed=self.config.seed)
 
     def export(self, averaged: Mapping[str, Tensor], path: Path, *, step: int) -> None:
         """See Recipe: float16, as `load_lite` reads it."""

@@ -49,7 +49,7 @@ def picture_row(view: View, prompts: PromptBatch, logits: Tensor, *, title: str)
     image = _framed(view.image, side)
     truth = _framed(np.repeat(view.mask[..., None], 3, axis=2), side)[..., 0] > 0
     found = _enlarged(logits, side)
-    tiles = [image, _prompted(image, prompts, side), _tinted(image, truth, TRUTH), _tinted(image, found, FOUND)]
+    tiles = [image, _prompted(image, prompts, side), tinted(image, truth, TRUTH), tinted(image, found, FOUND)]
     small = [cv2.resize(tile, (TILE, TILE), interpolation=cv2.INTER_AREA) for tile in tiles]
     cv2.putText(small[-1], title, (6, TILE - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
     padded = [np.pad(tile, ((0, GAP), (0, GAP), (0, 0)), constant_values=255) for tile in small]
@@ -71,7 +71,7 @@ def _prompted(image: Array, prompts: PromptBatch, side: int) -> Array:
     """Points as discs, a box as its outline, a mask as a tint."""
     out = image.copy()
     if prompts.masks is not None:
-        out = _tinted(out, _enlarged(prompts.masks[0, 0], side), POSITIVE)
+        out = tinted(out, _enlarged(prompts.masks[0, 0], side), POSITIVE)
     thickness = max(1, side // 128)
     if prompts.boxes is not None:
         x0, y0, x1, y1 = (round(edge) for edge in prompts.boxes[0].tolist())
@@ -83,7 +83,7 @@ def _prompted(image: Array, prompts: PromptBatch, side: int) -> Array:
     return out
 
 
-def _tinted(image: Array, where: NDArray[np.bool_], colour: tuple[int, int, int]) -> Array:
+def tinted(image: Array, where: NDArray[np.bool_], colour: tuple[int, int, int]) -> Array:
     """Half the colour on half the image."""
     mixed = (image.astype(np.uint16) + np.array(colour, np.uint16)) // 2
     return np.where(where[..., None], mixed, image).astype(np.uint8)
