@@ -12,11 +12,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from persam_hq.build_lite import build_lite, load_lite
+from persam_hq.checkpoint import HQ_PREFIXES
 from persam_hq.errors import InputError
 from persam_hq.modeling.common import channels_last
 from persam_hq.modeling.efficientnet_lite import convert_imagenet_trunk
 from persam_hq.training.batches import Batch, BatchMaker
 from persam_hq.training.config import TrainConfig
+from persam_hq.training.fingerprints import combined_digest, tensor_digests
 from persam_hq.training.lite_validation import validate_clips
 from persam_hq.training.recipe import Pace, Validation
 from persam_hq.training.scores import StepResult
@@ -46,9 +48,7 @@ VALIDATION_STEP = 10**9
 
 
 class LiteRecipe:
-    """See Recipe."""
-
-    foundation = ""
+    """See Recipe. `config.train` says whether all learns, or (the second path) the HQ parts alone."""
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
@@ -56,16 +56,20 @@ class LiteRecipe:
         self.model = channels_last(build_lite())
         self.batch_maker = BatchMaker(config)
         self._tuned = list(self.model.image_encoder.trunk.blocks)[config.frozen_blocks :]
+        weights = self.model.state_dict()
+        self.learned: Sequence[str] = list(weights)
+        self.foundation = ""
+        if config.train == "hq":
+            # What never changes is no part of a run's saved state, so it is loaded here
+            self.start()
+            self.learned = [name for name in weights if name.startswith(HQ_PREFIXES)]
+            frozen = [name for name in weights if name not in self.learned]
+            self.foundation = combined_digest(tensor_digests(self.model.state_dict(), frozen))
 
     @property
     def steps(self) -> int:
         """See Recipe."""
         return self.config.steps
-
-    @property
-    def learned(self) -> Sequence[str]:
-        """See Recipe: everything, the trunk's normalisation included."""
-        return list(self.model.state_dict())
 
     def start(self) -> None:
         """See Recipe."""
@@ -76,24 +80,25 @@ class LiteRecipe:
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """See Recipe: norms and biases do not decay, the trunk starts frozen."""
-        trunk = self.model.image_encoder.trunk
-        for parameter in trunk.parameters():
-            parameter.requires_grad_(False)
-        tuned = [p for block in self._tuned for p in block.parameters()]
-        ids = {id(p) for p in trunk.parameters()}
-        rest = [p for p in self.model.parameters() if id(p) not in ids]
-        plain = [p for p in rest if p.ndim <= 1]
-        decayed = [p for p in rest if p.ndim > 1]
-        return [
-            {"params": decayed, "factor": 1.0},
-            {"params": plain, "factor": 1.0, "weight_decay": 0.0},
-            {"params": tuned, "factor": self.config.trunk_factor},
+        trunk = {id(p) for p in self.model.image_encoder.trunk.parameters()}
+        rest = []
+        for name, parameter in self.model.named_parameters():
+            learns = name in self.learned and id(parameter) not in trunk
+            parameter.requires_grad_(learns)
+            rest += [parameter] if learns else []
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in rest if p.ndim > 1], "factor": 1.0},
+            {"params": [p for p in rest if p.ndim <= 1], "factor": 1.0, "weight_decay": 0.0},
         ]
+        if self.config.train == "all":
+            tuned = [p for block in self._tuned for p in block.parameters()]
+            groups.append({"params": tuned, "factor": self.config.trunk_factor})
+        return groups
 
     def prepare(self, step: int) -> Pace:
         """See Recipe."""
         for block in self._tuned:
-            block.requires_grad_(step >= self.config.unfreeze_trunk_at)
+            block.requires_grad_(self.config.train == "all" and step >= self.config.unfreeze_trunk_at)
         return Pace(rate=learning_rate(step, self.config), age=step)
 
     def batches(self, *, start: int, stop: int) -> Iterator[tuple[int, Batch]]:
@@ -110,5 +115,6 @@ class LiteRecipe:
 
     def export(self, averaged: Mapping[str, Tensor], path: Path, *, step: int) -> None:
         """See Recipe: float16, as `load_lite` reads it."""
-        half = {name: value.half().contiguous() for name, value in averaged.items()}
+        weights = {**self.model.state_dict(), **averaged}
+        half = {name: value.half().contiguous() for name, value in weights.items()}
         save_file(half, path, metadata={"model": "lite", "step": str(step), "format": "persam_hq.lite"})

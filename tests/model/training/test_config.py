@@ -43,6 +43,7 @@ def test_every_key_of_lites_configuration_has_a_comment():
         ({"absent": -0.1}, "absent: Input should be greater than or equal to 0"),
         ({"absent": 1.0}, "absent: Input should be less than 1"),
         ({"clips": [], "photos": []}, "the file: Value error, clips and photos are both empty"),
+        ({"train": "hq"}, "the file: Value error, train: hq needs start_from"),
         ({"ema_decay": 1.0}, "ema_decay: Input should be less than 1"),
     ],
 )

@@ -3,7 +3,9 @@ import sys
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from persam_hq.checkpoint import HQ_PREFIXES
 from persam_hq.errors import InputError
 from persam_hq.training import lite_recipe
 from persam_hq.training.lite_recipe import learning_rate, load_imagenet_trunk
@@ -42,3 +44,28 @@ def test_with_them_they_fit_the_trunk_of_lite():
     assert {name: value.shape for name, value in trunk.state_dict().items()} == {
         name: value.shape for name, value in published.items()
     }
+
+
+def test_the_second_path_trains_the_hq_parts_alone(make_config, tiny_training, tmp_path):
+    first = tmp_path / "first"
+    tiny_training(make_config(), first, report=lambda _: None).run()
+    config = make_config(train="hq", start_from=str(first / "ema.safetensors"))
+    tiny_training(config, tmp_path / "second", report=lambda _: None).run()
+
+    before, after = (load_file(folder / "ema.safetensors") for folder in (first, tmp_path / "second"))
+    hq = {name for name in before if name.startswith(HQ_PREFIXES)}
+    assert hq
+    assert {name for name in before if not torch.equal(before[name], after[name])} == hq
+
+
+def test_the_second_path_goes_on_only_from_the_same_weights(make_config, tiny_training, tmp_path):
+    first = tmp_path / "first"
+    tiny_training(make_config(), first, report=lambda _: None).run()
+    config = make_config(train="hq", start_from=str(first / "ema.safetensors"))
+    tiny_training(config, tmp_path / "second", report=lambda _: None).run()
+    tiny_training(config, tmp_path / "second", report=lambda _: None)
+
+    tiny_training(make_config(seed=6), tmp_path / "other", report=lambda _: None).run()
+    other = make_config(train="hq", start_from=str(tmp_path / "other" / "ema.safetensors"))
+    with pytest.raises(InputError, match="a run with other weights to start from or other parts to train"):
+        tiny_training(other, tmp_path / "second", report=lambda _: None)
