@@ -1,4 +1,4 @@
-"""Which of the decoder's masks lite keeps: the one that agrees with the prior, HQ where it agrees with SAM's."""
+"""Which of the decoder's masks lite keeps: the one that agrees with the prior, and HQ along its border."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor
 from persam_hq.modeling.mask_decoder import corrected_masks
 from persam_hq.types import DecoderOutput
 
-__all__ = ["agreement", "hq_where_it_agrees", "mask_by_agreement"]
+__all__ = ["agreement", "hq_along_the_border", "mask_by_agreement"]
 
 _SINGLE_BONUS = 0.1
 """Mask 0 is trained for what the prior says; another one has to agree better by this much."""
-_ALIKE = 0.8
-"""IoU from which the corrected mask counts as the same mask."""
+_REACH = 3
+"""Cells of SAM's mask on either side of its border in which the HQ mask has a say."""
 
 
 def agreement(masks: Tensor, expected: Tensor) -> Tensor:
@@ -31,11 +31,19 @@ def mask_by_agreement(output: DecoderOutput, expected: Tensor) -> Tensor:
     return score.argmax(dim=1)
 
 
-def hq_where_it_agrees(masks: Tensor, hq_masks: Tensor) -> Tensor:
-    """SAM's masks (B, 1, L, L) with the HQ correction where that leaves the mask what it is: (B, 1, sL, sL)."""
+def hq_along_the_border(masks: Tensor, hq_masks: Tensor) -> Tensor:
+    """SAM's masks (B, 1, L, L) with the HQ correction near their borders, (B, 1, sL, sL).
+
+    Away from the border the two have to agree, so what SAM's mask says stands: HQ draws it finer and makes no other
+    mask of it.
+    """
     corrected = corrected_masks(masks, hq_masks)
     plain = F.interpolate(masks, size=corrected.shape[-2:], mode="bilinear", align_corners=False)
-    both = ((plain > 0) & (corrected > 0)).sum(dim=(1, 2, 3))
-    either = ((plain > 0) | (corrected > 0)).sum(dim=(1, 2, 3))
-    alike = both >= _ALIKE * either
-    return torch.where(alike[:, None, None, None], corrected, plain)
+    inside = (masks > 0).to(masks.dtype)
+    widened, narrowed = (_grown(part) for part in (inside, 1 - inside))
+    border = F.interpolate(widened * narrowed, size=corrected.shape[-2:], mode="nearest") > 0
+    return torch.where(border, corrected, plain)
+
+
+def _grown(mask: Tensor) -> Tensor:
+    return F.max_pool2d(mask, 2 * _REACH + 1, stride=1, padding=_REACH)

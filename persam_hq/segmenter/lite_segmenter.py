@@ -20,7 +20,7 @@ from persam_hq.modeling.window import paste_window, resample_window
 from persam_hq.personalization import locate
 from persam_hq.segmenter.appearance import Appearance
 from persam_hq.segmenter.base import Choice, Decoded, Located, Memory, choose, mask_boxes, prompt_groups, stack_prompts
-from persam_hq.segmenter.lite_choice import hq_where_it_agrees, mask_by_agreement
+from persam_hq.segmenter.lite_choice import hq_along_the_border, mask_by_agreement
 from persam_hq.segmenter.lite_reference import LiteReference, matching_keys, refer
 from persam_hq.segmenter.lite_windows import (
     WindowPolicy,
@@ -253,7 +253,7 @@ class LiteSegmenter:
             return masks, iou
         if "hq-agreement" in self.without:
             return corrected_masks(masks, output.hq_masks), iou
-        return hq_where_it_agrees(masks, output.hq_masks), iou
+        return hq_along_the_border(masks, output.hq_masks), iou
 
     def _predict(self, located: Located, logits: Tensor, scores: Tensor, presence: Tensor) -> Decoded:
         """Masks of the image from window logits (K, 1, L, L), and how alike the target is what they cover."""

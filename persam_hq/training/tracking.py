@@ -21,9 +21,9 @@ from persam_hq.modeling.location_prior import (
     join_memories,
     ridge_sums,
 )
-from persam_hq.modeling.mask_decoder import corrected_masks
 from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.modeling.window import resample_window
+from persam_hq.segmenter.lite_choice import hq_along_the_border
 from persam_hq.training.chances import Chances
 from persam_hq.training.frames import EncodedFrame, decode
 from persam_hq.training.image_prompts import random_points
@@ -204,7 +204,7 @@ class Tracking:
 
 
 def _corrected(output: DecoderOutput) -> Tensor:
-    """The single mask with its HQ correction, (B, 1, L, L) logits on the grid of the mask prompts."""
+    """The single mask as the tracker hands it on, (B, 1, L, L) logits on the grid of the mask prompts."""
     if output.hq_masks is None:
         return output.masks[:, :1]
-    return F.adaptive_avg_pool2d(corrected_masks(output.masks[:, :1], output.hq_masks), output.masks.shape[-1])
+    return F.adaptive_avg_pool2d(hq_along_the_border(output.masks[:, :1], output.hq_masks), output.masks.shape[-1])

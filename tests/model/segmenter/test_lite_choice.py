@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from persam_hq.segmenter.lite_choice import agreement, hq_where_it_agrees, mask_by_agreement
+from persam_hq.segmenter.lite_choice import _REACH, agreement, hq_along_the_border, mask_by_agreement
 from persam_hq.types import DecoderOutput
 
 SIDE = 8
@@ -43,12 +43,16 @@ def test_the_mask_that_agrees_and_is_sure_of_itself(columns, iou, chosen):
     assert mask_by_agreement(output(columns, iou), expected).tolist() == [chosen]
 
 
-def test_hq_is_kept_only_where_the_mask_stays_what_it_is():
-    plain = torch.stack([mask(4), mask(4)])[:, None]
-    correction = torch.zeros(2, 1, 2 * SIDE, 2 * SIDE)
-    correction[0, :, 0, :8] = -30.0  # a row less: the same mask
-    correction[1, :, :, 4:8] = -30.0  # half of it gone: another mask
-    got = hq_where_it_agrees(plain, correction)
-    assert got.shape == (2, 1, 2 * SIDE, 2 * SIDE)
-    assert not (got[0, 0, 0] > 0).any()
-    assert torch.equal(got[1] > 0, mask(8, side=2 * SIDE)[None] > 0)
+def test_hq_has_a_say_along_the_border_only():
+    side, edge = 32, 16
+    plain = mask(edge, side=side)[None, None]
+    correction = torch.full((1, 1, 2 * side, 2 * side), -30.0)
+    got = hq_along_the_border(plain, correction)[0, 0]
+    assert got.shape == (2 * side, 2 * side)
+    reached = 2 * (edge - _REACH)
+    assert bool((got[:, :reached] > 0).all())
+    assert not (got[:, reached:] > 0).any()
+    # Nor does it invent anything where SAM's mask is not
+    more = hq_along_the_border(plain, -correction)[0, 0]
+    assert bool((more[:, : 2 * (edge + _REACH)] > 0).all())
+    assert not (more[:, 2 * (edge + _REACH) :] > 0).any()

@@ -236,11 +236,14 @@ def test_what_was_learned_is_used_on_the_next_frame(model, clip):
 
 
 @pytest.mark.parametrize("hq", [True, False])
-def test_a_result_is_the_corrected_single_mask_on_the_grid_of_the_mask_prompts(hq):
-    masks = torch.arange(4.0)[None, :, None, None].expand(2, 4, 6, 6)
-    checks = torch.tensor([[1.0, -1.0], [-1.0, 3.0]]).repeat(6, 6).expand(2, 1, 12, 12)
+def test_a_result_is_the_single_mask_with_hq_along_its_border_on_the_grid_of_the_mask_prompts(hq):
+    masks = torch.full((2, 4, 16, 16), -5.0)
+    masks[:, 0, :, :8] = 5.0
+    checks = torch.tensor([[1.0, -1.0], [-1.0, 3.0]]).repeat(16, 16).expand(2, 1, 32, 32)
     output = DecoderOutput(masks=masks, iou_predictions=torch.zeros(2, 4), hq_masks=checks if hq else None)
-    assert torch.allclose(_corrected(output), torch.full((2, 1, 6, 6), 0.5 if hq else 0.0))
+    difference = _corrected(output)[:, 0] - masks[:, 0]
+    assert torch.equal(difference[..., :4], torch.zeros(2, 16, 4))
+    assert torch.allclose(difference[..., 5:7], torch.full((2, 16, 2), 0.5 if hq else 0.0))
 
 
 @torch.no_grad()
