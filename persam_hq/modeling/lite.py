@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from persam_hq.modeling.common import FusedLayerNorm2d
 from persam_hq.modeling.efficientnet_lite import EMBEDDING_STRIDE, FINE_STRIDE, KEY_STRIDE, LiteImageEncoder
 from persam_hq.modeling.location_prior import DenseLocationPrior, MatchMemory, PriorSources
-from persam_hq.modeling.mask_decoder import MaskDecoder
+from persam_hq.modeling.mask_decoder import MaskDecoder, token_product
 from persam_hq.modeling.prompt_encoder import PromptBatch, PromptEncoder
 from persam_hq.modeling.window import cell_positions, move_window, resample_window
 from persam_hq.transforms import InputFrame, RgbImage, image_tensor, resize_image
@@ -44,12 +44,37 @@ class LiteUpscaling(nn.Module):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class WindowedHQ:
+    """HQ features (1 or B, C'', h, w) at stride 4, seen through windows (B, 4) on `grid` cells a side; an HQView.
+
+    Resampling is linear, so a token meets the features first: one map an object is resampled instead of C''.
+    """
+
+    features: Tensor
+    windows: Tensor
+    grid: int
+
+    def __repr__(self) -> str:
+        return f"WindowedHQ(features={tuple(self.features.shape)}, windows={len(self.windows)}, grid={self.grid})"
+
+    def product(self, weights: Tensor) -> Tensor:
+        """See HQView: (B, C'') to (B, 1, grid, grid)."""
+        maps = token_product(weights, self.features.to(weights.dtype))
+        return resample_window(maps, self.windows, grid=self.grid, stride=FINE_STRIDE)
+
+    def rows(self, chosen: list[int]) -> WindowedHQ:
+        """The windows `chosen` alone."""
+        features = self.features if len(self.features) == 1 else self.features[chosen]
+        return WindowedHQ(features=features, windows=self.windows[chosen], grid=self.grid)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class WindowFeatures:
     """An image seen through B windows, with g the grid of the embedding.
 
     windows: (B, 4) pixels of the encoder's input; embedding: (B, C, g, g); middle: (B, C', 2g, 2g); fine:
-    (B, C'', 4g, 4g); keys: (B, K, 2g, 2g), unit length over K; hq: HQ features (B, C'', 8g, 8g), None without HQ
-    modules; all in the dtype of `windows`.
+    (B, C'', 4g, 4g); keys: (B, K, 2g, 2g), unit length over K; all in the dtype of `windows`. hq: the HQ features, None
+    without HQ modules.
     """
 
     windows: Tensor
@@ -57,7 +82,7 @@ class WindowFeatures:
     middle: Tensor
     fine: Tensor
     keys: Tensor
-    hq: Tensor | None
+    hq: WindowedHQ | None
 
     def __repr__(self) -> str:
         return f"WindowFeatures(embedding={tuple(self.embedding.shape)})"
@@ -71,7 +96,7 @@ class WindowFeatures:
             middle=self.middle[chosen],
             fine=self.fine[chosen],
             keys=self.keys[chosen],
-            hq=None if self.hq is None else self.hq[chosen],
+            hq=None if self.hq is None else self.hq.rows(chosen),
         )
 
 
@@ -150,7 +175,7 @@ class Lite(nn.Module):
             middle=resample_window(middle, windows, grid=2 * g, stride=KEY_STRIDE),
             fine=resample_window(fine, windows, grid=4 * g, stride=FINE_STRIDE),
             keys=F.normalize(seen_keys, dim=1),
-            hq=None if hq is None else resample_window(hq, windows, grid=8 * g, stride=FINE_STRIDE),
+            hq=None if hq is None else WindowedHQ(features=hq, windows=windows, grid=8 * g),
         )
 
     def remember(self, keys: Tensor, masks: Tensor, windows: Tensor, *, grid: int) -> MatchMemory:

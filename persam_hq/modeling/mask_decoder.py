@@ -55,6 +55,14 @@ class SamUpscaling(nn.Sequential):
         return out
 
 
+class HQView(Protocol):
+    """HQ features that are not seen as they are, but, say, through windows."""
+
+    def product(self, weights: Tensor) -> Tensor:
+        """The token's weights (B, mask_dim) times the features: (B, 1, L, L')."""
+        ...
+
+
 class MaskDecoder(nn.Module):
     """Tokens for the IoU, four masks and, with `hq`, the HQ-Output token (`hf_token`), decoded in one pass.
 
@@ -125,10 +133,18 @@ class MaskDecoder(nn.Module):
         weights = [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
         return torch.einsum("bkc,bchw->bkhw", torch.stack(weights, dim=1), mask_features)
 
-    def _hq_masks(self, hq_token: Tensor, mask_features: Tensor, hq_features: Tensor) -> Tensor:
-        """The HQ-Output token (B, C) on the adapted mask features and the HQ features, on the grid of the latter."""
-        adapted = _onto(self.embedding_maskfeature(mask_features), hq_features) + hq_features
-        return torch.einsum("bkc,bchw->bkhw", self.hf_mlp(hq_token)[:, None], adapted)
+    def _hq_masks(self, hq_token: Tensor, mask_features: Tensor, hq_features: Tensor | HQView) -> Tensor:
+        """The HQ-Output token (B, C) on the adapted mask features and on the HQ features, on the grid of the latter.
+
+        The token meets their sum in SAM-HQ; its product with each of the two is the same and needs no common grid.
+        """
+        weights: Tensor = self.hf_mlp(hq_token)
+        of_mask = token_product(weights, self.embedding_maskfeature(mask_features))
+        if isinstance(hq_features, Tensor):
+            of_image = token_product(weights, hq_features)
+        else:
+            of_image = hq_features.product(weights)
+        return _onto(of_mask, of_image) + of_image
 
     def forward(
         self,
@@ -138,7 +154,7 @@ class MaskDecoder(nn.Module):
         sparse_prompt_embeddings: Tensor,
         dense_prompt_embeddings: Tensor,
         interm_embeddings: Sequence[Tensor] | None = None,
-        hq_features: Tensor | None = None,
+        hq_features: Tensor | HQView | None = None,
         skips: Sequence[Tensor] | None = None,
         attn_sim: Tensor | None = None,
         target_embedding: Tensor | None = None,
@@ -146,9 +162,9 @@ class MaskDecoder(nn.Module):
         """Decode B prompt sets on one image, or on B images.
 
         `image_embeddings` (1 or B, C, h, w), `image_pe` (1, C, h, w), prompts (B, N, C) and (B, C, h, w). The HQ
-        masks come from `hq_features` (1 or B, mask_dim, 4h, 4w, or a whole number of times as fine), or are fused here
-        from `interm_embeddings`; without either, or without HQ modules, there are none. `skips` go to the upscaling.
-        Everything the decoder computes comes back; `select_masks` chooses.
+        masks come from `hq_features` (1 or B, mask_dim, 4h, 4w, or a whole number of times as fine; or a view of them),
+        or are fused here from `interm_embeddings`; without either, or without HQ modules, there are none. `skips` go to
+        the upscaling. Everything the decoder computes comes back; `select_masks` chooses.
         """
         b, _, _ = sparse_prompt_embeddings.shape
         _, c, h, w = image_embeddings.shape
@@ -201,6 +217,12 @@ def select_masks(
     if hq_token_only:
         return output.hq_masks, iou
     return corrected_masks(masks[rows, best][:, None], output.hq_masks), iou
+
+
+def token_product(weights: Tensor, features: Tensor) -> Tensor:
+    """A token's weights (B, C) times features (1 or B, C, h, w): a map (B, 1, h, w)."""
+    _, c, h, w = features.shape
+    return (weights[:, None] @ features.reshape(-1, c, h * w)).reshape(-1, 1, h, w)
 
 
 def corrected_masks(masks: Tensor, hq_masks: Tensor) -> Tensor:

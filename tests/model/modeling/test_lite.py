@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from stand_in_lite import EMBED, FINE, GRID, tiny_lite
 
-from persam_hq.modeling.lite import guided_similarity, normalise_similarity
+from persam_hq.modeling.lite import WindowedHQ, guided_similarity, normalise_similarity
 from persam_hq.modeling.location_prior import FIRST_CHANNELS, PRIOR_CHANNELS, RIDGE_CHANNELS, PriorSources
+from persam_hq.modeling.mask_decoder import token_product
 from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.modeling.prompt_shapes import box_shapes
 from persam_hq.modeling.window import cell_positions, resample_window
@@ -67,7 +68,8 @@ def test_windows_have_four_grids(seen):
     assert seen.embedding.shape == (2, EMBED, GRID, GRID)
     assert seen.middle.shape == (2, 8, 2 * GRID, 2 * GRID)
     assert seen.fine.shape == (2, 8, 4 * GRID, 4 * GRID)
-    assert seen.hq.shape == (2, FINE, 8 * GRID, 8 * GRID)
+    assert seen.hq.product(torch.ones(2, FINE)).shape == (2, 1, 8 * GRID, 8 * GRID)
+    assert repr(seen.hq).endswith(f"windows=2, grid={8 * GRID})")
     assert torch.allclose(seen.keys.norm(dim=1), torch.ones(()), atol=1e-5)
     assert repr(seen) == "WindowFeatures(embedding=(2, 16, 6, 6))"
 
@@ -75,8 +77,21 @@ def test_windows_have_four_grids(seen):
 def test_rows_keep_their_order(seen):
     turned = seen.rows([1, 0])
     assert torch.equal(turned.windows, WINDOWS[[1, 0]])
-    for name in ("embedding", "middle", "fine", "keys", "hq"):
+    for name in ("embedding", "middle", "fine", "keys"):
         assert torch.equal(getattr(turned, name), getattr(seen, name)[[1, 0]])
+    weights = torch.rand(2, FINE)
+    assert torch.equal(turned.hq.product(weights[[1, 0]]), seen.hq.product(weights)[[1, 0]])
+    of_two_images = WindowedHQ(features=torch.rand(2, FINE, 8, 8), windows=WINDOWS, grid=4)
+    turned = of_two_images.rows([1, 0]).product(weights[[1, 0]])
+    assert torch.equal(turned, of_two_images.product(weights)[[1, 0]])
+
+
+def test_the_product_with_a_token_and_resampling_come_in_either_order():
+    features, weights = torch.rand(1, FINE, 20, 30), torch.rand(2, FINE)
+    seen = resample_window(features, WINDOWS, grid=12, stride=4)
+    view = WindowedHQ(features=features, windows=WINDOWS, grid=12)
+    assert torch.allclose(view.product(weights), token_product(weights, seen), atol=1e-5)
+    assert torch.allclose(token_product(weights, seen)[:, 0], torch.einsum("bc,bchw->bhw", weights, seen), atol=1e-5)
 
 
 def test_hq_features_are_seen_at_the_stride_of_the_fine_map(model):
@@ -85,7 +100,7 @@ def test_hq_features_are_seen_at_the_stride_of_the_fine_map(model):
     hq[..., 10, 20] = 1
     embedding, interm, _ = model.encode(IMAGE)
     window = torch.tensor([[64.0, 16, 112, 64]])  # 48 cells of a pixel each
-    seen = model.look(embedding, interm, window, hq=hq).hq[0, 0]
+    seen = model.look(embedding, interm, window, hq=hq).hq.product(torch.ones(1, 1))[0, 0]
     y, x = divmod(int(seen.argmax()), 8 * GRID)
     assert (16 + y + 0.5, 64 + x + 0.5) == pytest.approx((42, 82), abs=0.6)
     assert model.look(embedding, interm, window).hq is None
@@ -204,7 +219,10 @@ def test_a_prompts_matches_are_those_of_this_very_image(model, seen):
 
 
 def test_the_hq_mask_follows_the_hq_features_seen(model, seen):
-    one, other = (model.decode(replace(seen, hq=hq), prior=PRIOR) for hq in (seen.hq, seen.hq + 1))
+    one, other = (
+        model.decode(replace(seen, hq=hq), prior=PRIOR)
+        for hq in (seen.hq, replace(seen.hq, features=seen.hq.features + 1))
+    )
     assert torch.equal(one.masks, other.masks)
     assert (one.hq_masks - other.hq_masks).abs().max() > 1e-3
 

@@ -4,7 +4,6 @@ import torch
 from stand_in_lite import FINE, GRID, KEY, MIDDLE, tiny_lite
 
 from persam_hq.modeling.location_prior import PRIOR_CHANNELS
-from persam_hq.modeling.window import resample_window
 from persam_hq.training.frames import decode, encode_clips, encode_stills
 
 
@@ -52,7 +51,9 @@ def test_a_frame_is_seen_with_its_hq_features(model, clip):
     frame = clip[1][0]
     assert frame.hq.shape == (2, FINE, 16, 16)
     seen = frame.seen_by(model, frame.whole)
-    assert torch.equal(seen.hq, resample_window(frame.hq, frame.whole, grid=8 * GRID, stride=4))
+    assert seen.hq.features is frame.hq
+    assert torch.equal(seen.hq.windows, frame.whole)
+    assert seen.hq.grid == 8 * GRID
 
 
 @torch.no_grad()
