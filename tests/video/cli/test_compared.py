@@ -4,12 +4,14 @@ import csv
 import json
 import runpy
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from persam_hq.evaluation import DavisDataset, EvaluationError
 from persamhq_video.cli import ablation, side_by_side
 from persamhq_video.cli.compared import ChosenSequences
+from persamhq_video.config import PartName
 from persamhq_video.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("stand_in", "baselines")
@@ -86,7 +88,8 @@ class TestAblation:
         assert ablation.main([str(davis), "--sequences", "goat", "--executor", "inline", "--quiet"]) == 0
         heading, rows = table_of(capsys.readouterr().out)
         assert heading == ["variant", "J&F", "J", "F", "frames/s"]
-        assert list(rows) == ["full", "no guidance", "mode independent", "decoder sam", "no drop_specks"]
+        taken_away = ["no guidance", "mode independent", "decoder sam", "no drop_specks"]
+        assert list(rows) == ["full", *taken_away, *(f"without {part}" for part in get_args(PartName))]
 
     def test_variants_of_ones_own(self, davis, capsys):
         tries = ["--try", "plain", "refine=[]", "--try", "two", "mode=independent", "refine=[cascade]"]
