@@ -19,7 +19,7 @@ class WindowPolicy:
     """How windows lie around objects: times the box's longer side, at least so many input pixels."""
 
     reference_factor: float = 1.5
-    track_factor: float = 1.8
+    track_factor: float = 1.5
     min_side: float = 96.0
 
     def around(self, boxes: Tensor, geometry: ImageGeometry, *, factor: float) -> Tensor:
