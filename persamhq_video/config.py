@@ -40,7 +40,7 @@ PartName = Literal[
     "search",
 ]
 """The parts of lite's tracker (`persam_hq.segmenter.parts.TrackerPart`, not imported here for the sake of --help)."""
-DecoderName = Literal["hq", "sam"]
+DecoderName = Literal["auto", "hq", "sam"]
 ExecutorName = Literal["auto", "inline", "ray"]
 ReaderName = Literal["pyav", "decord"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
@@ -94,7 +94,7 @@ class RunConfig(BaseModel):
     no_guidance: bool = False
     published: bool = False
     without: tuple[PartName, ...] = ()
-    decoder: DecoderName = "hq"
+    decoder: DecoderName = "auto"
 
     start: int = Field(default=0, ge=0)
     end: int | None = Field(default=None, ge=1)
@@ -124,6 +124,11 @@ class RunConfig(BaseModel):
         preset = LITE_AUTO if own_way else PRESETS[self.mode]
         prompts = preset.prompts if self.prompts is None else self.prompts
         return Preset(prompts=prompts, refine=preset.refine if self.refine is None else self.refine)
+
+    @property
+    def uses_hq(self) -> bool:
+        """Whether masks are those of the HQ-Output token; by default not for lite, whose HQ parts do not help yet."""
+        return self.decoder == "hq" or (self.decoder == "auto" and self.model != "lite")
 
     def with_strategies(self) -> RunConfig:
         """The same configuration with the preset written out."""

@@ -208,7 +208,7 @@ def build_tracker(config: RunConfig, selector: PromptSelector, refiners: Sequenc
         dtype=torch.float32 if config.dtype == "auto" else getattr(torch, config.dtype),
         published=config.published,
         without=config.without,
-        use_hq=config.decoder == "hq",
+        use_hq=config.uses_hq,
     )
     chained = config.mode != "independent"
     return VideoTracker(

@@ -31,7 +31,7 @@ class Variant:
 
 SIDE_BY_SIDE: Final = (
     Variant("auto", {}),
-    Variant("auto, SAM decoder", {"decoder": "sam"}),
+    Variant("auto, HQ decoder", {"decoder": "hq"}),
     Variant("independent", {"mode": "independent"}),
     Variant("PerSAM as published", {"published": True}),
 )
@@ -40,7 +40,7 @@ SIDE_BY_SIDE: Final = (
 ABLATIONS: Final = (
     Variant("no guidance", {"no_guidance": True}),
     Variant("mode independent", {"mode": "independent"}),
-    Variant("decoder sam", {"decoder": "sam"}),
+    Variant("decoder hq", {"decoder": "hq"}),
     Variant("no drop_specks", {"refine": []}),
     *(Variant(f"without {part}", {"without": [part]}) for part in get_args(PartName)),
 )

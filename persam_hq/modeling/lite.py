@@ -151,13 +151,13 @@ class Lite(nn.Module):
         pixels = F.pad(pixels, (0, geometry.padded[1] - width, 0, geometry.padded[0] - height))
         return pixels.contiguous(memory_format=torch.channels_last), geometry
 
-    def encode(self, pixels: Tensor) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
+    def encode(self, pixels: Tensor, *, with_hq: bool = True) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
         """Normalised pixels (B, 3, H, W) to embedding and interm embeddings (see LiteImageEncoder), and HQ features.
 
-        The HQ features (B, C'', H/4, W/4) depend on the image alone; None without HQ modules.
+        The HQ features (B, C'', H/4, W/4) depend on the image alone; None without HQ modules or not `with_hq`.
         """
         embedding, interm = self.image_encoder(pixels)
-        if not self.mask_decoder.has_hq:
+        if not (with_hq and self.mask_decoder.has_hq):
             return embedding, interm, None
         hq = self.mask_decoder.fuse_hq_features(image_embeddings=embedding, interm_embeddings=interm)
         return embedding, interm, hq

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -92,7 +92,7 @@ class LiteSegmenter:
         pixels, geometry = self.model.prepare(image)
         device = pixels.device.type
         with torch.autocast(device, self.dtype, enabled=self.dtype is not torch.float32):
-            embedding, interm, hq = self.model.encode(pixels)
+            embedding, interm, hq = self.model.encode(pixels, with_hq=self.use_hq)
         return ImageFeatures(image_embedding=embedding, interm_embeddings=interm, geometry=geometry, hq_features=hq)
 
     @torch.inference_mode()
@@ -216,7 +216,7 @@ class LiteSegmenter:
         context, geometry = located.context, located.features.geometry
         assert isinstance(context, LiteContext)
         order: list[int] = []
-        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         for group in prompt_groups(prompts):
             batch = stack_prompts([prompts[i] for i in group], geometry).to(self.model.device)
             output = self._run(context, group, batch, guided=guided)
@@ -224,8 +224,8 @@ class LiteSegmenter:
             order += group
             parts.append((*self._choose(output, context.prior[group], choice), torch.sigmoid(output.presence)))
         back = torch.tensor(order, device=self.model.device).argsort()
-        logits, scores, presence = (torch.cat(of_all)[back] for of_all in zip(*parts, strict=True))
-        return self._predict(located, logits, scores, presence)
+        logits, low_res, scores, presence = (torch.cat(of_all)[back] for of_all in zip(*parts, strict=True))
+        return self._predict(located, logits, low_res, scores, presence)
 
     def _run(self, context: LiteContext, group: Sequence[int], prompts: PromptBatch, *, guided: bool) -> DecoderOutput:
         """Decode the objects of `group` in one call."""
@@ -233,16 +233,16 @@ class LiteSegmenter:
         guidance = None
         if guided:
             guidance = Guidance(attn_sim=context.attn_sim[rows], target_embedding=context.targets[rows][:, None])
-        output = self.model.decode(
-            context.seen.rows(rows), prior=context.prior[rows], prompts=prompts, guidance=guidance
-        )
-        return output if self.use_hq else replace(output, hq_masks=None)
+        return self.model.decode(context.seen.rows(rows), prior=context.prior[rows], prompts=prompts, guidance=guidance)
 
-    def _choose(self, output: DecoderOutput, prior: Tensor, choice: Choice) -> tuple[Tensor, Tensor]:
-        """One mask a row, logits (B, 1, L, L) on the finest grid there is, and its predicted IoU (B,)."""
+    def _choose(self, output: DecoderOutput, prior: Tensor, choice: Choice) -> tuple[Tensor, Tensor, Tensor]:
+        """One mask a row: logits (B, 1, sL, sL) to show, (B, 1, L, L) to go on with, and its predicted IoU (B,).
+
+        What the tracker goes on with is SAM's mask, so that an error of the HQ mask stays in its frame.
+        """
         if choice != "single" or self.published:
             masks, iou = choose(output, choice)
-            return masks[:, None], iou
+            return masks[:, None], F.adaptive_avg_pool2d(masks[:, None], output.masks.shape[-1]), iou
         rows = torch.arange(len(prior), device=prior.device)
         chosen = torch.zeros_like(rows)
         if "choice" not in self.without:
@@ -250,26 +250,25 @@ class LiteSegmenter:
             chosen = mask_by_agreement(output, expected)
         masks, iou = output.masks[rows, chosen][:, None], output.iou_predictions[rows, chosen]
         if output.hq_masks is None:
-            return masks, iou
+            return masks, masks, iou
         if "hq-agreement" in self.without:
-            return corrected_masks(masks, output.hq_masks), iou
-        return hq_along_the_border(masks, output.hq_masks), iou
+            return corrected_masks(masks, output.hq_masks), masks, iou
+        return hq_along_the_border(masks, output.hq_masks), masks, iou
 
-    def _predict(self, located: Located, logits: Tensor, scores: Tensor, presence: Tensor) -> Decoded:
+    def _predict(self, located: Located, logits: Tensor, low_res: Tensor, scores: Tensor, presence: Tensor) -> Decoded:
         """Masks of the image from window logits (K, 1, L, L), and how alike the target is what they cover."""
         context, geometry = located.context, located.features.geometry
         scale = (geometry.input[0] / geometry.original[0], geometry.input[1] / geometry.original[1])
         pasted = paste_window(logits, located.windows, size=geometry.original, scale=scale)[:, 0]
         g = self.model.geometry.grid
-        inside = (F.interpolate(logits, size=(g, g), mode="area")[:, 0] > 0).float()
+        inside = (F.interpolate(low_res, size=(g, g), mode="area")[:, 0] > 0).float()
         cells = F.normalize(context.seen.embedding, dim=1)
         alike = (cells * F.normalize(context.targets, dim=1)[..., None, None]).sum(dim=1)
         similarity = (alike * inside).sum(dim=(1, 2)) / inside.sum(dim=(1, 2)).clamp(min=1)
         prediction = MaskPrediction(
             masks=pasted > 0,
             scores=scores.clamp(0, 1),
-            # On the grid of the mask prompts, whatever the masks' own
-            low_res_logits=F.adaptive_avg_pool2d(logits, 4 * g)[:, 0],
+            low_res_logits=low_res[:, 0],
             logits=pasted,
         )
         return Decoded(prediction=prediction, presence=presence, similarity=similarity)

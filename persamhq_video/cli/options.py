@@ -76,7 +76,12 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
     parts = ", ".join(get_args(PartName))
     _several(group, "--without", "without", "PART", f"leave out a part of lite's tracker, repeatable: {parts}")
     _flag(group, "--published", "reproduce the published scripts to the letter")
-    _choice(group, "--decoder", DecoderName, "with the HQ-Output token, or SAM's mask tokens alone (default: hq)")
+    _choice(
+        group,
+        "--decoder",
+        DecoderName,
+        "with the HQ-Output token, or SAM's mask tokens alone (auto: hq, but sam for lite)",
+    )
 
 
 def _add_source_options(group: argparse._ArgumentGroup) -> None:

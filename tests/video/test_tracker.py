@@ -319,7 +319,7 @@ def test_tracking_twice_gives_the_same():
         ({}, True, True, "single"),
         ({"mode": "independent"}, False, True, "single"),
         ({"no_guidance": True}, True, False, "single"),
-        ({"decoder": "sam"}, True, True, "single"),
+        ({"decoder": "hq"}, True, True, "single"),
         ({"published": True, "mode": "chained"}, True, False, "largest"),
         ({"published": True, "mode": "independent"}, False, True, "single"),
         ({"without": ("motion", "presence")}, True, True, "single"),
@@ -342,7 +342,7 @@ def test_a_configuration_becomes_a_tracker(monkeypatch, options, chained, guided
     assert settings["published"] == options.get("published", False)
     assert settings["without"] == options.get("without", ())
     assert video.presence.absent_below == (0.0 if "presence" in options.get("without", ()) else 0.1)
-    assert settings["use_hq"] == (options.get("decoder") != "sam")
+    assert settings["use_hq"] == (options.get("decoder") == "hq")
 
 
 def test_weights_are_found_or_asked_for(tmp_path):

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("stand_in", "baselines")
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 METHODS = [
     "auto",
-    "auto, SAM decoder",
+    "auto, HQ decoder",
     "independent",
     "PerSAM as published",
     "first mask copied",
@@ -59,7 +59,7 @@ class TestSideBySide:
         assert rows["goat"] == rows["**mean**"]
         assert printed.endswith((out / "side_by_side.md").read_text())
         for folder, names in ((out, ["goat", "mean"]), (out / "trained-on", ["camel", "mean"])):
-            with (folder / "auto-SAM-decoder.csv").open(newline="") as file:
+            with (folder / "auto-HQ-decoder.csv").open(newline="") as file:
                 assert [row["sequence"] for row in csv.DictReader(file)] == names
             assert len(list(folder.glob("*.csv"))) == len(METHODS)
 
@@ -88,7 +88,7 @@ class TestAblation:
         assert ablation.main([str(davis), "--sequences", "goat", "--executor", "inline", "--quiet"]) == 0
         heading, rows = table_of(capsys.readouterr().out)
         assert heading == ["variant", "J&F", "J", "F", "frames/s"]
-        taken_away = ["no guidance", "mode independent", "decoder sam", "no drop_specks"]
+        taken_away = ["no guidance", "mode independent", "decoder hq", "no drop_specks"]
         assert list(rows) == ["full", *taken_away, *(f"without {part}" for part in get_args(PartName))]
 
     def test_variants_of_ones_own(self, davis, capsys):
