@@ -21,8 +21,8 @@ class PromptPolicy:
     box_factor: float = 1.4
     point_sides: tuple[float, ...] = (160.0, 320.0)
     point_factor: float = 1.6
-    point_radius: float = 0.05
-    passes: int = 4
+    point_radius: float = 0.1
+    passes: int = 3
     closer_factor: float = 1.4
     min_side: float = 96.0
     distinct: float = 0.75
