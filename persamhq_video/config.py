@@ -127,7 +127,7 @@ class RunConfig(BaseModel):
 
     @property
     def uses_hq(self) -> bool:
-        """Whether masks are those of the HQ-Output token; by default not for lite, whose HQ parts add next to nothing yet."""
+        """Whether the HQ-Output token has a say; by default not for lite, whose HQ parts add next to nothing yet."""
         return self.decoder == "hq" or (self.decoder == "auto" and self.model != "lite")
 
     def with_strategies(self) -> RunConfig:
