@@ -27,9 +27,9 @@ RIDGE_RATE = 0.1
 class Appearance:
     """Confident frames of K objects.
 
-    keys: (K, SLOTS, M, C) float16, unit length, zero (which matches nothing) in an empty slot; mask: (K, SLOTS, M)
-    float16 in [0, 1]; ridge: running means of the frames' sums; filled: (K,) int64, slots filled so far; waited: (K,)
-    int64, frames since the last one was.
+    keys: (K, SLOTS, M, C) float16, unit length; zero in an empty slot, which counts for little beside any real match.
+    mask: (K, SLOTS, M) float16 in [0, 1]; ridge: running means of the frames' sums; filled: (K,) int64, slots filled so
+    far; waited: (K,) int64, frames since the last one was.
     """
 
     keys: Tensor

@@ -120,7 +120,7 @@ class Tracking:
     def learn(self, frame: EncodedFrame, reference: Reference, past: Past) -> Reference:
         """Take the result on `frame` for an example of the object in some steps, as a confident tracker does.
 
-        Objects that were not found well enough are blanked out: keys of zero match nothing.
+        Objects that were not found well enough are blanked out: keys of zero count for little beside any real match.
         """
         if not self.chances.once(0.4):
             return reference
