@@ -16,6 +16,7 @@ from persamhq_video.errors import ConfigError
 __all__ = [
     "NEUTRAL_OPTIONS",
     "OUTPUT_NAMES",
+    "PER_VIDEO_OPTIONS",
     "PRESETS",
     "ModelName",
     "OutputName",
@@ -46,15 +47,29 @@ ReaderName = Literal["pyav", "decord"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 MatteCodecName = Literal["h264", "ffv1", "prores"]
+PlaceName = Literal["driver", "workers"]
 OutputName = Literal["masks", "mask-video", "mattes", "overlay", "scores"]
 
 OUTPUT_NAMES: Final[tuple[OutputName, ...]] = get_args(OutputName)
 
 
 NEUTRAL_OPTIONS: Final = frozenset(
-    {"address", "executor", "feature_budget", "gpus_per_worker", "no_resume", "overwrite", "workers"}
+    {
+        "address",
+        "call_timeout",
+        "decode",
+        "executor",
+        "feature_budget",
+        "gpus_per_worker",
+        "no_resume",
+        "overwrite",
+        "workers",
+    }
 )
 """Options that no result depends on."""
+
+PER_VIDEO_OPTIONS: Final = ("start", "end", "stride", "reader", "outputs", "matte_codec")
+"""Options that may differ from video to video of one job: no worker needs another model for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +110,7 @@ class RunConfig(BaseModel):
     published: bool = False
     without: tuple[PartName, ...] = ()
     decoder: DecoderName = "auto"
+    keep_interm: bool = False
 
     start: int = Field(default=0, ge=0)
     end: int | None = Field(default=None, ge=1)
@@ -105,7 +121,9 @@ class RunConfig(BaseModel):
     workers: int | None = Field(default=None, ge=1)
     address: str | None = None
     gpus_per_worker: float | None = Field(default=None, ge=0)
-    feature_budget: ByteSize = Field(default=ByteSize(2_000_000_000), gt=0)
+    feature_budget: Annotated[ByteSize, Field(gt=0)] | None = None
+    call_timeout: float = Field(default=600.0, gt=0)
+    decode: PlaceName = "driver"
 
     threads_per_worker: int = Field(default=1, ge=1)
     encode_batch: Literal[1] = 1
@@ -134,6 +152,10 @@ class RunConfig(BaseModel):
         """The same configuration with the preset written out."""
         strategies = self.strategies
         return self.model_copy(update={"prompts": strategies.prompts, "refine": strategies.refine})
+
+    def for_video(self, options: Mapping[str, Any]) -> RunConfig:
+        """The same configuration for a video with options of its own (see PER_VIDEO_OPTIONS)."""
+        return make_config({**self.model_dump(), **options}) if options else self
 
 
 def make_config(options: Mapping[str, Any]) -> RunConfig:

@@ -9,7 +9,7 @@ from typing import Literal
 
 __all__ = ["Event", "EventKind", "Listener", "Pace"]
 
-EventKind = Literal["started", "frame", "complete", "already-complete", "failed"]
+EventKind = Literal["started", "frame", "complete", "already-complete", "failed", "refused"]
 
 
 @dataclass(frozen=True, slots=True)

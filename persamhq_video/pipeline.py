@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import chain
@@ -16,13 +17,15 @@ from persamhq_video.errors import DecodeError, InputError, PersamHQVideoError
 from persamhq_video.events import Event, Listener, Pace
 from persamhq_video.executors import Executor, Tracked, open_executor
 from persamhq_video.io import open_source, read_first_masks
+from persamhq_video.outcome import Ending, Outcome
 from persamhq_video.plan import VideoPlan, make_job, open_request, output_folders, plan_video
 from persamhq_video.plugin.manager import load_registry
 from persamhq_video.record import RunRecord, Status
 from persamhq_video.sinks import Sinks
+from persamhq_video.tasks import VideoTask
 from persamhq_video.types import Frame, FrameResult
 
-__all__ = ["personalize_video", "run_video", "run_videos"]
+__all__ = ["personalize_video", "run_tasks", "run_video", "run_videos"]
 
 
 def run_video(config: RunConfig, video: Path, mask: str | Path, out: Path, *, listener: Listener | None = None) -> None:
@@ -30,6 +33,49 @@ def run_video(config: RunConfig, video: Path, mask: str | Path, out: Path, *, li
     failures = run_videos(config, [video], mask, out, listener=listener)
     if failures:
         raise failures[0]
+
+
+def run_tasks(config: RunConfig, tasks: Sequence[VideoTask], *, listener: Listener | None = None) -> list[Outcome]:
+    """Run the videos of a job; how each of them ended, in their order.
+
+    What is wrong with the options, the model or the plugins is raised; what is wrong with a video is its outcome.
+    """
+    make_job(config)
+    outcomes: list[Outcome] = []
+    for task in tasks:
+        outcomes.append(_run_task(config, task, listener or _ignore))
+        if outcomes[-1].status == "interrupted":
+            outcomes += [Outcome(rest, "interrupted") for rest in tasks[len(outcomes) :]]
+            break
+    return outcomes
+
+
+def _run_task(config: RunConfig, task: VideoTask, notify: Listener) -> Outcome:
+    events: list[Event] = []
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        notify(event)
+
+    began = time.perf_counter()
+    try:
+        failures = run_videos(config.for_video(task.options), [task.video], task.mask, task.out, listener=listen)
+    except PersamHQVideoError as exc:
+        failures = [exc]
+        notify(Event("refused", str(task.video), message=str(exc)))
+    except KeyboardInterrupt:
+        return Outcome(task, "interrupted", frames=_frames(events))
+    if events and events[-1].event == "already-complete":
+        return Outcome(task, "already complete")
+    seconds, frames = time.perf_counter() - began, _frames(events)
+    if failures:
+        status: Ending = "refused" if failures[0].exit_code == InputError.exit_code else "failed"
+        return Outcome(task, status, frames, seconds, reason=str(failures[0]))
+    return Outcome(task, "complete", frames, seconds, frames / seconds)
+
+
+def _frames(events: Sequence[Event]) -> int:
+    return max((event.frame for event in events), default=0)
 
 
 def run_videos(

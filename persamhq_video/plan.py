@@ -6,18 +6,30 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from persamhq_video.config import RunConfig
 from persamhq_video.errors import ConfigError
-from persamhq_video.io import FrameSource, LabelMap, find_mask_for, open_source, read_first_masks, sha256_of
+from persamhq_video.io import (
+    FrameSource,
+    FrameWindow,
+    LabelMap,
+    find_mask_for,
+    open_source,
+    read_first_masks,
+    sha256_of,
+)
 from persamhq_video.io.folder import image_files
 from persamhq_video.rundir import RunDirectory
+from persamhq_video.tasks import VideoTask
 
 if TYPE_CHECKING:
     from persamhq_video.job import Job
 
-__all__ = ["Request", "VideoPlan", "check_requests", "make_job", "open_request", "output_folders", "plan_video"]
+__all__ = ["Request", "VideoPlan", "check_tasks", "make_job", "open_request", "output_folders", "plan_video"]
+
+_BUDGET: Final = 2_000_000_000
+"""Bytes of features a worker where nothing is configured."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,11 +61,14 @@ def open_request(config: RunConfig, video: Path, mask: str | Path) -> Request:
     return Request(video, mask_path, source, read_first_masks(mask_path, size=size))
 
 
-def check_requests(config: RunConfig, videos: Sequence[Path], mask: str | Path, out: Path) -> None:
-    """Everything that can be told wrong without torch."""
-    output_folders(videos, out)
-    for video in videos:
-        open_request(config, video, mask)
+def check_tasks(config: RunConfig, tasks: Sequence[VideoTask]) -> None:
+    """What can be told wrong with a job without torch; with the files too where it is about a single video."""
+    for task in tasks:
+        own = config.for_video(task.options)
+        FrameWindow(own.start, own.end, own.stride)
+        RunDirectory(task.out).check_place()
+    if len(tasks) == 1:
+        open_request(config.for_video(tasks[0].options), tasks[0].video, tasks[0].mask)
 
 
 def make_job(config: RunConfig) -> Job:
@@ -65,6 +80,8 @@ def make_job(config: RunConfig) -> Job:
     from persamhq_video.plugin.sources import read_plugins
 
     resolved = resolve_numerics(config.with_strategies())
+    if resolved.feature_budget is None:
+        resolved = resolved.model_copy(update={"feature_budget": _BUDGET})
     plugins = read_plugins(resolved.plugins)
     choose_strategies(resolved, load_registry(plugins))
     weights = find_weights(resolved, TRACKER_MODULE)

@@ -14,6 +14,7 @@ from persamhq_video.cli.run import run_and_report
 from persamhq_video.config import make_config
 from persamhq_video.errors import InputError
 from persamhq_video.io import read_label_png
+from persamhq_video.tasks import VideoTask
 
 __all__ = ["run"]
 
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     workers = min(_MOST_WORKERS, os.cpu_count() or 1)
     config = make_config({"executor": "ray", "workers": workers, "start": start, "overwrite": args.overwrite})
     with resources.as_file(_mask(start)) as mask:
-        code = run_and_report(args, config, [find_clip()], mask)
+        code = run_and_report(args, config, [VideoTask(find_clip(), mask, Path(args.out))])
     if code == 0 and not args.quiet and not args.json:
         for frame, iou in compare(Path(args.out), start):
             print(f"frame {frame}: IoU with the mask drawn by hand {iou:.3f}")

@@ -73,9 +73,15 @@ def _add_run(commands: Commands[_Parser]) -> None:
     parser = commands.add_parser(
         "run",
         help="track objects through videos and write masks, mattes, overlay and scores",
-        description="Track the objects of a first-frame mask through videos or folders of frames.",
+        description="Track the objects of a first-frame mask through one video or many.",
     )
-    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video file, or folder of frames")
+    parser.add_argument(
+        "videos",
+        nargs="+",
+        metavar="VIDEO",
+        help="video file; folder of frames; folder of video files; pattern in quotes, such as 'clips/**/*.mp4';"
+        " or a list of videos, .csv (video,mask,out and options of their own) or .jsonl; any number of these",
+    )
     add_mask_options(parser)
     add_run_options(parser)
     add_report_options(parser)

@@ -16,6 +16,7 @@ from persamhq_video.config import (
     ModelName,
     ModeName,
     PartName,
+    PlaceName,
     ReaderName,
     RunConfig,
     load_config,
@@ -30,9 +31,16 @@ _SUPPRESS: Any = argparse.SUPPRESS
 def add_mask_options(parser: argparse.ArgumentParser) -> None:
     """Where masks come from and where results go."""
     parser.add_argument(
-        "--mask", required=True, metavar="PATH", help="first-frame mask: an image, or a folder or pattern of them"
+        "--mask",
+        metavar="PATH",
+        help="first-frame mask: an image, or a folder or pattern with one a video, such as 'masks/{stem}.png'"
+        " (not needed where every row of a manifest has one)",
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="where results go (DIR/<stem>/ for several videos)")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="where results go, DIR/<stem>/ for several videos (not needed where every row of a manifest has one)",
+    )
 
 
 def add_report_options(parser: argparse.ArgumentParser) -> None:
@@ -82,6 +90,7 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
         DecoderName,
         "with the HQ-Output token, or SAM's mask tokens alone (auto: hq, but sam for lite)",
     )
+    _flag(group, "--keep-interm", "keep the interm embeddings for refiners that ask for them")
 
 
 def _add_source_options(group: argparse._ArgumentGroup) -> None:
@@ -96,7 +105,11 @@ def _add_executor_options(group: argparse._ArgumentGroup) -> None:
     _value(group, "--workers", "N", "Ray workers, or encode threads inline (default: from cores or GPUs)")
     _value(group, "--address", "ADDRESS", "Ray cluster to use (default: one of our own)")
     _value(group, "--gpus-per-worker", "X", "share of a GPU a worker reserves (default: 1 on CUDA)")
-    _value(group, "--feature-budget", "SIZE", "memory for features ahead of tracking, a worker (default: 2GB)")
+    _value(group, "--feature-budget", "SIZE", "memory for features ahead of tracking, a worker (default: what is free)")
+    _value(
+        group, "--call-timeout", "SECONDS", "a call to a worker that takes longer means that it hangs (default: 600)"
+    )
+    _choice(group, "--decode", PlaceName, "where video files are decoded, with Ray (default: driver)")
     _value(group, "--threads-per-worker", "N", "math threads; changes low bits of the results (default: 1)")
     _value(group, "--encode-batch", "N", "frames encoded at once; only 1 so far (default: 1)")
     _choice(group, "--device", DeviceName, "where the model runs (default: auto)")

@@ -1,4 +1,4 @@
-"""What a user sees while videos are run: a bar on standard error, or events on standard output."""
+"""What a user sees while videos are run: bars on standard error, or events on standard output."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from tqdm import tqdm
 
+from persamhq_video.cli.job_progress import JobBars
 from persamhq_video.events import Event, Listener
 
 __all__ = ["report_progress"]
@@ -20,14 +21,17 @@ _REDRAW_SECONDS_IN_A_LOG: Final = 30.0
 
 
 @contextmanager
-def report_progress(*, quiet: bool, as_json: bool) -> Iterator[Listener]:
-    """A listener for the pipeline; what it shows is finished on leaving."""
+def report_progress(*, quiet: bool, as_json: bool, videos: int = 1) -> Iterator[Listener]:
+    """A listener for the pipeline; what it shows is finished on leaving.
+
+    `videos` are run at once, in any order; with 1 they come one after the other.
+    """
     if as_json:
         yield _print_json
     elif quiet:
         yield _print_nothing
     else:
-        bars = _Bars()
+        bars = _Bars() if videos == 1 else JobBars(videos)
         try:
             yield bars
         finally:

@@ -3,39 +3,59 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from persamhq_video.cli.options import config_of
 from persamhq_video.cli.progress import report_progress
 from persamhq_video.config import RunConfig
-from persamhq_video.plan import check_requests
+from persamhq_video.outcome import Outcome, exit_code, summary_event, summary_table
+from persamhq_video.plan import check_tasks
+from persamhq_video.tasks import VideoTask, collect_tasks
 
 __all__ = ["run", "run_and_report"]
 
-_FAILED: Final = 3
+_INTERRUPTED: Final = 130
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the videos; 3 if one of several could not be completed."""
-    videos = [Path(video) for video in args.videos]
-    return run_and_report(args, config_of(args), videos, args.mask)
+    """Run the videos and tell how each ended."""
+    out = None if args.out is None else Path(args.out)
+    return run_and_report(args, config_of(args), collect_tasks(args.videos, mask=args.mask, out=out))
 
 
-def run_and_report(args: argparse.Namespace, config: RunConfig, videos: list[Path], mask: str | Path) -> int:
+def run_and_report(args: argparse.Namespace, config: RunConfig, tasks: Sequence[VideoTask]) -> int:
     """Check, run and tell; the exit code."""
-    out = Path(args.out)
     # Before torch and Ray are imported, which takes seconds.
-    check_requests(config, videos, mask, out)
-    from persamhq_video.pipeline import run_videos
+    check_tasks(config, tasks)
+    from persamhq_video.pipeline import run_tasks
 
-    with report_progress(quiet=args.quiet, as_json=args.json) as listener:
-        failures = run_videos(config, videos, mask, out, listener=listener)
-    for failure in failures:
-        print(f"persamhq-video: error: {' '.join(str(failure).split())}", file=sys.stderr)
-    if failures:
-        return failures[0].exit_code if len(videos) == 1 else _FAILED
-    if not args.quiet and not args.json:
-        print(f"results in {out}")
-    return 0
+    try:
+        with report_progress(quiet=args.quiet, as_json=args.json, videos=len(tasks)) as listener:
+            outcomes = run_tasks(config, tasks, listener=listener)
+    except KeyboardInterrupt:
+        outcomes, code = [], _INTERRUPTED
+    else:
+        code = exit_code(outcomes)
+    _tell(args, tasks, outcomes)
+    if code == _INTERRUPTED:
+        print("persamhq-video: interrupted; the same command again goes on from here", file=sys.stderr)
+    return code
+
+
+def _tell(args: argparse.Namespace, tasks: Sequence[VideoTask], outcomes: Sequence[Outcome]) -> None:
+    """A table, or an event, of several videos; of a single one where its results are; errors where no table is."""
+    is_table = len(outcomes) > 1 and not args.quiet and not args.json
+    if is_table:
+        print(summary_table(outcomes), end="")
+    if args.json and len(outcomes) > 1:
+        print(json.dumps(summary_event(outcomes), ensure_ascii=False), flush=True)
+    for outcome in () if is_table else outcomes:
+        if outcome.reason is not None:
+            video = f"{outcome.task.video}: " if len(tasks) > 1 else ""
+            print(f"persamhq-video: error: {video}{' '.join(outcome.reason.split())}", file=sys.stderr)
+    if len(outcomes) == 1 and exit_code(outcomes) == 0 and not args.quiet and not args.json:
+        print(f"results in {tasks[0].out}")

@@ -9,9 +9,12 @@ from persamhq_video.io.overlay import OverlayWriter, paint
 from persamhq_video.io.palette import davis_palette
 from persamhq_video.io.scores import ScoresWriter
 from persamhq_video.io.source import FrameSource, FrameWindow, ReaderName, open_source
+from persamhq_video.io.video_search import VIDEO_SUFFIXES, FoundVideo, find_videos
 
 __all__ = [
     "MATTE_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "FoundVideo",
     "FrameSource",
     "FrameWindow",
     "LabelMap",
@@ -24,6 +27,7 @@ __all__ = [
     "atomic_write",
     "davis_palette",
     "find_mask_for",
+    "find_videos",
     "open_source",
     "paint",
     "read_first_masks",
