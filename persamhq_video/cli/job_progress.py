@@ -54,19 +54,15 @@ class JobBars:
         self._free = list(range(_MOST_BARS, 0, -1)) if self._is_terminal else []
         self._pause = _REDRAW_SECONDS if self._is_terminal else _REDRAW_SECONDS_IN_A_LOG
         self._drawn = time.perf_counter()
-        self._total: tqdm[Any] = tqdm(
-            desc="videos",
-            total=videos,
-            unit=" videos",
-            bar_format="{n_fmt}/{total_fmt} videos |{bar}| {elapsed}{postfix}",
-            mininterval=0,
-            file=sys.stderr,
-            dynamic_ncols=True,
-            position=0,
-        )
+        self._videos = videos
+        self._finished = 0
+        self._total: tqdm[Any] | None = None
 
     def __call__(self, event: Event) -> None:
         """Show what happened to one of the videos."""
+        # Not before the first event: what is wrong with the whole job is told without any bar.
+        if self._total is None:
+            self._total = self._open_total()
         if event.event == "started":
             self._frames[event.video] = event.frame
             self._open(event)
@@ -80,7 +76,18 @@ class JobBars:
         for video in list(self._bars):
             self._take_away(video)
         self._draw(at_once=True)
-        self._total.close()
+        if self._total is not None:
+            self._total.close()
+
+    def _open_total(self) -> tqdm[Any]:
+        return tqdm(
+            total=self._videos,
+            bar_format="{n_fmt}/{total_fmt} videos |{bar}| {elapsed}{postfix}",
+            mininterval=0,
+            file=sys.stderr,
+            dynamic_ncols=True,
+            position=0,
+        )
 
     def _open(self, event: Event) -> None:
         if self._free and event.video not in self._bars:
@@ -112,7 +119,7 @@ class JobBars:
         if event.event in {"failed", "refused"}:
             message = " ".join((event.message or "").split())
             tqdm.write(f"persamhq-video: error: {event.video}: {message}", file=sys.stderr)
-        self._total.n += 1
+        self._finished += 1
         self._draw(at_once=self._is_terminal)
 
     def _take_away(self, video: str) -> None:
@@ -123,6 +130,7 @@ class JobBars:
 
     def _draw(self, *, at_once: bool = False) -> None:
         now = time.perf_counter()
-        if at_once or now - self._drawn >= self._pause:
+        if self._total is not None and (at_once or now - self._drawn >= self._pause):
             self._drawn = now
+            self._total.n = self._finished
             self._total.set_postfix_str(f"{self._speed.fps:.1f} frames/s")
