@@ -63,8 +63,8 @@ def summary_event(outcomes: Sequence[Outcome]) -> dict[str, Any]:
             "out": str(outcome.task.out),
             "status": outcome.status,
             "frames": outcome.frames,
-            "seconds": outcome.seconds,
-            "fps": outcome.fps,
+            "seconds": None if outcome.seconds is None else round(outcome.seconds, 3),
+            "fps": None if outcome.fps is None else round(outcome.fps, 2),
             "reason": outcome.reason,
         }
         for outcome in outcomes

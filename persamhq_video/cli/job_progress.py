@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from persamhq_video.events import Event
 
-__all__ = ["JobBars", "Speed"]
+__all__ = ["JobBars", "Speed", "error_line"]
 
 _MOST_BARS: Final = 4
 _REDRAW_SECONDS: Final = 0.5
@@ -117,8 +117,7 @@ class JobBars:
     def _end(self, event: Event) -> None:
         self._take_away(event.video)
         if event.event in {"failed", "refused"}:
-            message = " ".join((event.message or "").split())
-            tqdm.write(f"persamhq-video: error: {event.video}: {message}", file=sys.stderr)
+            tqdm.write(error_line(event.message or "", video=event.video), file=sys.stderr)
         self._finished += 1
         self._draw(at_once=self._is_terminal)
 
@@ -134,3 +133,10 @@ class JobBars:
             self._drawn = now
             self._total.n = self._finished
             self._total.set_postfix_str(f"{self._speed.fps:.1f} frames/s")
+
+
+def error_line(message: str, *, video: str | None = None) -> str:
+    """What is told of an error: one line, with the video that it is about where it is one of several."""
+    said = " ".join(message.split())
+    about = "" if video is None or said.startswith(f"{video}:") else f"{video}: "
+    return f"persamhq-video: error: {about}{said}"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from persamhq_video.cli.job_progress import error_line
 from persamhq_video.cli.options import config_of
 from persamhq_video.cli.progress import report_progress
 from persamhq_video.config import RunConfig
@@ -55,7 +56,7 @@ def _tell(args: argparse.Namespace, tasks: Sequence[VideoTask], outcomes: Sequen
         print(json.dumps(summary_event(outcomes), ensure_ascii=False), flush=True)
     for outcome in () if is_table else outcomes:
         if outcome.reason is not None:
-            video = f"{outcome.task.video}: " if len(tasks) > 1 else ""
-            print(f"persamhq-video: error: {video}{' '.join(outcome.reason.split())}", file=sys.stderr)
+            video = str(outcome.task.video) if len(tasks) > 1 else None
+            print(error_line(outcome.reason, video=video), file=sys.stderr)
     if len(outcomes) == 1 and exit_code(outcomes) == 0 and not args.quiet and not args.json:
         print(f"results in {tasks[0].out}")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from persamhq_video.cli.job_progress import JobBars, Speed
+from persamhq_video.cli.job_progress import JobBars, Speed, error_line
 from persamhq_video.cli.progress import report_progress
 from persamhq_video.events import Event
 
@@ -94,3 +94,15 @@ def test_frames_that_were_there_before_do_not_count_as_speed():
     bars(Event("already-complete", "b.mp4", message="out/b"))
     assert bars._finished == 1
     bars.close()
+
+
+@pytest.mark.parametrize(
+    ("message", "video", "line"),
+    [
+        ("no\nframe", None, "no frame"),
+        ("no frame", "a.mp4", "a.mp4: no frame"),
+        ("a.mp4: no frame", "a.mp4", "a.mp4: no frame"),
+    ],
+)
+def test_an_error_names_its_video_once(message, video, line):
+    assert error_line(message, video=video) == f"persamhq-video: error: {line}"
