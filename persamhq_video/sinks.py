@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -10,10 +12,14 @@ from persamhq_video.config import RunConfig
 from persamhq_video.errors import DecodeError, ExecutorError, OutputError
 from persamhq_video.io import (
     MATTE_SUFFIXES,
-    LabelVideoWriter,
-    MatteWriter,
-    OverlayWriter,
+    LabelVideo,
+    Matte,
+    Overlay,
+    RisingTimes,
     ScoresWriter,
+    SegmentedVideo,
+    VideoKind,
+    score_rows,
     write_label_png,
 )
 from persamhq_video.rundir import RunDirectory
@@ -51,35 +57,28 @@ class _Masks:
         pass
 
 
-class _MaskVideo:
-    def __init__(self, directory: RunDirectory, info: SourceInfo) -> None:
-        self._writer = LabelVideoWriter(directory.claim("masks.mkv")).open(info)
-        self.close, self.abort = self._writer.close, self._writer.abort
+class _Video:
+    """A video that is coded beside its place and joined when it is closed."""
+
+    def __init__(self, directory: RunDirectory, info: SourceInfo, name: str, kind: VideoKind) -> None:
+        self._path = directory.claim(name)
+        self._folder = directory.hidden / "segments" / name.replace("/", "-")
+        self._kind, self._times, self._frames = kind, RisingTimes(info.time_base), 0
+        self._video = SegmentedVideo(kind.codec, info=info, folder=self._folder)
 
     def write(self, frame: Frame, result: FrameResult) -> None:
-        self._writer.write(result.labels, pts=frame.pts, time_base=frame.time_base)
+        ticks = self._times(frame.pts, frame.time_base)
+        self._video.write(frame.index, ticks, lambda: self._kind.picture(frame.image, result.labels))
+        self._frames += 1
 
+    def close(self) -> None:
+        self._video.finish()
+        self._video.join(self._path, self._frames)
+        self.abort()
 
-class _Matte:
-    """`mattes/<id>.mp4` of one object."""
-
-    def __init__(self, directory: RunDirectory, info: SourceInfo, config: RunConfig, object_id: int) -> None:
-        path = directory.claim(f"mattes/{object_id}{MATTE_SUFFIXES[config.matte_codec]}")
-        self._object_id = object_id
-        self._writer = MatteWriter(path, codec=config.matte_codec).open(info)
-        self.close, self.abort = self._writer.close, self._writer.abort
-
-    def write(self, frame: Frame, result: FrameResult) -> None:
-        self._writer.write(result.labels == self._object_id, pts=frame.pts, time_base=frame.time_base)
-
-
-class _Overlay:
-    def __init__(self, directory: RunDirectory, info: SourceInfo) -> None:
-        self._writer = OverlayWriter(directory.claim("overlay.mp4")).open(info)
-        self.close, self.abort = self._writer.close, self._writer.abort
-
-    def write(self, frame: Frame, result: FrameResult) -> None:
-        self._writer.write(frame.image, result.labels, pts=frame.pts, time_base=frame.time_base)
+    def abort(self) -> None:
+        self._video.abandon()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class _Scores:
@@ -89,7 +88,7 @@ class _Scores:
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         del frame
-        self._writer.write(result)
+        self._writer.write(score_rows(result))
 
 
 class Sinks:
@@ -104,9 +103,9 @@ class Sinks:
     ) -> None:
         makers: dict[str, Sequence[Callable[[], Sink]]] = {
             "masks": [lambda: _Masks(directory)],
-            "mask-video": [lambda: _MaskVideo(directory, info)],
-            "mattes": [lambda i=i: _Matte(directory, info, config, i) for i in object_ids],  # type: ignore[misc]
-            "overlay": [lambda: _Overlay(directory, info)],
+            "mask-video": [lambda: _Video(directory, info, "masks.mkv", LabelVideo())],
+            "mattes": [partial(_Video, directory, info, *_matte(config, i)) for i in object_ids],
+            "overlay": [lambda: _Video(directory, info, "overlay.mp4", Overlay())],
             "scores": [lambda: _Scores(directory)],
         }
         self._makers = [make for name, several in makers.items() if name in config.outputs for make in several]
@@ -151,3 +150,8 @@ class Sinks:
     def _abort(self) -> None:
         for sink in self._sinks:
             sink.abort()
+
+
+def _matte(config: RunConfig, object_id: int) -> tuple[str, VideoKind]:
+    name = f"mattes/{object_id}{MATTE_SUFFIXES[config.matte_codec]}"
+    return name, Matte(object_id, codec=config.matte_codec)

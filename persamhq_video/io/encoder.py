@@ -1,14 +1,16 @@
-"""One video stream into one file: the part that all video writers share."""
+"""How pictures are coded: the codec's settings, an encoder, and the file that its packets make."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import av
+import numpy as np
 from av.codec.context import Flags
+from av.packet import Packet as AvPacket
 
 from persamhq_video.errors import OutputError
 from persamhq_video.io.container import reason
@@ -17,10 +19,9 @@ from persamhq_video.io.files import commit, discard, part_path
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from av.container import OutputContainer
-    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+    from numpy.typing import NDArray
 
     from persamhq_video.types import SourceInfo
 
@@ -46,103 +47,131 @@ class VideoCodec:
     even: bool = False
     """Whether the pixel format halves the chroma, so that width and height must be even."""
 
+    def size(self, info: SourceInfo) -> tuple[int, int]:
+        """(height, width) of the video of a source: its own, or the next even ones."""
+        return (even(info.height), even(info.width)) if self.even else (info.height, info.width)
 
-class VideoEncoder:
-    """Encodes pictures as they come into ``part_path(path)`` and names the file when closed.
+    def padded(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The image, (H, W) or (H, W, 3), brought to the video's size by repeating its last row and column."""
+        down, right = (length % 2 if self.even else 0 for length in image.shape[:2])
+        if not down and not right:
+            return image
+        return np.pad(image, [(0, down), (0, right)] + [(0, 0)] * (image.ndim - 2), mode="edge")
 
-    Times are kept in the source's time base, variable frame rate included. They must rise: a picture whose time is not
-    later than the one before is written one tick after it, so that no frame is lost to a faulty source. A source that
-    starts before zero is moved to start at zero, because players do not show what lies before.
-    """
 
-    def __init__(self, path: Path, codec: VideoCodec, *, info: SourceInfo) -> None:
-        self.path, self._codec = path, codec
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One coded picture; times count ticks of the source's time base."""
+
+    data: bytes
+    pts: int
+    dts: int
+    duration: int
+    is_key: bool
+
+
+class VideoKind(Protocol):
+    """What a video shows: a picture a frame, coded one way."""
+
+    @property
+    def codec(self) -> VideoCodec:
+        """How the pictures are coded."""
+        ...
+
+    def picture(self, image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> VideoFrame:
+        """The picture of a frame, (H, W, 3) uint8 RGB, and its label map, (H, W) uint8, in the codec's format."""
+        ...
+
+
+class PictureEncoder:
+    """Pictures in, packets out; what comes out depends on nothing but the pictures since it was made."""
+
+    def __init__(self, codec: VideoCodec, info: SourceInfo) -> None:
+        self._size = codec.size(info)
         self._time_base = info.time_base
-        self._last: int | None = None
-        self._shift = 0
-        width, height = (even(info.width), even(info.height)) if codec.even else (info.width, info.height)
-        self.size = (height, width)
-        _create(path)
-        # Bit-exact: no version, no date and no random ids in the file.
-        self._container: OutputContainer = av.open(
-            str(part_path(path).absolute()), "w", format=codec.container, options=_muxer_options(codec, info)
-        )
-        self._open = True
-        try:
-            self._stream = self._add_stream(info.frame_rate)
-        except BaseException:
-            self.abort()
-            raise
+        self._context: Any = av.CodecContext.create(codec.encoder, "w")
+        self._context.options = dict(codec.options)
+        _configure(self._context, codec, info)
+        # Every container that is written here wants the codec's parameters in its head.
+        self._context.flags |= Flags.global_header
+        self._context.open()
 
-    def write(self, picture: VideoFrame, *, pts: int, time_base: Fraction) -> None:
-        """Encode one picture of ``self.size`` in the codec's pixel format."""
-        if not self._open:
-            raise ValueError(f"{self.path}: written to after it was closed")
-        time = round(pts * time_base / self._time_base)
-        if self._last is None:
-            self._shift = max(0, -time)
-        time += self._shift
-        if self._last is not None and time <= self._last:
-            time = self._last + 1
-        self._last = time
+    @property
+    def extradata(self) -> bytes:
+        """The codec's parameters, that a container has in its head."""
+        return bytes(self._context.extradata or b"")
+
+    def encode(self, picture: VideoFrame, time: int) -> Iterator[Packet]:
+        """The packets that are ready after this picture, which need not be its own."""
+        if (picture.height, picture.width) != self._size:
+            height, width = self._size
+            raise ValueError(f"got a picture of {picture.width}x{picture.height} for a video of {width}x{height}")
         picture.pts, picture.time_base = time, self._time_base
-        self._mux(picture)
+        return map(_packet, self._context.encode(picture))
 
-    def close(self) -> None:
-        """Finish the file and give it its name; closing twice is harmless."""
-        if not self._open:
-            return
-        if self._last is None:
-            self.abort()
-            raise OutputError(f"{self.path}: closed without a single frame, expected at least one; nothing was written")
-        self._mux(None)
-        self._open = False
-        try:
-            self._container.close()
-            commit(self.path)
-        except (av.FFmpegError, OSError) as exc:
-            discard(self.path)
-            raise _unwritable(self.path, exc) from exc
-
-    def abort(self) -> None:
-        """Leave nothing behind; harmless when closed already."""
-        if self._open:
-            self._open = False
-            with contextlib.suppress(av.FFmpegError, OSError, ValueError):  # an unfinished file is thrown away
-                self._container.close()
-            discard(self.path)
-
-    def _add_stream(self, rate: Fraction) -> VideoStream:
-        codec = self._codec
-        stream = cast("VideoStream", self._container.add_stream(codec.encoder, rate=rate, options=dict(codec.options)))
-        context: Any = stream.codec_context
-        context.height, context.width = self.size
-        context.pix_fmt, context.thread_count = codec.pixel_format, codec.threads
-        context.color_range, context.colorspace = codec.color_range, BT709
-        context.color_primaries, context.color_trc = BT709, BT709
-        stream.time_base = context.time_base = self._time_base
-        context.flags |= Flags.bitexact
-        return stream
-
-    def _mux(self, picture: VideoFrame | None) -> None:
-        try:
-            packets: list[Packet[Any]] = list(self._stream.encode(picture))
-            self._container.mux(packets)
-        except (av.FFmpegError, OSError) as exc:
-            self.abort()
-            raise _unwritable(self.path, exc) from exc
+    def finish(self) -> Iterator[Packet]:
+        """The packets that were held back."""
+        return map(_packet, self._context.encode(None))
 
 
-def _create(path: Path) -> None:
-    # Here and not at the first packet, which an encoder may hold back for many frames.
+def write_video(
+    path: Path, packets: Iterable[Packet], *, codec: VideoCodec, info: SourceInfo, extradata: bytes
+) -> None:
+    """Put packets into a file as they come, without coding anything again; it has its name only once it is whole."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part_path(path).touch()
-    except OSError as exc:
-        raise _unwritable(path, exc) from exc
+        _mux(part_path(path), packets, codec=codec, info=info, extradata=extradata)
+        commit(path)
+    except (av.FFmpegError, OSError) as exc:
+        raise unwritable(path, exc) from exc
+    finally:
+        with contextlib.suppress(OSError):  # the error that counts is on its way
+            discard(path)
 
 
-def _unwritable(path: Path, exc: BaseException) -> OutputError:
+def _mux(part: Path, packets: Iterable[Packet], *, codec: VideoCodec, info: SourceInfo, extradata: bytes) -> None:
+    # Bit-exact: no version, no date and no random ids in the file.
+    with av.open(str(part.absolute()), "w", format=codec.container, options=_muxer_options(codec, info)) as container:
+        stream = cast(
+            "VideoStream", container.add_stream(codec.encoder, rate=info.frame_rate, options=dict(codec.options))
+        )
+        _configure(stream.codec_context, codec, info)
+        stream.time_base = info.time_base
+        # This opens an encoder that never gets a picture: it fills in the stream's head as the packets' own did.
+        container.start_encoding()
+        if bytes(stream.codec_context.extradata or b"") != extradata:
+            raise OutputError(
+                f"{part}: the {codec.encoder} encoder is not the one that coded the video; use --overwrite"
+            )
+        for packet in packets:
+            container.mux_one(_av_packet(packet, stream, info))
+
+
+def _configure(context: Any, codec: VideoCodec, info: SourceInfo) -> None:
+    context.height, context.width = codec.size(info)
+    context.pix_fmt, context.thread_count = codec.pixel_format, codec.threads
+    context.color_range, context.colorspace = codec.color_range, BT709
+    context.color_primaries, context.color_trc = BT709, BT709
+    context.time_base, context.framerate = info.time_base, info.frame_rate
+    context.bit_rate = 0
+    context.flags |= Flags.bitexact
+
+
+def _packet(packet: AvPacket[Any]) -> Packet:
+    assert packet.pts is not None
+    dts = packet.pts if packet.dts is None else packet.dts
+    return Packet(bytes(packet), pts=packet.pts, dts=dts, duration=packet.duration or 0, is_key=packet.is_keyframe)
+
+
+def _av_packet(packet: Packet, stream: VideoStream, info: SourceInfo) -> AvPacket[Any]:
+    made: AvPacket[Any] = AvPacket(packet.data)
+    made.pts, made.dts, made.duration = packet.pts, packet.dts, packet.duration
+    made.is_keyframe, made.time_base, made.stream = packet.is_key, info.time_base, stream
+    return made
+
+
+def unwritable(path: Path, exc: BaseException) -> OutputError:
+    """The error of a file that cannot be written."""
     return OutputError(f"{path}: cannot be written ({reason(exc)}); check the folder and the space on the disk")
 
 

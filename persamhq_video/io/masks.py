@@ -81,14 +81,19 @@ def read_first_masks(path: Path, *, size: tuple[int, int]) -> LabelMap:
 
 
 def write_label_png(path: Path, labels: NDArray[np.uint8]) -> None:
-    """Write (H, W) uint8 ids as a palette PNG with DAVIS colours: whole or not at all, the same bytes every time."""
+    """Write (H, W) uint8 ids as a palette PNG: whole or not at all."""
+    atomic_write(path, label_png(labels))
+
+
+def label_png(labels: NDArray[np.uint8]) -> bytes:
+    """(H, W) uint8 ids as a palette PNG with DAVIS colours; the same bytes every time."""
     if labels.ndim != 2 or labels.dtype != np.uint8:
         raise ValueError(f"a label map is (H, W) uint8, got {labels.shape} {labels.dtype}")
     picture = Image.fromarray(labels)
     picture.putpalette(_PALETTE)
     data = io.BytesIO()
     picture.save(data, format="PNG", compress_level=6)
-    atomic_write(path, data.getvalue())
+    return data.getvalue()
 
 
 def read_label_png(path: Path) -> NDArray[np.uint8]:

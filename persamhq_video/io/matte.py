@@ -8,12 +8,8 @@ import numpy as np
 from av import VideoFrame
 
 from persamhq_video.io.encoder import FULL_RANGE, LIMITED_RANGE, VideoCodec
-from persamhq_video.io.video_writer import VideoWriter
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 MatteCodec = Literal["h264", "ffv1", "prores"]
@@ -49,17 +45,18 @@ _CODECS: dict[MatteCodec, VideoCodec] = {
 }
 
 
-class MatteWriter(VideoWriter):
-    """One object as a matte; the suffix of ``path`` is the caller's, MATTE_SUFFIXES has the usual ones."""
+class Matte:
+    """One object as a matte; MATTE_SUFFIXES has the usual suffix of a codec's file."""
 
-    def __init__(self, path: Path, *, codec: MatteCodec = "h264") -> None:
-        super().__init__(path, _CODECS[codec])
-        self._name = codec
+    def __init__(self, object_id: int, *, codec: MatteCodec = "h264") -> None:
+        self.object_id, self.codec = object_id, _CODECS[codec]
+        self._make = _PICTURES[codec]
 
-    def write(self, mask: NDArray[np.bool_], *, pts: int, time_base: Fraction) -> None:
-        """Add one (H, W) bool mask."""
-        matte = self._padded(np.where(mask, np.uint8(255), np.uint8(0)))
-        self._encode(_PICTURES[self._name](matte), pts=pts, time_base=time_base)
+    def picture(self, image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> VideoFrame:
+        """See VideoKind; `image` has no say."""
+        del image
+        matte = np.where(labels == self.object_id, np.uint8(255), np.uint8(0))
+        return self._make(self.codec.padded(matte))
 
 
 def _gray(matte: NDArray[np.uint8]) -> VideoFrame:

@@ -11,12 +11,8 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from persamhq_video.io.encoder import LIMITED_RANGE, VideoCodec
 from persamhq_video.io.palette import davis_palette
-from persamhq_video.io.video_writer import VideoWriter
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 OVERLAY_OPACITY = 0.45
@@ -34,17 +30,18 @@ H264 = VideoCodec(
 )
 
 
-class OverlayWriter(VideoWriter):
+class Overlay:
     """H.264 that any player opens; an odd width or height grows by one pixel."""
 
-    def __init__(self, path: Path, *, opacity: float = OVERLAY_OPACITY) -> None:
-        super().__init__(path, H264)
+    codec = H264
+
+    def __init__(self, *, opacity: float = OVERLAY_OPACITY) -> None:
         self._opacity = opacity
 
-    def write(self, image: NDArray[np.uint8], labels: NDArray[np.uint8], *, pts: int, time_base: Fraction) -> None:
-        """Add one frame: (H, W, 3) uint8 RGB and its (H, W) uint8 label map."""
-        painted = self._padded(paint(image, labels, opacity=self._opacity))
-        picture = VideoFrame.from_ndarray(painted, format="rgb24").reformat(
+    def picture(self, image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> VideoFrame:
+        """See VideoKind."""
+        painted = self.codec.padded(paint(image, labels, opacity=self._opacity))
+        return VideoFrame.from_ndarray(painted, format="rgb24").reformat(
             format=H264.pixel_format,
             dst_colorspace=Colorspace.ITU709,
             src_color_range=ColorRange.JPEG,
@@ -52,7 +49,6 @@ class OverlayWriter(VideoWriter):
             interpolation=Interpolation.BICUBIC,
             threads=1,
         )
-        self._encode(picture, pts=pts, time_base=time_base)
 
 
 def paint(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self, TextIO
 
 from persamhq_video.io.files import commit, discard, part_path
@@ -43,14 +45,12 @@ class ScoresWriter:
         """Start the file with its header."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = part_path(self.path).open("w", encoding="utf-8", newline="")
-        self._write_row(COLUMNS)
+        self._file.write(_lines([COLUMNS]))
         return self
 
-    def write(self, result: FrameResult) -> None:
-        """Add the rows of one frame, objects in the order given."""
-        start = (str(result.index), str(result.pts), str(result.time_base), _decimal(result.pts_seconds))
-        for entry in result.objects:
-            self._write_row((*start, *_object_columns(entry)))
+    def write(self, rows: str) -> None:
+        """Add the rows of one frame, as `score_rows` made them."""
+        self._opened().write(rows)
 
     def close(self) -> None:
         """Finish the file and give it its name; closing twice is harmless."""
@@ -77,10 +77,22 @@ class ScoresWriter:
         else:
             self.abort()
 
-    def _write_row(self, row: tuple[str, ...]) -> None:
+    def _opened(self) -> TextIO:
         if self._file is None:
             raise ValueError(f"{self.path}: written to while not open; call open() first")
-        csv.writer(self._file, lineterminator="\n").writerow(row)
+        return self._file
+
+
+def score_rows(result: FrameResult) -> str:
+    """The rows of one frame, a line each, objects in the order given."""
+    start = (str(result.index), str(result.pts), str(result.time_base), _decimal(result.pts_seconds))
+    return _lines([(*start, *_object_columns(entry)) for entry in result.objects])
+
+
+def _lines(rows: Sequence[tuple[str, ...]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def _object_columns(entry: ObjectResult) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def test_a_killed_run_is_refused_and_then_removed(tmp_path):
         decide(tmp_path)
     assert decide(tmp_path, overwrite=True) == "run"
     RunDirectory(tmp_path).open()
-    assert names(tmp_path) == [".persamhq-files"]
+    assert names(tmp_path) == [".persamhq/files"]
 
 
 def test_a_missing_file_is_told(tmp_path):
@@ -97,7 +97,7 @@ def test_overwriting_leaves_what_is_not_the_runs(tmp_path):
     finished(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
     RunDirectory(tmp_path).open()
-    assert names(tmp_path) == [".persamhq-files", "notes.txt"]
+    assert names(tmp_path) == [".persamhq/files", "notes.txt"]
     assert not (tmp_path / "masks").exists()
 
 

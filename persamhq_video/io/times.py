@@ -1,0 +1,40 @@
+"""The times of a video's frames as its files have them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Self
+
+__all__ = ["RisingTimes"]
+
+
+class RisingTimes:
+    """Turns the time stamps of a source, in frame order, into ticks of one time base that rise from zero or later.
+
+    A frame whose time is not later than the one before comes one tick after it, so that no frame is lost to a faulty
+    source. A source that starts before zero is moved to start at zero, because players do not show what lies before.
+    """
+
+    def __init__(self, time_base: Fraction) -> None:
+        self.time_base = time_base
+        self._shift = 0
+        self._last: int | None = None
+
+    @classmethod
+    def after(cls, time_base: Fraction, *, first_pts: int, first_base: Fraction, last: int) -> Self:
+        """The fold as it is after frames whose first had this time stamp and whose last was given the ticks `last`."""
+        times = cls(time_base)
+        times(first_pts, first_base)
+        times._last = last
+        return times
+
+    def __call__(self, pts: int, time_base: Fraction) -> int:
+        """The ticks of the next frame."""
+        time = round(pts * time_base / self.time_base)
+        if self._last is None:
+            self._shift = max(0, -time)
+        time += self._shift
+        if self._last is not None and time <= self._last:
+            time = self._last + 1
+        self._last = time
+        return time

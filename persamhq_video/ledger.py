@@ -1,0 +1,206 @@
+"""What a run has begun and committed, a line each, so that a killed run resumes and nothing is counted wrongly."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from persamhq_video.errors import ConfigError, OutputError
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - not on Windows, where two runs in one folder are not told apart
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Committed", "Ledger", "Stage", "check_unused", "read_identity"]
+
+Stage = Literal["encode", "track"]
+_FORMAT: Final = 1
+_NOWHERE: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A frame whose label map is on the disk.
+
+    `ticks` is its time in the files that are made of the frames, `crc` the CRC-32 of its label image, `rows` its part
+    of scores.csv.
+    """
+
+    index: int
+    name: str
+    pts: int
+    time_base: Fraction
+    ticks: int
+    crc: int
+    rows: str
+
+    @classmethod
+    def from_entry(cls, entry: Mapping[str, Any]) -> Committed:
+        """A frame as its line has it."""
+        return cls(**{**entry, "time_base": Fraction(entry["time_base"])})
+
+
+class Ledger:
+    """A file that only grows; a line that was torn when the run was killed is dropped, with all that follows it.
+
+    Any thread may append. In memory it keeps eight bytes a frame.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.begun: Counter[str] = Counter()
+        self.attempts = 0
+        self._offsets = array("q")
+        self._end = 0
+        self._handle: int | None = None
+        self._lock = threading.Lock()
+
+    def open(self, identity: Mapping[str, Any]) -> None:
+        """Read what earlier attempts wrote, if any did, and begin another one."""
+        with self._told():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            _lock(self._handle, self.path)
+            self._read()
+            os.ftruncate(self._handle, self._end)
+        self._append({"attempt": self.attempts + 1, "format": _FORMAT, "identity": identity})
+        self.attempts += 1
+        self.sync()
+
+    def begin(self, stage: Stage, index: int) -> None:
+        """Say that work on a frame is about to begin."""
+        self._append({"begin": stage, "frame": index})
+        with self._lock:
+            self.begun[stage] += 1
+
+    def commit(self, frame: Committed) -> None:
+        """Say that a frame's label map is on the disk; the last word on a frame counts."""
+        offset = self._append({"commit": {**asdict(frame), "time_base": str(frame.time_base)}})
+        self._remember(frame.index, offset)
+
+    def committed(self, index: int) -> Committed | None:
+        """What was said of a frame."""
+        if not 0 <= index < len(self._offsets) or self._offsets[index] == _NOWHERE:
+            return None
+        with self.path.open("rb") as file:
+            file.seek(self._offsets[index])
+            return Committed.from_entry(json.loads(file.readline())["commit"])
+
+    def frames(self, end: int | None = None) -> Iterator[Committed]:
+        """What was said of the frames before `end`, in order, as far as they were committed without a gap."""
+        with self.path.open("rb") as file:
+            for offset in self._offsets[:end]:
+                if offset == _NOWHERE:
+                    return
+                file.seek(offset)
+                yield Committed.from_entry(json.loads(file.readline())["commit"])
+
+    def sync(self) -> None:
+        """Bring all lines to the disk."""
+        with self._told():
+            os.fsync(self._opened())
+
+    def close(self) -> None:
+        """Let go of the file; closing twice is harmless."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def _append(self, entry: Mapping[str, Any]) -> int:
+        """Write a line with one call, so that only the last line can be torn; where it starts."""
+        line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        with self._lock, self._told():
+            handle, start = self._opened(), self._end
+            written = os.write(handle, line)
+            if written != len(line):
+                os.ftruncate(handle, start)
+                raise OSError(28, os.strerror(28))
+            self._end = start + written
+        return start
+
+    def _read(self) -> None:
+        for offset, entry, end in _entries(self.path):
+            if "attempt" in entry:
+                self.attempts += 1
+            elif "begin" in entry:
+                self.begun[entry["begin"]] += 1
+            elif "commit" in entry:
+                self._remember(int(entry["commit"]["index"]), offset)
+            self._end = end
+
+    def _remember(self, index: int, offset: int) -> None:
+        missing = index + 1 - len(self._offsets)
+        if missing > 0:
+            self._offsets.extend([_NOWHERE] * missing)
+        self._offsets[index] = offset
+
+    def _opened(self) -> int:
+        if self._handle is None:
+            raise ValueError(f"{self.path}: used while not open; call open() first")
+        return self._handle
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            raise OutputError(f"{self.path} cannot be written: {exc.strerror or exc}; what is committed stays") from exc
+
+
+def read_identity(path: Path) -> Mapping[str, Any] | None:
+    """What makes the run that keeps this ledger the run it is; None where no ledger was begun."""
+    if not path.is_file():
+        return None
+    for _, entry, _ in _entries(path):
+        identity = entry.get("identity")
+        if entry.get("format") != _FORMAT or not isinstance(identity, dict):
+            raise ConfigError(f"{path} is not a ledger of this version; use --overwrite or another --out")
+        return identity
+    return None
+
+
+def check_unused(path: Path) -> None:
+    """Refuse the ledger of a run that is going on."""
+    if path.is_file():
+        handle = os.open(path, os.O_RDWR)
+        try:
+            _lock(handle, path)
+        finally:
+            os.close(handle)
+
+
+def _lock(handle: int, path: Path) -> None:
+    """The lock ends with the process, however that ends."""
+    if fcntl is None:  # pragma: no cover
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise ConfigError(f"{path.parent.parent} is in use by another run; wait, or use another --out") from exc
+    except OSError:  # a file system without locks
+        return
+
+
+def _entries(path: Path) -> Iterator[tuple[int, Mapping[str, Any], int]]:
+    """Every whole line with the offsets of its start and its end, up to the first that is torn."""
+    offset = 0
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                entry = json.loads(line) if line.endswith(b"\n") else None
+            except ValueError:
+                return
+            if not isinstance(entry, dict):
+                return
+            yield offset, entry, offset + len(line)
+            offset += len(line)
