@@ -25,7 +25,8 @@ __all__ = ["SEGMENT_FRAMES", "SegmentedVideo"]
 SEGMENT_FRAMES: Final = 64
 _MAGIC: Final = b"persamhq packets 1\n"
 _PACKET: Final = struct.Struct("<qqqI?")  # pts, dts, duration, bytes that follow, key frame
-_END: Final = struct.Struct("<III")  # frames, CRC-32 of everything before, bytes of the head
+_END: Final = struct.Struct("<II")  # frames, CRC-32 of everything before
+_CHUNK: Final = 1 << 20
 _TAIL_NAME: Final = "tail.packets"
 _LIBRARIES: Final = {name: list(version) for name, version in sorted(av.library_versions.items())}
 
@@ -41,6 +42,7 @@ class SegmentedVideo:
         self._codec, self._info, self._folder = codec, info, folder
         self._head = {"codec": repr(codec), "info": repr(_without_path(info)), "libraries": _LIBRARIES}
         self._extradata = b""
+        self._finished: dict[int, int] = {}
         self._segment: _Segment | None = None
         self._is_tail = False
 
@@ -90,6 +92,8 @@ class SegmentedVideo:
         parts = [self._path(number) for number in range(-(-frames // SEGMENT_FRAMES))]
         if self._is_tail:
             parts[-1] = self._folder / _TAIL_NAME
+        for part in parts:
+            _refuse_spoilt(part)
         extradata = _read_head(parts[0])["extradata"]
         packets = (packet for part in parts for packet in _read_packets(part))
         write_video(path, packets, codec=self._codec, info=self._info, extradata=bytes.fromhex(extradata))
@@ -112,11 +116,15 @@ class SegmentedVideo:
     def _frames_in(self, number: int) -> int:
         """Frames of a finished segment, 0 if it is not there, not whole or from another encoder."""
         path = self._path(number)
-        try:
-            head = _read_head(path)
-            return _read_end(path) if all(head.get(key) == value for key, value in self._head.items()) else 0
-        except (OSError, ValueError, struct.error):
-            return 0
+        if number not in self._finished:
+            try:
+                head, frames = _read_head(path), _read_end(path)
+            except (OSError, ValueError):
+                return 0
+            if any(head.get(key) != value for key, value in self._head.items()):
+                return 0
+            self._finished[number] = frames
+        return self._finished[number]
 
 
 class _Segment:
@@ -127,7 +135,6 @@ class _Segment:
         self._encoder = encoder
         self._frames, self._crc = 0, 0
         text = json.dumps({**head, "extradata": encoder.extradata.hex()}).encode() + b"\n"
-        self._head_bytes = len(_MAGIC + text)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file: BinaryIO = part_path(path).open("wb")
         self._put(_MAGIC + text)
@@ -138,7 +145,7 @@ class _Segment:
     def close(self, path: Path) -> None:
         """Write what the encoder held back, and give the file its name."""
         self._put_packets(self._encoder.finish())
-        self._file.write(_END.pack(self._frames, self._crc, self._head_bytes))
+        self._file.write(_END.pack(self._frames, self._crc))
         self._file.close()
         if path != self.path:
             part_path(self.path).replace(part_path(path))
@@ -172,28 +179,34 @@ def _read_head(path: Path) -> dict[str, str]:
 
 
 def _read_end(path: Path) -> int:
+    """The number of frames of a segment, after reading all of it."""
+    left, crc = path.stat().st_size - _END.size, 0
     with path.open("rb") as file:
-        file.seek(-_END.size, 2)
-        frames, _, _ = _END.unpack(file.read())
-    return int(frames)
+        while left > 0 and (data := file.read(min(left, _CHUNK))):
+            left, crc = left - len(data), zlib.crc32(data, crc)
+        end = file.read()
+    if left or len(end) != _END.size or _END.unpack(end)[1] != crc:
+        raise ValueError(f"{path}: not whole")
+    return int(_END.unpack(end)[0])
+
+
+def _refuse_spoilt(path: Path) -> None:
+    try:
+        _read_end(path)
+    except (OSError, ValueError) as exc:
+        path.unlink(missing_ok=True)
+        raise OutputError(f"{path}: was spoilt on the disk, so it is removed; run again to make it anew") from exc
 
 
 def _read_packets(path: Path) -> Iterator[Packet]:
-    """The packets of a segment, one in memory at a time; that the disk has spoilt it is told after the last one."""
+    """The packets of a whole segment, one in memory at a time."""
+    end = path.stat().st_size - _END.size
     with path.open("rb") as file:
-        file.seek(-_END.size, 2)
-        frames, expected, head_bytes = _END.unpack(file.read())
-        file.seek(0)
-        crc = zlib.crc32(file.read(head_bytes))
-        for _ in range(frames):
-            head = file.read(_PACKET.size)
-            pts, dts, duration, length, is_key = _PACKET.unpack(head)
-            data = file.read(length)
-            crc = zlib.crc32(data, zlib.crc32(head, crc))
-            yield Packet(data, pts=pts, dts=dts, duration=duration, is_key=is_key)
-    if crc != expected:
-        path.unlink()
-        raise OutputError(f"{path}: was spoilt on the disk, and is removed; the same command again makes it anew")
+        file.readline()
+        file.readline()
+        while file.tell() < end:
+            pts, dts, duration, length, is_key = _PACKET.unpack(file.read(_PACKET.size))
+            yield Packet(file.read(length), pts=pts, dts=dts, duration=duration, is_key=is_key)
 
 
 def _without_path(info: SourceInfo) -> tuple[object, ...]:

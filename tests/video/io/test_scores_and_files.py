@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from persamhq_video.io import ScoresWriter, atomic_write, sha256_of
+from persamhq_video.io import ScoresWriter, atomic_write, score_rows, sha256_of
 from persamhq_video.types import FrameResult, ObjectResult
 
 HEADER = "frame,pts,time_base,pts_seconds,object_id,state,score,similarity,predicted_iou,area_px,x0,y0,x1,y1"
@@ -34,8 +34,9 @@ def entry(**changes):
 def test_rows_are_one_an_object_and_frame(tmp_path):
     path = tmp_path / "out" / "scores.csv"
     with ScoresWriter(path) as writer:
-        writer.write(result(0, entry(state="given"), entry(object_id=7)))
-        writer.write(result(3, entry(state="absent", area=0, box=None, score=float("nan"), similarity=-1e-9)))
+        writer.write(score_rows(result(0, entry(state="given"), entry(object_id=7))))
+        gone = entry(state="absent", area=0, box=None, score=float("nan"), similarity=-1e-9)
+        writer.write(score_rows(result(3, gone)))
     assert path.read_text(encoding="utf-8").splitlines() == [
         HEADER,
         "0,0,1/12800,0.000000,1,given,0.500000,0.333333,0.900000,12,1,2,3,4",
@@ -49,7 +50,7 @@ def test_rows_are_one_an_object_and_frame(tmp_path):
 def test_no_name_before_it_is_closed_and_none_after_an_error(tmp_path):
     path = tmp_path / "scores.csv"
     writer = ScoresWriter(path).open()
-    writer.write(result(0, entry()))
+    writer.write(score_rows(result(0, entry())))
     assert not path.exists()
     with pytest.raises(RuntimeError, match=r"stop"):
         stop_within(writer)
@@ -63,7 +64,7 @@ def stop_within(writer):
 
 def test_writing_to_a_closed_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"written to while not open"):
-        ScoresWriter(tmp_path / "scores.csv").write(result(0, entry()))
+        ScoresWriter(tmp_path / "scores.csv").write(score_rows(result(0, entry())))
 
 
 def test_atomic_write_replaces_as_a_whole(tmp_path):

@@ -1,15 +1,26 @@
-"""The video writers: same bytes every time, nothing lost, times kept, no half file."""
+"""What the videos show: same bytes every time, nothing lost, times kept."""
 
 from __future__ import annotations
 
+import tempfile
 from fractions import Fraction
+from functools import partial
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from persamhq_video.errors import OutputError
-from persamhq_video.io import MATTE_SUFFIXES, LabelVideoWriter, MatteWriter, OverlayWriter, open_source, paint
+from persamhq_video.io import (
+    MATTE_SUFFIXES,
+    LabelVideo,
+    Matte,
+    Overlay,
+    RisingTimes,
+    SegmentedVideo,
+    open_source,
+    paint,
+)
 
 TICKS = Fraction(1, 12800)
 NTSC = Fraction(1, 30000)
@@ -28,24 +39,28 @@ def image_at(i, *, height=48, width=64):
     return np.dstack([rows * 3, columns * 3, np.full_like(rows, 20 * i)]).astype(np.uint8)
 
 
-def write_labels(path, info, times=UNEVEN):
-    with LabelVideoWriter(path).open(info) as writer:
+def write(path, kind, info, times):
+    rising = RisingTimes(info.time_base)
+    with tempfile.TemporaryDirectory() as folder:
+        video = SegmentedVideo(kind.codec, info=info, folder=Path(folder))
         for i, time in enumerate(times):
-            writer.write(labels_at(i, height=info.height, width=info.width), pts=time, time_base=info.time_base)
+            size = {"height": info.height, "width": info.width}
+            picture = partial(kind.picture, image_at(i, **size), labels_at(i, **size))
+            video.write(i, rising(time, info.time_base), picture)
+        video.finish()
+        video.join(path, len(times))
+
+
+def write_labels(path, info, times=UNEVEN):
+    write(path, LabelVideo(), info, times)
 
 
 def write_matte(path, info, times=UNEVEN, codec="h264"):
-    with MatteWriter(path, codec=codec).open(info) as writer:
-        for i, time in enumerate(times):
-            mask = labels_at(i, height=info.height, width=info.width) == 1
-            writer.write(mask, pts=time, time_base=info.time_base)
+    write(path, Matte(1, codec=codec), info, times)
 
 
 def write_overlay(path, info, times=UNEVEN):
-    with OverlayWriter(path).open(info) as writer:
-        for i, time in enumerate(times):
-            size = {"height": info.height, "width": info.width}
-            writer.write(image_at(i, **size), labels_at(i, **size), pts=time, time_base=info.time_base)
+    write(path, Overlay(), info, times)
 
 
 WRITERS = {
@@ -171,63 +186,6 @@ def test_a_start_before_zero_loses_no_frame(name, info_of, reread, tmp_path):
     WRITERS[name](tmp_path / name, info_of(), times=[-1024 + 512 * i for i in range(10)])
     frames, _ = reread(tmp_path / name, "gray")
     assert [round(time / TICKS) for time, _ in frames] == [512 * i for i in range(10)]
-
-
-@pytest.mark.parametrize("make", [LabelVideoWriter, MatteWriter, OverlayWriter])
-def test_the_name_appears_only_when_closed_and_never_when_aborted(make, info_of, tmp_path):
-    path = tmp_path / "out.mkv"
-    args = (image_at(0), labels_at(0)) if make is OverlayWriter else (labels_at(0) > 0,)
-    if make is LabelVideoWriter:
-        args = (labels_at(0),)
-    writer = make(path).open(info_of())
-    writer.write(*args, pts=0, time_base=TICKS)
-    assert [file.name for file in tmp_path.iterdir()] == [".out.mkv.part"]
-    writer.abort()
-    assert list(tmp_path.iterdir()) == []
-    with pytest.raises(RuntimeError, match=r"stop"):
-        stop_within(make(path).open(info_of()), args)
-    assert list(tmp_path.iterdir()) == []
-    with make(path).open(info_of()) as writer:
-        writer.write(*args, pts=0, time_base=TICKS)
-    writer.close()
-    writer.abort()
-    assert [file.name for file in tmp_path.iterdir()] == ["out.mkv"]
-
-
-def stop_within(writer, args):
-    with writer:
-        writer.write(*args, pts=0, time_base=TICKS)
-        raise RuntimeError("stop")
-
-
-def test_an_aborted_run_leaves_the_file_of_the_run_before(info_of, tmp_path):
-    path = tmp_path / "masks.mkv"
-    write_labels(path, info_of())
-    before = path.read_bytes()
-    writer = LabelVideoWriter(path).open(info_of())
-    writer.write(labels_at(0), pts=0, time_base=TICKS)
-    writer.abort()
-    assert path.read_bytes() == before
-
-
-def test_a_folder_that_cannot_be_made_is_said_at_once(info_of, tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"masks\.mkv: cannot be written \(.*\); check the folder"):
-        LabelVideoWriter(tmp_path / "file" / "masks.mkv").open(info_of())
-
-
-def test_misuse_is_said_clearly(info_of, tmp_path):
-    writer = LabelVideoWriter(tmp_path / "masks.mkv")
-    with pytest.raises(ValueError, match=r"written to while not open"):
-        writer.write(labels_at(0), pts=0, time_base=TICKS)
-    writer.open(info_of())
-    with pytest.raises(ValueError, match=r"got a picture of 60x48 for a video of 64x48"):
-        writer.write(labels_at(0, width=60), pts=0, time_base=TICKS)
-    with pytest.raises(OutputError, match=r"closed without a single frame"):
-        writer.close()
-    with pytest.raises(ValueError, match=r"written to after it was closed"):
-        writer.write(labels_at(0), pts=0, time_base=TICKS)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_files_name_neither_program_nor_date(info_of, tmp_path):
