@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from persamhq_video.tasks import VideoTask
@@ -32,6 +32,7 @@ class Outcome:
     seconds: float | None = None
     fps: float | None = None
     reason: str | None = None
+    error: BaseException | None = field(default=None, compare=False, repr=False)
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:

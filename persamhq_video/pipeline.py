@@ -1,11 +1,12 @@
-"""The chain in one place: source -> encode -> track -> files, for one video or several."""
+"""The chain in one place: source -> encode -> track -> files, for one video or many."""
 
 from __future__ import annotations
 
-import time
+import itertools
+import signal
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from itertools import chain
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,101 +14,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from persamhq_video.config import RunConfig, make_config
-from persamhq_video.errors import DecodeError, InputError, PersamHQVideoError
-from persamhq_video.events import Event, Listener, Pace
-from persamhq_video.executors import Executor, Tracked, open_executor
+from persamhq_video.errors import InputError, PersamHQVideoError
+from persamhq_video.events import Event, Listener
+from persamhq_video.executors import Executor, open_executor
 from persamhq_video.io import open_source, read_first_masks
-from persamhq_video.outcome import Ending, Outcome
-from persamhq_video.plan import VideoPlan, make_job, open_request, output_folders, plan_video
-from persamhq_video.plugin.manager import load_registry
-from persamhq_video.record import RunRecord, Status
-from persamhq_video.sinks import Sinks
+from persamhq_video.job import Job
+from persamhq_video.outcome import Outcome
+from persamhq_video.plan import make_job, open_request, plan_video
+from persamhq_video.rundir import RunDirectory
 from persamhq_video.tasks import VideoTask
-from persamhq_video.types import Frame, FrameResult
+from persamhq_video.types import FrameResult
+from persamhq_video.video_run import VideoRun
 
-__all__ = ["personalize_video", "run_tasks", "run_video", "run_videos"]
+__all__ = ["personalize_video", "run_tasks", "run_video"]
 
 
 def run_video(config: RunConfig, video: Path, mask: str | Path, out: Path, *, listener: Listener | None = None) -> None:
-    """Run one video and leave its results in `out`; whatever goes wrong is a PersamHQVideoError."""
-    failures = run_videos(config, [video], mask, out, listener=listener)
-    if failures:
-        raise failures[0]
+    """Run one video and leave its results in `out`, or go on with a run that is there.
+
+    Whatever goes wrong is a PersamHQVideoError.
+    """
+    (outcome,) = run_tasks(config, [VideoTask(video, mask, out)], listener=listener)
+    if outcome.error is not None:
+        raise outcome.error
 
 
 def run_tasks(config: RunConfig, tasks: Sequence[VideoTask], *, listener: Listener | None = None) -> list[Outcome]:
-    """Run the videos of a job; how each of them ended, in their order.
+    """Run the videos of a job on one pool of workers; how each of them ended, in their order.
 
-    What is wrong with the options, the model or the plugins is raised; what is wrong with a video is its outcome.
+    What is wrong with the options, the model or the plugins is raised; what is wrong with a video is its outcome. An
+    interrupt (SIGINT) ends every video where it is, ready to be resumed; a second one raises KeyboardInterrupt.
     """
-    make_job(config)
-    outcomes: list[Outcome] = []
-    for task in tasks:
-        outcomes.append(_run_task(config, task, listener or _ignore))
-        if outcomes[-1].status == "interrupted":
-            outcomes += [Outcome(rest, "interrupted") for rest in tasks[len(outcomes) :]]
-            break
-    return outcomes
-
-
-def _run_task(config: RunConfig, task: VideoTask, notify: Listener) -> Outcome:
-    events: list[Event] = []
-
-    def listen(event: Event) -> None:
-        events.append(event)
-        notify(event)
-
-    began = time.perf_counter()
-    try:
-        failures = run_videos(config.for_video(task.options), [task.video], task.mask, task.out, listener=listen)
-    except PersamHQVideoError as exc:
-        failures = [exc]
-        notify(Event("refused", str(task.video), message=str(exc)))
-    except KeyboardInterrupt:
-        return Outcome(task, "interrupted", frames=_frames(events))
-    if events and events[-1].event == "already-complete":
-        return Outcome(task, "already complete")
-    seconds, frames = time.perf_counter() - began, _frames(events)
-    if failures:
-        status: Ending = "refused" if failures[0].exit_code == InputError.exit_code else "failed"
-        return Outcome(task, status, frames, seconds, reason=str(failures[0]))
-    return Outcome(task, "complete", frames, seconds, frames / seconds)
-
-
-def _frames(events: Sequence[Event]) -> int:
-    return max((event.frame for event in events), default=0)
-
-
-def run_videos(
-    config: RunConfig,
-    videos: Sequence[Path],
-    mask: str | Path,
-    out: Path,
-    *,
-    listener: Listener | None = None,
-) -> list[PersamHQVideoError]:
-    """Run several videos one after the other; the errors of those that could not be completed.
-
-    What is wrong with the options or with any of the files is raised before the first video begins.
-    """
-    notify = listener or _ignore
-    directories = output_folders(videos, out)
-    requests = [open_request(config, video, mask) for video in videos]
-    job = make_job(config)
-    plans = [plan_video(job, request, place) for request, place in zip(requests, directories, strict=True)]
-
-    pending: list[VideoPlan] = []
-    for plan in plans:
-        if plan.is_done:
-            notify(Event("already-complete", str(plan.request.video), message=str(plan.directory.path)))
-        else:
-            pending.append(plan)
-    failures: list[PersamHQVideoError] = []
-    while pending:
-        # A video that fails may take workers with it, so the next one gets new ones.
-        with open_executor(job) as executor:
-            failures += _run_until_failure(executor, pending, notify)
-    return failures
+    notify = _serialised(listener)
+    queue = _Queue(make_job(config), tasks, notify)
+    first = queue.next_run()
+    if first is not None:
+        with open_executor(queue.job) as executor, _stopping_at_interrupt(executor):
+            why: BaseException = KeyboardInterrupt()
+            try:
+                executor.run(itertools.chain([first], iter(queue.next_run, None)))
+            except (PersamHQVideoError, KeyboardInterrupt) as exc:
+                why = exc
+            queue.give_up(why)
+            return queue.outcomes()
+    return queue.outcomes()
 
 
 def personalize_video(
@@ -129,79 +79,87 @@ def personalize_video(
             yield tracked.result
 
 
-def _run_until_failure(executor: Executor, pending: list[VideoPlan], notify: Listener) -> Iterator[PersamHQVideoError]:
-    """Run videos and take them off the list; stops after the first one that fails, and gives its error."""
-    while pending:
-        plan = pending.pop(0)
-        try:
-            _run_plan(executor, plan, notify)
-        except PersamHQVideoError as exc:
-            notify(Event("failed", str(plan.request.video), message=str(exc)))
-            yield exc
-            return
+class _Queue:
+    """The videos that wait; each is opened and compared with what is in its folder when its turn comes."""
+
+    def __init__(self, job: Job, tasks: Sequence[VideoTask], notify: Listener) -> None:
+        self.job, self._tasks, self._notify = job, tasks, notify
+        self._next = 0
+        self._known: dict[int, Outcome] = {}
+        self._runs: dict[int, VideoRun] = {}
+
+    def next_run(self) -> VideoRun | None:
+        """The next video that there is something to do for."""
+        while self._next < len(self._tasks):
+            number, task = self._next, self._tasks[self._next]
+            self._next += 1
+            try:
+                run = self._open(task)
+            except PersamHQVideoError as exc:
+                self._notify(Event("refused", str(task.video), message=str(exc)))
+                self._known[number] = Outcome(task, "refused", reason=str(exc), error=exc)
+                continue
+            if run is None:
+                self._known[number] = Outcome(task, "already complete")
+                continue
+            self._runs[number] = run
+            return run
+        return None
+
+    def give_up(self, error: BaseException) -> None:
+        """Whatever has not had its turn will not have it."""
+        for number in range(self._next, len(self._tasks)):
+            task = self._tasks[number]
+            if isinstance(error, KeyboardInterrupt):
+                self._known[number] = Outcome(task, "interrupted", error=error)
+            else:
+                self._known[number] = Outcome(task, "failed", reason=str(error), error=error)
+        self._next = len(self._tasks)
+
+    def outcomes(self) -> list[Outcome]:
+        """How each video ended, once all files are written."""
+        joined = {number: run.join() for number, run in self._runs.items()}
+        return [outcome for _, outcome in sorted({**self._known, **joined}.items())]
+
+    def _open(self, task: VideoTask) -> VideoRun | None:
+        config = self.job.config.for_video(task.options)
+        request = open_request(config, task.video, task.mask)
+        directory = RunDirectory(task.out)
+        directory.check_place()
+        plan = plan_video(self.job.for_video(config), request, directory)
+        if plan.is_done:
+            self._notify(Event("already-complete", str(task.video), message=str(task.out)))
+            return None
+        return VideoRun(task, plan, self._notify)
 
 
-def _run_plan(executor: Executor, plan: VideoPlan, notify: Listener) -> None:
-    record = RunRecord(plan)
-    frames = _timed(plan.request.source.frames(), record)
-    with closing(executor.stream(frames, plan.request.first_masks.labels)) as stream:
-        try:
-            first = _first_result(stream)
-            plan.directory.open()
-            plan.directory.write_record(record.content("running"), final=False)
-            _write_all(plan, chain([first], stream), record, notify)
-        except PersamHQVideoError as exc:
-            if exc.exit_code != InputError.exit_code:
-                _finish(plan, record, "failed", failure=exc)
-            raise
-        except KeyboardInterrupt:
-            if plan.directory.is_open:
-                _finish(plan, record, "interrupted")
-            raise
-    record.usage = executor.usage()
-    _finish(plan, record, "complete")
-    notify(Event("complete", str(plan.request.video), record.committed, record.committed))
+@contextmanager
+def _stopping_at_interrupt(executor: Executor) -> Iterator[None]:
+    """The first SIGINT stops cleanly, the second one at once; only the main thread may be told of signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
 
+    def stop(number: int, frame: object) -> None:
+        del number, frame
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        executor.stop()
 
-def _write_all(plan: VideoPlan, stream: Iterator[Tracked], record: RunRecord, notify: Listener) -> None:
-    source = plan.request.source
-    pace = Pace(str(plan.request.video), source.num_selected)
-    notify(pace.event("started", 0))
-    object_ids = plan.request.first_masks.ids
-    with Sinks(plan.job.config, plan.directory, info=source.info, object_ids=object_ids) as sinks:
-        for tracked in stream:
-            with record.stage("write"):
-                sinks.write(tracked.frame, tracked.result)
-            record.committed += 1
-            notify(pace.event("frame", record.committed))
-
-
-def _finish(plan: VideoPlan, record: RunRecord, status: Status, *, failure: PersamHQVideoError | None = None) -> None:
-    """Write the last run.json, and tell the plugins that observe runs."""
-    if not plan.directory.is_open:
-        plan.directory.open()
-    content = record.content(status, failure=failure)
-    plan.directory.write_record(content, final=True)
-    load_registry(plan.job.plugins).run_finished(plan.directory.path, content)
-
-
-def _first_result(stream: Iterator[Tracked]) -> Tracked:
-    """What stops the very first frame is found before anything is tracked."""
+    signal.signal(signal.SIGINT, stop)
     try:
-        return next(stream)
-    except DecodeError as exc:
-        raise InputError(str(exc)) from exc
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
-def _timed(frames: Iterator[Frame], record: RunRecord) -> Iterator[Frame]:
-    """The same frames, with the time that decoding takes counted."""
-    while True:
-        with record.stage("decode"):
-            frame = next(frames, None)
-        if frame is None:
-            return
-        yield frame
+def _serialised(listener: Listener | None) -> Listener:
+    """One event at a time, as videos tell of theirs from several threads."""
+    lock = threading.Lock()
 
+    def notify(event: Event) -> None:
+        if listener is not None:
+            with lock:
+                listener(event)
 
-def _ignore(event: Event) -> None:
-    del event
+    return notify

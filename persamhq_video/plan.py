@@ -6,10 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from persamhq_video.config import RunConfig
-from persamhq_video.errors import ConfigError
 from persamhq_video.io import (
     FrameSource,
     FrameWindow,
@@ -26,10 +25,7 @@ from persamhq_video.tasks import VideoTask
 if TYPE_CHECKING:
     from persamhq_video.job import Job
 
-__all__ = ["Request", "VideoPlan", "check_tasks", "make_job", "open_request", "output_folders", "plan_video"]
-
-_BUDGET: Final = 2_000_000_000
-"""Bytes of features a worker where nothing is configured."""
+__all__ = ["Request", "VideoPlan", "check_tasks", "make_job", "open_request", "plan_video"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,8 +76,6 @@ def make_job(config: RunConfig) -> Job:
     from persamhq_video.plugin.sources import read_plugins
 
     resolved = resolve_numerics(config.with_strategies())
-    if resolved.feature_budget is None:
-        resolved = resolved.model_copy(update={"feature_budget": _BUDGET})
     plugins = read_plugins(resolved.plugins)
     choose_strategies(resolved, load_registry(plugins))
     weights = find_weights(resolved, TRACKER_MODULE)
@@ -94,19 +88,6 @@ def plan_video(job: Job, request: Request, directory: RunDirectory) -> VideoPlan
     identity = _identity(job, request)
     decision = directory.decide(identity, overwrite=config.overwrite, no_resume=config.no_resume)
     return VideoPlan(job, request, directory, identity, is_done=decision == "done")
-
-
-def output_folders(videos: Sequence[Path], out: Path) -> list[RunDirectory]:
-    """`out` itself for one video, a folder named after its stem for each of several."""
-    stems = [video.name if video.is_dir() else video.stem for video in videos]
-    folders = [out / stem for stem in stems] if len(videos) > 1 else [out]
-    if len(set(folders)) < len(folders):
-        doubled = next(folder for folder in folders if folders.count(folder) > 1)
-        raise ConfigError(f"two videos are named {doubled.name}, so their results would share a folder; rename one")
-    directories = [RunDirectory(folder) for folder in folders]
-    for directory in directories:
-        directory.check_place()
-    return directories
 
 
 def _identity(job: Job, request: Request) -> dict[str, Any]:

@@ -97,8 +97,8 @@ class Tracker(Protocol[TargetT, StateT, FeaturesT]):
         """One fold step; `state` and the result travel, so both are small and free of device memory."""
         ...
 
-    def feature_bytes(self, features: FeaturesT) -> int:
-        """Bytes of memory that `features` hold."""
+    def feature_bytes(self, features: FeaturesT) -> Mapping[str, int]:
+        """Bytes of memory that `features` hold, by kind of tensor."""
         ...
 
     def counts(self) -> Mapping[str, int]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import platform
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any, Final, Literal
 
-from persamhq_video.executors import TotalUsage
+from persamhq_video.executors import TotalUsage, window_of
 from persamhq_video.executors.worker import peak_memory
 from persamhq_video.plan import VideoPlan
 
@@ -39,7 +39,17 @@ class RunRecord:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._began, self._began_at = time.perf_counter(), _now()
         self.committed = 0
+        self.totals: Mapping[str, int] = {}
         self.usage: TotalUsage | None = None
+
+    def begin(self) -> None:
+        """The time of the workers' start is no time of the video."""
+        self._began, self._began_at = time.perf_counter(), _now()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the record was begun."""
+        return time.perf_counter() - self._began
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -61,10 +71,11 @@ class RunRecord:
             "source": self._source(),
             "objects": list(plan.request.first_masks.ids),
             "frames": {"committed": self.committed, "expected": plan.request.source.num_selected},
+            "window": dict(window_of(plan.job)),
             "versions": _versions(),
             "seconds": self._timings(),
             "peak_memory_bytes": self._memory(),
-            "counts": {} if self.usage is None else dict(self.usage.counts),
+            "counts": {**({} if self.usage is None else self.usage.counts), **self.totals},
         }
         if failure is not None:
             frame = getattr(failure, "frame", self.committed)
@@ -87,7 +98,7 @@ class RunRecord:
     def _timings(self) -> dict[str, float]:
         """Seconds by stage; encode and track are summed over workers, and stages overlap."""
         stages = {**self._seconds, **({} if self.usage is None else self.usage.seconds)}
-        return {"total": round(time.perf_counter() - self._began, 3)} | {k: round(v, 3) for k, v in stages.items()}
+        return {"total": round(self.elapsed, 3)} | {k: round(v, 3) for k, v in stages.items()}
 
     def _memory(self) -> dict[str, Any]:
         return {"driver": peak_memory(), "workers": [] if self.usage is None else list(self.usage.peak_memory)}

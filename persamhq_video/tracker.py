@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from persam_hq.errors import CheckpointError
+from persam_hq.modeling.location_prior import RidgeSums
 from persam_hq.segmenter import Choice, Decoded, Located, Memory, Segmenter, build_segmenter
+from persam_hq.segmenter.appearance import Appearance
 from persam_hq.segmenter.build import embedded_weights
 from persam_hq.types import ImageFeatures, LocationPrior, MaskPrediction, PromptSet
 from persamhq_video.config import RunConfig
@@ -90,6 +92,10 @@ class Presence:
         return "uncertain" if probability * score < self.uncertain_below else "present"
 
 
+STATE_TYPES: tuple[type, ...] = (State, Memory, Appearance, RidgeSums)
+"""See TrackerModule."""
+
+
 class VideoTracker:
     """Segmenter and strategies, wired; see `persamhq_video.protocols.Tracker`."""
 
@@ -128,13 +134,15 @@ class VideoTracker:
         """See Tracker."""
         return Encoded(frame=frame, features=self.segmenter.encode(frame.image))
 
-    def feature_bytes(self, features: Encoded) -> int:
+    def feature_bytes(self, features: Encoded) -> Mapping[str, int]:
         """See Tracker: the image and every tensor of the features."""
         held = features.features
-        tensors = [held.image_embedding, *held.interm_embeddings]
-        if held.hq_features is not None:
-            tensors.append(held.hq_features)
-        return features.frame.image.nbytes + sum(t.numel() * t.element_size() for t in tensors)
+        return {
+            "image": features.frame.image.nbytes,
+            "image_embedding": held.image_embedding.nbytes,
+            "interm_embeddings": sum(interm.nbytes for interm in held.interm_embeddings),
+            "hq_features": 0 if held.hq_features is None else held.hq_features.nbytes,
+        }
 
     def counts(self) -> Mapping[str, int]:
         """See Tracker."""
@@ -209,6 +217,7 @@ def build_tracker(config: RunConfig, selector: PromptSelector, refiners: Sequenc
         published=config.published,
         without=config.without,
         use_hq=config.uses_hq,
+        keep_interm=config.keep_interm,
     )
     chained = config.mode != "independent"
     return VideoTracker(

@@ -19,6 +19,7 @@ from persamhq_video.protocols import Beginning
 from persamhq_video.types import Frame, FrameResult, ObjectResult
 
 MODULE = "stand_in_tracker"
+STATE_TYPES = ()
 TRAPPED_FRAME = 5
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -60,8 +61,8 @@ class HashTracker:
         digest = hashlib.sha256(state + features.digest).digest()
         return digest, _result(features, np.roll(target, digest[0], axis=1), state="present")
 
-    def feature_bytes(self, features: Features) -> int:
-        return features.size
+    def feature_bytes(self, features: Features) -> dict[str, int]:
+        return {"image": features.size}
 
     def counts(self) -> dict[str, int]:
         return {"tracked": self._tracked}

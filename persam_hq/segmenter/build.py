@@ -36,12 +36,14 @@ def build_segmenter(
     published: bool = False,
     without: Collection[TrackerPart] = (),
     use_hq: bool = True,
+    keep_interm: bool = False,
 ) -> Segmenter:
     """The model `model` with the weights of `checkpoint` (lite: the embedded ones by default), on `device`.
 
     `dtype` is that of the image encoder. `published` reproduces PerSAM's scripts: target features half mean and half
     maximum, misaligned guidance, and on lite whole frames without the dense location prior. `without` names parts of
-    lite's tracker to leave out. Without `use_hq` the masks are those of SAM's mask tokens alone. Raises
+    lite's tracker to leave out. Without `use_hq` the masks are those of SAM's mask tokens alone. `keep_interm` keeps
+    the interm embeddings of a SAM model; those of lite are part of what its decoder looks at, and stay. Raises
     UnknownModelError or CheckpointError.
     """
     if model == "lite":
@@ -56,5 +58,5 @@ def build_segmenter(
         raise CheckpointError(message)
     sam = sam_model_registry[model](checkpoint=checkpoint).to(device)
     if published:
-        return SamSegmenter(sam, alignment="published", pooling="mean_and_max", use_hq=use_hq)
-    return SamSegmenter(sam, use_hq=use_hq)
+        return SamSegmenter(sam, alignment="published", pooling="mean_and_max", use_hq=use_hq, keep_interm=keep_interm)
+    return SamSegmenter(sam, use_hq=use_hq, keep_interm=keep_interm)

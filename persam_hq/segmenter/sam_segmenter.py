@@ -34,20 +34,29 @@ class SamContext:
 class SamSegmenter:
     """A Segment Anything model; features live on the model's device.
 
-    HQ parts, where it has any, are left unused without `use_hq`: masks are those of SAM's mask tokens alone.
+    HQ parts, where it has any, are left unused without `use_hq`: masks are those of SAM's mask tokens alone. The interm
+    embeddings are dropped once the HQ features are fused, as they are the largest by far, unless `keep_interm`.
     """
 
     def __init__(
-        self, model: Sam, *, alignment: Alignment = "image", pooling: Pooling = "mean", use_hq: bool = True
+        self,
+        model: Sam,
+        *,
+        alignment: Alignment = "image",
+        pooling: Pooling = "mean",
+        use_hq: bool = True,
+        keep_interm: bool = False,
     ) -> None:
         self.model = model
         self.use_hq = use_hq
+        self.keep_interm = keep_interm
         self.alignment: Alignment = alignment
         self.pooling: Pooling = pooling
 
     def encode(self, image: NDArray[np.uint8]) -> ImageFeatures:
         """See Segmenter."""
-        return encode(self.model, image)
+        features = encode(self.model, image)
+        return features if self.keep_interm else replace(features, interm_embeddings=())
 
     def personalize(self, features: ImageFeatures, masks: Tensor) -> tuple[Target, ...]:
         """See Segmenter: one target an object."""

@@ -1,16 +1,16 @@
-"""What the pipeline asks of an executor, whatever machines are behind it."""
+"""The values that executors hand on: tracked frames, and what the work took."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
-
-import numpy as np
-from numpy.typing import NDArray
 
 from persamhq_video.types import Frame, FrameResult
+
+__all__ = ["TotalUsage", "Tracked", "Usage"]
+
+_HIGHEST_COUNTS = ("features_high_water", "feature_bytes_")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,32 +40,13 @@ class TotalUsage:
 
     @classmethod
     def of(cls, usages: Sequence[Usage]) -> TotalUsage:
-        """Seconds and counts are summed, except for high-water marks, of which the highest is told."""
+        """Seconds and counts are summed; of sizes in bytes the largest is told."""
         seconds: defaultdict[str, float] = defaultdict(float)
         counts: Counter[str] = Counter()
         for usage in usages:
             for stage, spent in usage.seconds.items():
                 seconds[stage] += spent
-            counts.update({name: count for name, count in usage.counts.items() if name != "features_high_water"})
-        counts["features_high_water"] = max(usage.counts.get("features_high_water", 0) for usage in usages)
+            for name, count in usage.counts.items():
+                highest = name.startswith(_HIGHEST_COUNTS)
+                counts[name] = max(counts[name], count) if highest else counts[name] + count
         return cls(dict(seconds), dict(counts), tuple(usage.peak_memory for usage in usages))
-
-
-class Executor(Protocol):
-    """Runs one job on any number of videos, one after the other; ready once entered."""
-
-    def __enter__(self) -> Self:
-        """Start the workers and let each build its tracker; what does not fit is said here."""
-        ...
-
-    def __exit__(self, *exc: object) -> None:
-        """Stop everything that `__enter__` started."""
-        ...
-
-    def stream(self, frames: Iterator[Frame], labels: NDArray[np.uint8]) -> Generator[Tracked, None, None]:
-        """Results in frame order, the annotated first frame included; only a bounded window is in memory."""
-        ...
-
-    def usage(self) -> TotalUsage:
-        """What the workers did since the last `stream` began."""
-        ...

@@ -3,31 +3,60 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, Literal
 
 import torch
 
 from persamhq_video.config import RunConfig
 from persamhq_video.errors import ConfigError
-from persamhq_video.executors.base import Executor
-from persamhq_video.executors.inline import InlineExecutor
-from persamhq_video.job import Job
+from persamhq_video.executors.executor import Executor
+from persamhq_video.executors.follow import STATE_INTERVAL
+from persamhq_video.executors.inline_pool import FRAMES_A_THREAD, InlinePool
+from persamhq_video.executors.pool import RAY_FRAMES_AHEAD, Pool
+from persamhq_video.job import Job, find_weights
 
-__all__ = ["executor_kind", "open_executor", "resolve_workers"]
+__all__ = ["executor_kind", "open_executor", "resolve_workers", "window_of"]
 
 _MOST_WORKERS_BY_ITSELF: Final = 4
 
 
 def open_executor(job: Job) -> Executor:
     """The executor of a resolved configuration, not entered yet."""
+    return Executor(_pool(job), call_timeout=job.config.call_timeout)
+
+
+def window_of(job: Job) -> Mapping[str, int]:
+    """How far work may run ahead of what is safe.
+
+    `frames_ahead` frames a worker are encoded or under way and not tracked; `state_interval`: the state is saved after
+    so many frames. What is lost with a process is therefore at most workers * frames_ahead encoded frames beyond the
+    last one committed, and state_interval frames up to there.
+    """
+    workers = resolve_workers(job.config)
+    inline = executor_kind(job.config) == "inline"
+    ahead = FRAMES_A_THREAD * workers if inline else RAY_FRAMES_AHEAD
+    return {"workers": 1 if inline else workers, "frames_ahead": ahead, "state_interval": STATE_INTERVAL}
+
+
+def _pool(job: Job) -> Pool:
     config = job.config
     workers = resolve_workers(config)
     if executor_kind(config) == "inline":
-        return InlineExecutor(job, encode_threads=workers)
-    from persamhq_video.executors.ray_executor import Cluster, RayExecutor
+        return InlinePool(job, encode_threads=workers)
+    from persamhq_video.executors.ray_pool import Cluster, RayPool
 
     gpus = config.gpus_per_worker if config.gpus_per_worker is not None else float(config.device == "cuda")
-    return RayExecutor(job, Cluster(workers=workers, address=config.address, gpus_per_worker=gpus))
+    weights = None if config.address is None else find_weights(config, job.tracker_module)
+    cluster = Cluster(
+        workers=workers,
+        cpus_per_worker=config.threads_per_worker,
+        address=config.address,
+        gpus_per_worker=gpus,
+        weights=weights,
+    )
+    return RayPool(replace(job, config=config.model_copy(update={"workers": workers})), cluster)
 
 
 def executor_kind(config: RunConfig) -> Literal["inline", "ray"]:

@@ -24,7 +24,7 @@ from ray.util.queue import Queue
 from persam_hq.errors import PersamHQError
 from persam_hq.training.distributed import Communicator, ProcessGroup
 from persamhq_video.errors import ExecutorError
-from persamhq_video.executors.ray_executor import connect
+from persamhq_video.executors.ray_pool import connect
 
 __all__ = ["TrainingCluster", "train_on_ray"]
 

@@ -1,4 +1,4 @@
-"""One tracker and the features that wait for it: what runs in a thread pool inline, and as an actor on Ray."""
+"""One tracker and the features that wait for it: threads inline, an actor on Ray. Neither torch nor ray is imported."""
 
 from __future__ import annotations
 
@@ -8,91 +8,120 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from persam_hq.errors import PersamHQError
 from persamhq_video.errors import ExecutorError, InputError, PersamHQVideoError
 from persamhq_video.executors.base import Usage
 from persamhq_video.executors.heap import steady_heap
-from persamhq_video.features import FeatureStore
-from persamhq_video.job import AnyTracker, Job
+from persamhq_video.features import FeatureStore, Kept
+from persamhq_video.protocols import Beginning, Tracker
 from persamhq_video.types import Frame, FrameResult
+
+AnyTracker = Tracker[Any, Any, Any]
+
+
+class Work(Protocol):
+    """A job as a worker sees it; see `persamhq_video.job.Job`."""
+
+    def delivered(self, weights: NDArray[np.uint8] | None) -> Self:
+        """The job with its weights on this machine; None where they are here already."""
+        ...
+
+    def check_fingerprint(self, worker: str) -> None:
+        """Refuse a worker whose numbers would differ from the driver's."""
+        ...
+
+    def build(self) -> AnyTracker:
+        """The tracker, with strategies of this process's own."""
+        ...
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Entered around every computation, in the thread that does it."""
+        ...
+
+    def feature_budget(self) -> int:
+        """Bytes of features that this worker may hold."""
+        ...
+
+    def release_memory(self) -> None:
+        """Give back what the device keeps in reserve."""
+        ...
 
 
 class Worker:
-    """Does the costly and the cheap stage of the frames it is given; its methods may be called from several threads."""
+    """Does the costly and the cheap stage of the frames it is given; its methods may be called from several threads.
 
-    def __init__(self, job: Job) -> None:
+    Only one thread at a time calls `track`.
+    """
+
+    def __init__(self, job: Work) -> None:
         steady_heap()
         self._job = job
         self._lock = threading.Lock()
-        self._seconds: defaultdict[str, float] = defaultdict(float)
-        self._counts_before: Counter[str] = Counter()
+        self._seconds: defaultdict[int, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
+        self._counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        self._targets: dict[int, Any] = {}
         self._tracker: AnyTracker | None = None
         self._store: FeatureStore[Any] | None = None
-        self._target: Any = None
 
-    def prepare(self, name: str) -> bool:
+    def prepare(self, name: str, weights: NDArray[np.uint8] | None = None) -> bool:
         """Build the tracker, check the numeric fingerprint, and tell whether frames are chained."""
-        torch.set_num_threads(self._job.config.threads_per_worker)
+        self._job = self._job.delivered(weights)
         self._job.check_fingerprint(name)
         try:
-            self._tracker = self._job.build()
+            with self._job.computing():
+                tracker = self._tracker = self._job.build()
         except PersamHQError as exc:
             raise InputError(str(exc)) from exc
-        return self._tracker.chained
+        self._store = FeatureStore(
+            budget=self._job.feature_budget(),
+            encode=tracker.encode,
+            size_of=tracker.feature_bytes,
+            release=self._job.release_memory,
+        )
+        return tracker.chained
 
-    def open_video(self) -> None:
-        """Make room for the features of a video and count from zero."""
-        tracker, budget = self.tracker, int(self._job.config.feature_budget)
-        self._store = FeatureStore(budget=budget, encode=tracker.encode, size_of=tracker.feature_bytes)
-        with self._lock:
-            self._seconds = defaultdict(float)
-            self._counts_before = Counter(tracker.counts())
-
-    def begin(self, frame: Frame, labels: NDArray[np.uint8]) -> tuple[Any, Any, FrameResult]:
+    def begin(self, video: int, frame: Frame, labels: NDArray[np.uint8]) -> tuple[Any, Any, FrameResult]:
         """Personalize on the first frame: the target, the first state, the first result."""
-        with self._stage("begin", frame.index):
-            try:
-                beginning = self.tracker.begin(frame, labels)
-            except PersamHQError as exc:
-                raise InputError(str(exc)) from exc
+        with self._stage("begin", video, frame.index):
+            beginning = self._begin(frame, labels)
         return beginning.target, beginning.state, beginning.result
 
-    def adopt(self, target: Any) -> None:
-        """Take the target of the video whose frames come next."""
-        self._target = target
+    def adopt(self, video: int, target: Any) -> bool:
+        """Take the target of a video whose frames come next."""
+        self._targets[video] = target
+        return True
 
-    def encode(self, frame: Frame) -> int:
-        """Encode a frame and keep its features here; tells their size in bytes."""
-        with self._stage("encode", frame.index):
-            return self.store.encode(frame)
+    def encode(self, video: int, frame: Frame) -> Kept:
+        """Encode a frame and keep its features here."""
+        with self._stage("encode", video, frame.index):
+            return self.store.encode(video, frame)
 
-    def track(self, state: Any, index: int, encoded: int) -> tuple[Any, FrameResult]:
-        """One step of the fold on a frame that was encoded here; `encoded` ties the call to that encoding."""
-        assert encoded >= 0, "a frame is encoded before it is tracked"
-        with self._stage("track", index):
-            new_state, result = self.tracker.track(self._target, state, self.store.take(index))
+    def track(self, video: int, state: Any, index: int, adopted: bool) -> tuple[Any, FrameResult]:  # noqa: FBT001 - it only ties the call to the adoption of the target
+        """One step of the fold on a frame that was encoded here."""
+        assert adopted, "the target comes before the first frame"
+        with self._stage("track", video, index):
+            before = Counter(self.tracker.counts())
+            new_state, result = self.tracker.track(self._targets[video], state, self.store.take(video, index))
+            done = Counter(self.tracker.counts())
+            done.subtract(before)
+        with self._lock:
+            self._counts[video].update(done)
         return new_state, result
 
-    def usage(self) -> Usage:
-        """What was done since `open_video`."""
-        features = self.store.counters
-        counts = Counter(self.tracker.counts())
-        counts.subtract(self._counts_before)
-        counts.update(
-            features_hits=features.hits,
-            features_evicted=features.evictions,
-            features_recomputed=features.recomputes,
-            features_high_water=features.high_water,
-        )
+    def close_video(self, video: int) -> Usage:
+        """Forget a video, and tell what was done for it."""
+        self._targets.pop(video, None)
+        features = self.store.forget(video)
         with self._lock:
-            return Usage(dict(self._seconds), dict(counts), peak_memory())
+            seconds: dict[str, float] = dict(self._seconds.pop(video, {}))
+            counts = self._counts.pop(video, Counter())
+        return Usage(seconds, {**counts, **features}, peak_memory())
 
     @property
     def tracker(self) -> AnyTracker:
@@ -102,17 +131,21 @@ class Worker:
 
     @property
     def store(self) -> FeatureStore[Any]:
-        """The features that wait, once `open_video` has made room for them."""
-        assert self._store is not None, "open_video comes first"
+        """The features that wait, once `prepare` has made room for them."""
+        assert self._store is not None, "prepare comes first"
         return self._store
 
+    def _begin(self, frame: Frame, labels: NDArray[np.uint8]) -> Beginning[Any, Any]:
+        try:
+            return self.tracker.begin(frame, labels)
+        except PersamHQError as exc:
+            raise InputError(str(exc)) from exc
+
     @contextmanager
-    def _stage(self, name: str, index: int) -> Iterator[None]:
-        # OpenMP counts threads for each calling thread, so every one of them is told.
-        torch.set_num_threads(self._job.config.threads_per_worker)
+    def _stage(self, name: str, video: int, index: int) -> Iterator[None]:
         started = time.perf_counter()
         try:
-            with torch.inference_mode():
+            with self._job.computing():
                 yield
         except PersamHQVideoError:
             raise
@@ -120,7 +153,7 @@ class Worker:
             reason = " ".join(f"{type(exc).__name__}: {exc}".split())
             raise ExecutorError(f"frame {index}: {name} failed: {reason}") from exc
         with self._lock:
-            self._seconds[name] += time.perf_counter() - started
+            self._seconds[video][name] += time.perf_counter() - started
 
 
 def peak_memory() -> int:

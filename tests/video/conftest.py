@@ -113,7 +113,7 @@ def ray_cluster() -> Iterator[None]:
     """One local cluster for all tests; executors join it."""
     import ray
 
-    from persamhq_video.executors.ray_executor import connect
+    from persamhq_video.executors.ray_pool import connect
 
     assert connect(None, cpus=2)
     yield

@@ -299,7 +299,8 @@ def test_a_state_that_grew_too_large_is_refused():
 
 def test_the_bytes_of_features_are_the_images_and_the_tensors():
     video = tracker(FakeSegmenter())
-    assert video.feature_bytes(video.encode(frame())) == 8 * 10 * 3 + 2 * 2 * 2 * 4
+    sizes = {"image": 8 * 10 * 3, "image_embedding": 2 * 2 * 2 * 4, "interm_embeddings": 0, "hq_features": 0}
+    assert video.feature_bytes(video.encode(frame())) == sizes
     assert "ImageFeatures" in repr(video.encode(frame()))
 
 

@@ -1,5 +1,6 @@
 """What every segmenter does, on lite, on SAM-HQ and on a SAM whose input is no square."""
 
+import numpy as np
 import pytest
 import torch
 from golden.fill_weights import fill_state_dict
@@ -195,3 +196,11 @@ def test_sam_without_any_prompt_is_refused(scene):
     located = segmenter.locate(segmenter.personalize(features, scene.masks[:1]), features, None)
     with pytest.raises(InputError, match="got no point, box or mask"):
         segmenter.decode(located, [PromptSet.from_points()], guided=True, choice="single")
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_interm_embeddings_of_sam_are_dropped_once_fused(keep):
+    segmenter = sam(square_model(hq=True), keep_interm=keep)
+    features = segmenter.encode(np.zeros((64, 64, 3), np.uint8))
+    assert features.hq_features is not None
+    assert bool(features.interm_embeddings) is keep
