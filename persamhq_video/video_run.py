@@ -12,6 +12,7 @@ from typing import Any, Final
 from persamhq_video.errors import DecodeError, ExecutorError, InputError, OutputError, PersamHQVideoError
 from persamhq_video.events import Event, Listener, Pace
 from persamhq_video.executors import Continuation, Stage, TotalUsage, Tracked
+from persamhq_video.io import FrameSource
 from persamhq_video.job import state_types
 from persamhq_video.outcome import Outcome
 from persamhq_video.plan import VideoPlan
@@ -36,6 +37,7 @@ class VideoRun:
     def __init__(self, task: VideoTask, plan: VideoPlan, notify: Listener) -> None:
         request = plan.request
         self.labels = request.first_masks.labels
+        self.source: FrameSource | None = request.source
         self.continuation: Continuation | None = None
         self.failure: BaseException | None = None
         self.outcome: Outcome | None = None

@@ -55,6 +55,7 @@ def _pool(job: Job) -> Pool:
         address=config.address,
         gpus_per_worker=gpus,
         weights=weights,
+        workers_decode=config.decode == "workers",
     )
     return RayPool(replace(job, config=config.model_copy(update={"workers": workers})), cluster)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from persamhq_video.executors.base import TotalUsage, Tracked
+from persamhq_video.io.source import FrameSource
 from persamhq_video.types import Frame
 
 __all__ = ["Client", "Continuation", "Stage"]
@@ -36,6 +37,8 @@ class Client(Protocol):
     """(H, W) object ids on the first frame."""
     continuation: Continuation | None
     """None from the start."""
+    source: FrameSource | None
+    """What the frames are decoded from, if a worker could do that too."""
     failure: BaseException | None
     """Why it wants no more results, such as a full disk; None while it does."""
 

@@ -15,6 +15,7 @@ from persamhq_video.executors.base import TotalUsage, Tracked
 from persamhq_video.executors.client import Client, Continuation, Stage
 from persamhq_video.executors.pool import Pool
 from persamhq_video.executors.scheduler import Scheduler
+from persamhq_video.io.source import FrameSource
 from persamhq_video.types import Frame
 
 __all__ = ["Executor"]
@@ -75,6 +76,7 @@ class _Reader:
     """A client whose results are read from a queue."""
 
     continuation: Continuation | None = None
+    source: FrameSource | None = None
     failure: BaseException | None = None
 
     def __init__(self, frames: Iterator[Frame], labels: NDArray[np.uint8]) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from persamhq_video.executors.pool import Begun, Call, Mailbox, Message
 from persamhq_video.executors.worker import Work, Worker
+from persamhq_video.io.source import FrameSource
 from persamhq_video.types import Frame, FrameResult
 
 __all__ = ["FRAMES_A_THREAD", "InlinePool"]
@@ -56,6 +57,9 @@ class InlinePool:
     def chained(self) -> bool:
         """See Pool."""
         return self._chained
+
+    def announce(self, video: int, source: FrameSource | None) -> None:
+        """See Pool: frames are decoded here anyway."""
 
     def begin(self, call: Call, video: int, frame: Frame, labels: NDArray[np.uint8]) -> None:
         """See Pool."""

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from persamhq_video.io.source import FrameSource
 from persamhq_video.types import Frame, FrameResult
 
 __all__ = ["RAY_FRAMES_AHEAD", "Begun", "Call", "Mailbox", "Message", "Pool", "StateLostError", "WorkerLostError"]
@@ -83,6 +84,10 @@ class Pool(Protocol):
     @property
     def chained(self) -> bool:
         """Whether frame t needs the state of frame t-1."""
+        ...
+
+    def announce(self, video: int, source: FrameSource | None) -> None:
+        """A video is taken up; where workers decode themselves, this is what from."""
         ...
 
     def begin(self, call: Call, video: int, frame: Frame, labels: NDArray[np.uint8]) -> None:

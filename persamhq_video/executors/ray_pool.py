@@ -30,7 +30,9 @@ from persamhq_video.executors.pool import (
     StateLostError,
     WorkerLostError,
 )
+from persamhq_video.executors.reading import FrameNumber
 from persamhq_video.executors.worker import Work, Worker
+from persamhq_video.io.source import FrameSource
 from persamhq_video.types import Frame
 
 __all__ = ["Cluster", "RayPool", "connect"]
@@ -42,7 +44,8 @@ _START_ATTEMPTS: Final = 3
 class Cluster:
     """Where the workers run and what each reserves; `address=None` starts a cluster of our own for the run.
 
-    weights: a file that every node is sent once, None where the nodes have it.
+    weights: a file that every node is sent once, None where the nodes have it; workers_decode: they read the videos
+    themselves, so that no frame but the first has to travel.
     """
 
     workers: int
@@ -50,6 +53,7 @@ class Cluster:
     address: str | None = None
     gpus_per_worker: float = 0
     weights: Path | None = None
+    workers_decode: bool = False
 
 
 class RayPool:
@@ -64,6 +68,7 @@ class RayPool:
         self._job, self._cluster = job, cluster
         self._actors: list[Any] = []
         self._adopted: dict[tuple[int, int], Any] = {}
+        self._sources: dict[int, FrameSource] = {}
         self._chained = True
         self._owns_cluster = False
 
@@ -90,6 +95,11 @@ class RayPool:
         """See Pool."""
         return self._chained
 
+    def announce(self, video: int, source: FrameSource | None) -> None:
+        """See Pool."""
+        if self._cluster.workers_decode and source is not None:
+            self._sources[video] = source
+
     def begin(self, call: Call, video: int, frame: Frame, labels: NDArray[np.uint8]) -> None:
         """See Pool. The target is held here by value: a video outlives the worker that it began on."""
         begun = self._actors[call.worker].begin.options(concurrency_group="encode").remote(video, frame, labels)
@@ -98,7 +108,8 @@ class RayPool:
     def encode(self, call: Call, video: int, frame: Frame) -> None:
         """See Pool."""
         encode = self._actors[call.worker].encode.options(concurrency_group="encode")
-        self._answer(call, encode.remote(video, frame))
+        source = self._sources.get(video)
+        self._answer(call, encode.remote(video, frame if source is None else FrameNumber.of(source, frame)))
 
     def track(self, call: Call, video: int, *, target: Any, state: Any, index: int) -> Any:
         """See Pool. The worker's first frame of a video waits until it has the target."""
@@ -120,6 +131,7 @@ class RayPool:
     def close_video(self, call: Call, video: int) -> None:
         """See Pool."""
         self._adopted.pop((call.worker, video), None)
+        self._sources.pop(video, None)
         self._answer(call, self._actors[call.worker].close_video.remote(video))
 
     def replace(self, call: Call) -> None:

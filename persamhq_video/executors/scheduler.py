@@ -86,6 +86,7 @@ class Scheduler:
                 return
             decoding = Decoding(client.frames, wake=self._wake)
             video = Follow(next(self._numbers), client, decoding, chained=self._pool.chained)
+            self._pool.announce(video.number, client.source)
             video.home = choose_home(self._desks, self._active)
             self._active.append(video)
 

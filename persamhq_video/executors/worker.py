@@ -18,6 +18,7 @@ from persam_hq.errors import PersamHQError
 from persamhq_video.errors import ExecutorError, InputError, PersamHQVideoError
 from persamhq_video.executors.base import Usage
 from persamhq_video.executors.heap import steady_heap
+from persamhq_video.executors.reading import FrameNumber, Readers
 from persamhq_video.features import FeatureStore, Kept
 from persamhq_video.protocols import Beginning, Tracker
 from persamhq_video.types import Frame, FrameResult
@@ -66,6 +67,7 @@ class Worker:
         self._seconds: defaultdict[int, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
         self._counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
         self._targets: dict[int, Any] = {}
+        self._readers = Readers()
         self._tracker: AnyTracker | None = None
         self._store: FeatureStore[Any] | None = None
 
@@ -97,8 +99,11 @@ class Worker:
         self._targets[video] = target
         return True
 
-    def encode(self, video: int, frame: Frame) -> Kept:
-        """Encode a frame and keep its features here."""
+    def encode(self, video: int, frame: Frame | FrameNumber) -> Kept:
+        """Encode a frame and keep its features here; one that comes as a number is decoded here first."""
+        if isinstance(frame, FrameNumber):
+            with self._stage("worker_decode", video, frame.index):
+                frame = self._readers.read(video, frame)
         with self._stage("encode", video, frame.index):
             return self.store.encode(video, frame)
 
@@ -117,6 +122,7 @@ class Worker:
     def close_video(self, video: int) -> Usage:
         """Forget a video, and tell what was done for it."""
         self._targets.pop(video, None)
+        self._readers.close(video)
         features = self.store.forget(video)
         with self._lock:
             seconds: dict[str, float] = dict(self._seconds.pop(video, {}))

@@ -81,6 +81,14 @@ def test_the_same_bytes_inline_and_on_ray(clip, mask, tmp_path):
     assert hashes(tmp_path / "inline") == hashes(tmp_path / "ray")
 
 
+@pytest.mark.usefixtures("ray_cluster")
+def test_workers_that_decode_themselves(clip, mask, tmp_path):
+    run_video(INLINE, clip, mask, tmp_path / "inline")
+    run_video(make_config({"executor": "ray", "workers": 2, "decode": "workers"}), clip, mask, tmp_path / "ray")
+    assert hashes(tmp_path / "inline") == hashes(tmp_path / "ray")
+    assert record_of(tmp_path / "ray")["seconds"]["worker_decode"] > 0
+
+
 def test_events(clip, mask, out):
     events = []
     run_video(INLINE, clip, mask, out, listener=events.append)
