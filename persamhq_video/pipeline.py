@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from persamhq_video.executors import Executor, open_executor
 from persamhq_video.io import open_source, read_first_masks
 from persamhq_video.job import Job
 from persamhq_video.outcome import Outcome
-from persamhq_video.plan import make_job, open_request, plan_video
+from persamhq_video.plan import VideoPlan, make_job, open_request, plan_video
 from persamhq_video.rundir import RunDirectory
 from persamhq_video.tasks import VideoTask
 from persamhq_video.types import FrameResult
@@ -47,17 +49,17 @@ def run_tasks(config: RunConfig, tasks: Sequence[VideoTask], *, listener: Listen
     """
     notify = _serialised(listener)
     queue = _Queue(make_job(config), tasks, notify)
-    first = queue.next_run()
-    if first is not None:
+    why: BaseException = KeyboardInterrupt()
+    with closing(queue.plans()) as plans:
+        first = next(plans, None)
+        if first is None:  # so no worker is started
+            return queue.outcomes(why)
         with open_executor(queue.job) as executor, _stopping_at_interrupt(executor):
-            why: BaseException = KeyboardInterrupt()
             try:
-                executor.run(itertools.chain([first], iter(queue.next_run, None)))
+                executor.run(map(queue.begin, chain([first], plans)))
             except (PersamHQVideoError, KeyboardInterrupt) as exc:
                 why = exc
-            queue.give_up(why)
-            return queue.outcomes()
-    return queue.outcomes()
+            return queue.outcomes(why)
 
 
 def personalize_video(
@@ -80,57 +82,57 @@ def personalize_video(
 
 
 class _Queue:
-    """The videos that wait; each is opened and compared with what is in its folder when its turn comes."""
+    """The videos that wait; each is opened and compared with what is in its folder while the one before it runs."""
 
     def __init__(self, job: Job, tasks: Sequence[VideoTask], notify: Listener) -> None:
         self.job, self._tasks, self._notify = job, tasks, notify
-        self._next = 0
         self._known: dict[int, Outcome] = {}
         self._runs: dict[int, VideoRun] = {}
 
-    def next_run(self) -> VideoRun | None:
-        """The next video that there is something to do for."""
-        while self._next < len(self._tasks):
-            number, task = self._next, self._tasks[self._next]
-            self._next += 1
-            try:
-                run = self._open(task)
-            except PersamHQVideoError as exc:
-                self._notify(Event("refused", str(task.video), message=str(exc)))
-                self._known[number] = Outcome(task, "refused", reason=str(exc), error=exc)
-                continue
-            if run is None:
-                self._known[number] = Outcome(task, "already complete")
-                continue
-            self._runs[number] = run
-            return run
-        return None
+    def plans(self) -> Generator[tuple[int, VideoPlan], None, None]:
+        """The videos that there is something to do for, by number."""
+        with ThreadPoolExecutor(1, thread_name_prefix="open") as pool:
+            coming = deque(pool.submit(self._plan, task) for task in self._tasks[:1])
+            for number in range(len(self._tasks)):
+                coming.extend(pool.submit(self._plan, later) for later in self._tasks[number + 1 : number + 2])
+                plan = coming.popleft().result()
+                if isinstance(plan, Outcome):
+                    self._known[number] = plan
+                else:
+                    yield number, plan
 
-    def give_up(self, error: BaseException) -> None:
-        """Whatever has not had its turn will not have it."""
-        for number in range(self._next, len(self._tasks)):
-            task = self._tasks[number]
-            if isinstance(error, KeyboardInterrupt):
-                self._known[number] = Outcome(task, "interrupted", error=error)
-            else:
-                self._known[number] = Outcome(task, "failed", reason=str(error), error=error)
-        self._next = len(self._tasks)
+    def begin(self, planned: tuple[int, VideoPlan]) -> VideoRun:
+        """It is the turn of a video."""
+        number, plan = planned
+        run = self._runs[number] = VideoRun(self._tasks[number], plan, self._notify)
+        return run
 
-    def outcomes(self) -> list[Outcome]:
-        """How each video ended, once all files are written."""
+    def outcomes(self, why: BaseException) -> list[Outcome]:
+        """How each video ended, once all files are written; `why` those that had no turn will not have it."""
         joined = {number: run.join() for number, run in self._runs.items()}
-        return [outcome for _, outcome in sorted({**self._known, **joined}.items())]
+        known = {**self._known, **joined}
+        return [known.get(number) or _no_turn(task, why) for number, task in enumerate(self._tasks)]
 
-    def _open(self, task: VideoTask) -> VideoRun | None:
-        config = self.job.config.for_video(task.options)
-        request = open_request(config, task.video, task.mask)
-        directory = RunDirectory(task.out)
-        directory.check_place()
-        plan = plan_video(self.job.for_video(config), request, directory)
+    def _plan(self, task: VideoTask) -> VideoPlan | Outcome:
+        try:
+            config = self.job.config.for_video(task.options)
+            request = open_request(config, task.video, task.mask)
+            directory = RunDirectory(task.out)
+            directory.check_place()
+            plan = plan_video(self.job.for_video(config), request, directory)
+        except PersamHQVideoError as exc:
+            self._notify(Event("refused", str(task.video), message=str(exc)))
+            return Outcome(task, "refused", reason=str(exc), error=exc)
         if plan.is_done:
             self._notify(Event("already-complete", str(task.video), message=str(task.out)))
-            return None
-        return VideoRun(task, plan, self._notify)
+            return Outcome(task, "already complete")
+        return plan
+
+
+def _no_turn(task: VideoTask, why: BaseException) -> Outcome:
+    if isinstance(why, KeyboardInterrupt):
+        return Outcome(task, "interrupted", error=why)
+    return Outcome(task, "failed", reason=str(why), error=why)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from persamhq_video.errors import DecodeError
 from persamhq_video.executors.base import TotalUsage, Tracked, Usage
 from persamhq_video.executors.client import Client
 from persamhq_video.executors.decoding import Decoding
@@ -135,7 +136,7 @@ class Follow:
             return False
         self._state = item.coming
         self._since.append(item.frame)
-        return (item.index + 1) % STATE_INTERVAL == 0
+        return _is_saved(item.index)
 
     @property
     def newest(self) -> int:
@@ -171,6 +172,8 @@ class Follow:
                 if item.index >= self._delivered:
                     self.client.deliver(Tracked(item.frame, item.result))
                     self._delivered = item.index + 1
+                    if not self.chained and _is_saved(item.index):
+                        self.client.snapshot(item.index, self._state)
             else:
                 return
         self._fail_in_turn()
@@ -184,5 +187,11 @@ class Follow:
         return self._since[-1].index + 1 if self._since else (self._held[0] + 1 if self._held else 0)
 
     def _fail_in_turn(self) -> None:
-        if self._exhausted and not self.items and self.failure is None and self._source_error is not None:
-            self.failure = self._source_error
+        if self._exhausted and not self.items and self.failure is None:
+            nothing = None if self.has_begun else DecodeError("the source ends before its first frame", frame=0)
+            self.failure = self._source_error or nothing
+
+
+def _is_saved(index: int) -> bool:
+    """Whether the state after that frame is kept."""
+    return (index + 1) % STATE_INTERVAL == 0
