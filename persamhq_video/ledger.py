@@ -70,9 +70,13 @@ class Ledger:
         with self._told():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-            _lock(self._handle, self.path)
-            self._read()
-            os.ftruncate(self._handle, self._end)
+            try:
+                _lock(self._handle, self.path)
+                self._read()
+                os.ftruncate(self._handle, self._end)
+            except BaseException:
+                self.close()
+                raise
         self._append({"attempt": self.attempts + 1, "format": _FORMAT, "identity": identity})
         self.attempts += 1
         self.sync()

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from persamhq_video.errors import ConfigError
+from persamhq_video.errors import ConfigError, OutputError
+from persamhq_video.ledger import Ledger
 from persamhq_video.rundir import RunDirectory
 
 IDENTITY = {"config": {"model": "lite", "workers": 1}, "fingerprint": {"dtype": "float32"}, "inputs": {}, "plugins": []}
@@ -133,3 +134,66 @@ def test_places_that_cannot_be(tmp_path):
     with pytest.raises(ConfigError, match="is a file; give a folder"):
         RunDirectory(file).check_place()
     RunDirectory(tmp_path / "new" / "deep").check_place()
+
+
+def test_a_run_of_before_there_were_ledgers_is_told_and_can_be_overwritten(tmp_path):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "00000.png").write_text("old")
+    (tmp_path / ".persamhq-files").write_text("masks/00000.png\n")
+    with pytest.raises(ConfigError, match=r"not complete \(status: killed\); use --overwrite"):
+        decide(tmp_path)
+    assert decide(tmp_path, overwrite=True) == "run"
+    RunDirectory(tmp_path).open()
+    assert names(tmp_path) == [".persamhq/files"]
+
+
+def unfinished(path, identity=IDENTITY):
+    finished(path, "interrupted")
+    ledger = Ledger(path / ".persamhq" / "ledger.jsonl")
+    ledger.open(identity)
+    ledger.close()
+
+
+@pytest.mark.parametrize("status", ["complete", "failed", "running", None])
+def test_while_there_is_a_ledger_a_run_is_unfinished(tmp_path, status):
+    unfinished(tmp_path)
+    record = tmp_path / "run.json"
+    record.unlink() if status is None else record.write_text(json.dumps({"status": status, **IDENTITY}))
+    assert decide(tmp_path) == "resume"
+    with pytest.raises(ConfigError, match="holds this run already, and no_resume is set"):
+        decide(tmp_path, no_resume=True)
+    assert decide(tmp_path, overwrite=True) == "run"
+
+
+def test_a_resumed_run_keeps_label_maps_and_drops_what_looks_complete(tmp_path):
+    unfinished(tmp_path)
+    directory = RunDirectory(tmp_path)
+    assert directory.decide(IDENTITY, overwrite=False, no_resume=False) == "resume"
+    directory.open()
+    assert names(tmp_path) == [".persamhq/files", ".persamhq/ledger.jsonl", "masks/00000.png", "run.json"]
+    assert directory.owns("masks/00000.png")
+    assert not directory.owns("masks/00001.png")
+    directory.write_record({"status": "interrupted", **IDENTITY}, final=True)
+    assert decide(tmp_path) == "resume"
+    directory.write_record({"status": "complete", **IDENTITY}, final=True)
+    assert names(tmp_path) == ["masks/00000.png", "run.json"]
+    assert decide(tmp_path) == "done"
+
+
+def test_what_a_kill_left_of_the_clean_up_is_removed(tmp_path):
+    finished(tmp_path)
+    (tmp_path / ".persamhq" / "segments").mkdir(parents=True)
+    assert decide(tmp_path) == "done"
+    assert not (tmp_path / ".persamhq").exists()
+
+
+def test_a_hidden_folder_that_leads_elsewhere_is_not_followed(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").write_text("x")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".persamhq").symlink_to(elsewhere)
+    with pytest.raises(OutputError, match="cannot prepare"):
+        RunDirectory(out).open()
+    assert names(elsewhere) == ["precious"]
