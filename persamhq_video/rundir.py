@@ -137,6 +137,8 @@ class RunDirectory:
 
     def _remove_hidden(self) -> None:
         (self.path / _OLD_CLAIMS_NAME).unlink(missing_ok=True)
+        if self.hidden.is_symlink():
+            raise OSError(f"{self.hidden} is a link")
         if self.hidden.is_dir():
             self.ledger_path.unlink(missing_ok=True)
             shutil.rmtree(self.hidden)

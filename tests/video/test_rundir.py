@@ -147,11 +147,15 @@ def test_a_run_of_before_there_were_ledgers_is_told_and_can_be_overwritten(tmp_p
     assert names(tmp_path) == [".persamhq/files"]
 
 
-def unfinished(path, identity=IDENTITY):
-    finished(path, "interrupted")
-    ledger = Ledger(path / ".persamhq" / "ledger.jsonl")
-    ledger.open(identity)
+def unfinished(path):
+    directory = RunDirectory(path)
+    directory.open()
+    ledger = Ledger(directory.ledger_path)
+    ledger.open(IDENTITY)
     ledger.close()
+    for name in ("masks/00000.png", "mattes/1.mp4", "scores.csv"):
+        directory.claim(name).write_text(name)
+    directory.write_record({"status": "interrupted", **IDENTITY}, final=True)
 
 
 @pytest.mark.parametrize("status", ["complete", "failed", "running", None])
