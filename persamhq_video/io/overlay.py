@@ -20,12 +20,13 @@ _PALETTE = davis_palette()
 # Wide pictures get wider lines, so that they survive being scaled down to a screen.
 _PIXELS_A_LINE_WIDTH = 640
 
+# As for the mattes: without B-frames, and without mbtree, whose bytes are not always the same.
 H264 = VideoCodec(
     container="mp4",
     encoder="libx264",
     pixel_format="yuv420p",
     color_range=LIMITED_RANGE,
-    options={"crf": "18", "preset": "veryfast", "bf": "0"},
+    options={"crf": "18", "preset": "veryfast", "bf": "0", "mbtree": "0"},
     even=True,
 )
 

@@ -13,7 +13,7 @@ import pytest
 
 from persamhq_video.errors import OutputError
 from persamhq_video.io import LabelVideo, Matte, Overlay, RisingTimes, SegmentedVideo
-from persamhq_video.io.encoder import Packet, write_video
+from persamhq_video.io.encoder import Packet, PictureEncoder, write_video
 
 TICKS = Fraction(1, 12800)
 KINDS = {
@@ -109,6 +109,18 @@ def test_every_frame_of_a_joined_video_can_be_sought(name, info_of, tmp_path):
             container.seek(round(index * 512 * TICKS / stream.time_base), stream=stream)
             first = next(container.decode(stream))
             assert first.pts * stream.time_base <= index * 512 * TICKS + Fraction(1, 2000)
+
+
+@pytest.mark.parametrize("kind", [Overlay(), Matte(1)])
+def test_equal_pictures_make_equal_packets_every_time(kind, info_of):
+    info, noise = info_of(36, 50), np.random.default_rng(0).integers(0, 255, (22, 36, 50, 3), dtype=np.uint8)
+    labels = (noise[0, ..., 0] > 128).astype(np.uint8)
+    seen = set()
+    for _ in range(200):
+        encoder = PictureEncoder(kind.codec, info)
+        packets = [p for i, image in enumerate(noise) for p in encoder.encode(kind.picture(image, labels), 512 * i)]
+        seen.add(hash(b"".join(packet.data for packet in [*packets, *encoder.finish()])))
+    assert len(seen) == 1
 
 
 def test_rising_times_go_on_where_they_were():
