@@ -73,13 +73,11 @@ class Desk:
 
     def ask(self, item: Item, lane: Lane) -> None:
         """A call about that frame is made."""
-        self.waiting_alone.discard(item)
         lane.add(item)
 
     def release(self, item: Item) -> None:
         """The frame is tracked, or not wanted any more."""
         self.holding.discard(item)
-        self.waiting_alone.discard(item)
 
     def under_way(self) -> list[Item]:
         """The frames that it is working on."""

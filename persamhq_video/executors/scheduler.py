@@ -148,6 +148,7 @@ class Scheduler:
     def _call(self, item: Item, lane: Lane, answer: Callable[[Item, Message], None]) -> Call:
         """A call about a frame; its answer is taken in once, and only while the frame waits for it."""
         assert item.desk is not None
+        self._stop_waiting(item)
         item.desk.ask(item, lane)
         item.call = Call(item.desk.number, partial(self._answered, item, lane, answer))
         return item.call
@@ -233,10 +234,15 @@ class Scheduler:
         self._release(item)
         item.video.deliver()
 
-    @staticmethod
-    def _release(item: Item) -> None:
+    def _release(self, item: Item) -> None:
+        self._stop_waiting(item)
         if item.desk is not None:
             item.desk.release(item)
+
+    def _stop_waiting(self, item: Item) -> None:
+        """A suspect frame may have waited for one worker to be idle before it found another one."""
+        for desk in self._desks:
+            desk.waiting_alone.discard(item)
 
     # What goes wrong
 
