@@ -64,6 +64,8 @@ class Results:
         self._committed = 0
         self.next_index = 0
         """The first frame that has to be tracked."""
+        self.safe_until = -1
+        """The last frame that need not be tracked again if the run is killed now."""
         self.state: Any | None = None
         """The state after the frame before, where there is one."""
         self.decode_from = 0
@@ -125,6 +127,7 @@ class Results:
         assert index < self._committed, f"frame {index} is not committed"
         self._ledger.sync()
         self._snapshots.save(index, state)
+        self.safe_until = index
 
     def finish(self) -> None:
         """Make the files of a video that is complete; the complete record then ends the run (`write_record`)."""
@@ -159,6 +162,7 @@ class Results:
                 break
         self._snapshots.remove_after(self.next_index - 1)
         self._committed = self.next_index
+        self.safe_until = self.next_index - 1
         self._times = self._times_so_far()
         missing = [video.first_missing(self.next_index) for video in self._videos.values()]
         self.decode_from = min([self.next_index, *missing])

@@ -106,6 +106,11 @@ class VideoRun:
         self._order(lambda: self._results.snapshot(index, state))
 
     @property
+    def safe_until(self) -> int:
+        """See Client."""
+        return self._results.safe_until
+
+    @property
     def backlog(self) -> int:
         """See Client."""
         with self._lock:

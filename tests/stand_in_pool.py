@@ -42,6 +42,7 @@ class Asked:
     index: int
     call: object
     work: object = None
+    is_late: bool = False
 
 
 @dataclass(eq=False)
@@ -138,7 +139,9 @@ class StandInPool:
         old = self.workers[call.worker]
         self.workers[call.worker] = StandInWorker()
         # What the old one was asked is answered all the same, and too late.
-        self._others.extend(itertools.chain(*old.lanes.values()))
+        for asked in itertools.chain(*old.lanes.values()):
+            asked.is_late = True
+            self._others.append(asked)
         if call.worker not in self.unstartable:
             self._others.append(Asked("replace", call.worker, -1, -1, call, lambda: None))
 
@@ -154,9 +157,6 @@ class StandInPool:
         self._answer(asked)
         return True
 
-    def lose_states(self, state_holder):
-        state_holder.lost = True
-
     def kinds(self, kind, video=None):
         """The frames that were asked about in that way, in order."""
         return [asked.index for asked in self.asked if asked.kind == kind and video in (None, asked.video)]
@@ -170,7 +170,7 @@ class StandInPool:
             worker.lanes[lane].append(asked)
 
     def _answer(self, asked):
-        fault = self.fault(asked)
+        fault = None if asked.is_late else self.fault(asked)
         worker = self.workers[asked.worker]
         if fault == HANG:
             worker.hung = True
@@ -190,8 +190,6 @@ class StandInPool:
             self.done.append(asked)
             try:
                 self.mailbox.put(Message(asked.call, asked.work()))
-            except KeyError:  # of a worker that was replaced
-                self.mailbox.put(Message(asked.call, error=WorkerLostError("it was replaced")))
             except StateLostError as exc:
                 self.mailbox.put(Message(asked.call, error=exc))
 
@@ -244,7 +242,8 @@ class StandInClient:
 
     @property
     def safe_until(self):
-        return max([index for index, _ in self.snapshots], default=-1)
+        before = -1 if self.continuation is None else self.continuation.next_index - 1
+        return max([index for index, _ in self.snapshots], default=before)
 
     def frames(self):
         for index in range(self.num_frames):

@@ -59,6 +59,11 @@ class Client(Protocol):
         ...
 
     @property
+    def safe_until(self) -> int:
+        """The last frame that need not be tracked again if all ends now, -1 where there is none."""
+        ...
+
+    @property
     def backlog(self) -> int:
         """How many results were delivered and wait."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from queue import Queue
@@ -78,6 +79,8 @@ class _Reader:
     continuation: Continuation | None = None
     source: FrameSource | None = None
     failure: BaseException | None = None
+    safe_until = sys.maxsize
+    """Nothing is kept, so nothing is waited for."""
 
     def __init__(self, frames: Iterator[Frame], labels: NDArray[np.uint8]) -> None:
         self.labels = labels

@@ -15,10 +15,12 @@ from persamhq_video.executors.desk import Desk
 from persamhq_video.executors.pool import Call
 from persamhq_video.types import Frame, FrameResult
 
-__all__ = ["STATE_INTERVAL", "Follow", "Item"]
+__all__ = ["MOST_AGAIN", "STATE_INTERVAL", "Follow", "Item"]
 
-STATE_INTERVAL: Final = 16
+STATE_INTERVAL: Final = 8
 """The state is fetched by value after so many frames; a segment of a video is a whole number of these."""
+MOST_AGAIN: Final = 16
+"""Frames beyond the last state on the disk are tracked up to here, so that no end of the run costs more."""
 
 
 @dataclass(slots=True, eq=False)
@@ -73,6 +75,7 @@ class Follow:
         self.target: Any = None
         self.has_begun = False
         self.rewinds = 0
+        self.owes_state = False
         self._state: Any = None
         self._held: tuple[int, Any] | None = None
         self._since: deque[Frame] = deque()
@@ -124,6 +127,10 @@ class Follow:
             if self.chained:
                 return
 
+    def may_track(self, item: Item) -> bool:
+        """Whether a run that is killed then would not have too much to track again."""
+        return item.index - self.client.safe_until <= MOST_AGAIN
+
     @property
     def state(self) -> Any:
         """What the next frame is tracked from."""
@@ -136,7 +143,7 @@ class Follow:
             return False
         self._state = item.coming
         self._since.append(item.frame)
-        return _is_saved(item.index)
+        return self.owes_state or _is_saved(item.index)
 
     @property
     def newest(self) -> int:
@@ -145,6 +152,7 @@ class Follow:
 
     def hold(self, index: int, state: Any) -> None:
         """A state is here by value: that is where a lost one is made up from."""
+        self.owes_state = False
         if index < self._next_index():
             self._held = (index, state)
             while self._since and self._since[0].index <= index:
@@ -152,10 +160,16 @@ class Follow:
             if index < self._delivered:
                 self.client.snapshot(index, state)
 
+    def keep_first_state(self) -> None:
+        """Without a chain every frame is tracked from the first state, so what is delivered is safe."""
+        assert self._held is not None
+        self.client.snapshot(self._delivered - 1, self._held[1])
+
     def rewind(self) -> None:
         """Go back to the last state held by value; the frames since then are encoded and tracked again."""
         assert self._held is not None
         self.rewinds += 1
+        self.owes_state = False
         _, self._state = self._held
         again = [Item(self, frame) for frame in self._since]
         self._since.clear()
@@ -173,7 +187,7 @@ class Follow:
                     self.client.deliver(Tracked(item.frame, item.result))
                     self._delivered = item.index + 1
                     if not self.chained and _is_saved(item.index):
-                        self.client.snapshot(item.index, self._state)
+                        self.keep_first_state()
             else:
                 return
         self._fail_in_turn()

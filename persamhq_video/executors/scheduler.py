@@ -32,6 +32,8 @@ _MOST_REWINDS: Final = 20
 _MOST_BACKLOG: Final = 16
 """Results that wait to be written; beyond that a video gets no further frames."""
 _WATCH_SECONDS: Final = 0.5
+_SOON_SECONDS: Final = 0.02
+"""How often a client that writes is asked whether it has room again."""
 _NO_WORKER_SECONDS: Final = 300.0
 """How long a job goes on without a single worker."""
 _HALT_SECONDS: Final = 20.0
@@ -51,6 +53,7 @@ class Scheduler:
         self._closing: set[Follow] = set()
         self._numbers = numbers
         self._stopping = False
+        self._waits_for_client = False
         self._last_ready = time.monotonic()
 
     def stop(self) -> None:
@@ -65,6 +68,7 @@ class Scheduler:
                 self._admit(clients)
                 if not self._active and not self._closing:
                     return
+                self._waits_for_client = False
                 self._place()
                 self._advance()
                 self._listen()
@@ -101,15 +105,20 @@ class Scheduler:
         self._active.rotate(-1)
 
     def _unplaced(self, video: Follow) -> Item | None:
-        """The first frame of a video that no worker has; decoded now if need be."""
+        """The next frame of a video that no worker has; decoded now if need be."""
         if video.finished:
             return None
-        item = next((item for item in video.items if item.desk is None and item.error is None), None)
+        waiting = (item for item in video.items if item.desk is None and item.error is None)
+        # A suspect frame first: workers stand idle for it
+        item = min(waiting, key=lambda item: not item.suspect, default=None)
         if item is not None:
             return item
         if not video.has_begun and video.items:
             return None
-        if video.client.backlog > _MOST_BACKLOG or all(desk.room <= 0 for desk in self._desks):
+        if all(desk.room <= 0 for desk in self._desks):
+            return None
+        if video.client.backlog > _MOST_BACKLOG:
+            self._waits_for_client = True
             return None
         frame = video.next_frame()
         return None if frame is None else video.add(frame)
@@ -135,7 +144,15 @@ class Scheduler:
         for video in self._active:
             if video.has_begun and video.failure is None:
                 for item in list(video.trackable()):
-                    self._track(item)
+                    if video.may_track(item):
+                        self._track(item)
+                    else:
+                        self._wait_until_safe(video)
+
+    def _wait_until_safe(self, video: Follow) -> None:
+        self._waits_for_client = True
+        if video.owes_state:
+            self._rewind(video, StateLostError("it could not be fetched"))
 
     def _track(self, item: Item) -> None:
         video, desk = item.video, item.desk
@@ -158,7 +175,8 @@ class Scheduler:
     def _listen(self) -> None:
         """Wait for something to happen, and take in all that has."""
         try:
-            self._take_in(self._pool.mailbox.get(timeout=_WATCH_SECONDS))
+            timeout = _SOON_SECONDS if self._waits_for_client else _WATCH_SECONDS
+            self._take_in(self._pool.mailbox.get(timeout=timeout))
             while True:
                 self._take_in(self._pool.mailbox.get_nowait())
         except Empty:
@@ -222,9 +240,10 @@ class Scheduler:
         index = video.newest
 
         def fetched(message: Message) -> None:
-            # A state that is lost already will be noticed by the call that needs it
             if message.error is None:
                 video.hold(index, message.value)
+            else:
+                video.owes_state = True
 
         self._pool.fetch(Call(0, fetched), video.state)
 
@@ -335,7 +354,11 @@ class Scheduler:
 
     def _halt(self) -> None:
         """Save the newest states, so that nothing has to be tracked again, and let every video end as interrupted."""
-        pending = {video for video in self._active if video.has_begun and video.chained and video.failure is None}
+        begun = [video for video in self._active if video.has_begun and video.failure is None]
+        for video in begun:
+            if not video.chained:
+                video.keep_first_state()
+        pending = {video for video in begun if video.chained}
         for video in list(pending):
             self._pool.fetch(Call(0, partial(self._halted, video, video.newest, pending)), video.state)
         deadline = time.monotonic() + _HALT_SECONDS

@@ -1,6 +1,5 @@
 """Every decision of the driver's loop, on workers that answer in a fixed order and fail on command."""
 
-import gc
 import weakref
 from collections import Counter
 
@@ -119,7 +118,9 @@ def test_enough_videos_stay_on_a_worker_each(run):
     pool = StandInPool(size=2)
     run(pool, StandInClient(30), StandInClient(30))
     for video in (0, 1):
-        assert {asked.worker for asked in pool.asked if asked.video == video and asked.kind == "encode"} == {video}
+        encoded = [asked for asked in pool.asked if asked.video == video and asked.kind == "encode"]
+        # At the end there may be a single video left, which goes round all workers.
+        assert {asked.worker for asked in encoded[:20]} == {video}
 
 
 def test_videos_take_turns(run):
@@ -135,22 +136,12 @@ def test_videos_take_turns(run):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_as_many_videos_as_workers_are_open(run, seed):
     pool, clients = StandInPool(size=2, seed=seed), [StandInClient(8) for _ in range(7)]
-    is_open = set()
     most = []
-
-    def deliver(number):
-        def told(index):
-            is_open.add(number)
-            most.append(len(is_open - {n for n, c in enumerate(clients) if c.endings}))
-
-        return told
-
-    for number, client in enumerate(clients):
-        client.on_deliver = deliver(number)
+    for client in clients:
+        client.on_deliver = lambda _: most.append(sum(0 < len(c.delivered) < 8 for c in clients))
     run(pool, *clients)
     assert_complete(*clients)
-    # A video whose usage is being collected is not counted as open.
-    assert max(most) <= 4
+    assert max(most) == 2
 
 
 @pytest.mark.parametrize("chained", [True, False])
@@ -231,7 +222,8 @@ def test_a_worker_lost_at_some_work(run, kind, chained, seed):
 @pytest.mark.parametrize("seed", range(20))
 def test_many_deaths_at_random(run, seed):
     """Whatever dies when, every result comes once; the pool checks that each state is the one of the frame before."""
-    deaths = {("encode", index) for index in range(seed % 5, 60, 7)} | {("track", index) for index in range(3, 60, 5)}
+    encoded, tracked = set(range(2 + seed % 5, 60, 7)), set(range(3, 60, 5))
+    deaths = {("encode", index) for index in encoded} | {("track", index) for index in tracked - encoded}
     pool = StandInPool(size=3, seed=seed, fault=once(*((*death, DIE) for death in sorted(deaths))))
     clients = [StandInClient(60), StandInClient(60)]
     scheduler = run(pool, *clients)
@@ -527,7 +519,9 @@ def test_frames_are_let_go(monkeypatch):
     original = stand_in_pool.make_frame
 
     class Image(stand_in_pool.np.ndarray):
-        """Arrays of numpy itself take no weak reference."""
+        """With a hash, which a set wants."""
+
+        __hash__ = object.__hash__
 
     def make_frame(index):
         frame = original(index)
@@ -542,7 +536,6 @@ def test_frames_are_let_go(monkeypatch):
     def count(index):
         pool.asked.clear()
         pool.done.clear()
-        gc.collect()
         counts.append(len(alive))
 
     client.on_deliver = count
