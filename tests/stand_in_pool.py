@@ -77,7 +77,7 @@ class StandInPool:
         self.most_tracks = Counter()
         self.unstartable = set()
         self.now = 0.0
-        self._random = Random(seed)  # noqa: S311 - an order, not a secret
+        self._random = Random(seed)
         self._others = deque()
 
     def __enter__(self):
@@ -87,6 +87,9 @@ class StandInPool:
         pass
 
     # What the scheduler asks
+
+    def announce(self, video, source):
+        pass
 
     def begin(self, call, video, frame, labels):
         def begun():
@@ -230,7 +233,7 @@ class StandInClient:
 
     def __init__(self, frames=12, *, name="", source_error=None, continuation=None):
         self.labels = np.ones((1, 1), np.uint8)
-        self.continuation, self.failure, self.backlog = continuation, None, 0
+        self.continuation, self.failure, self.backlog, self.source = continuation, None, 0, None
         self.name, self.num_frames, self.source_error = name, frames, source_error
         self.delivered: list[int] = []
         self.snapshots: list[tuple[int, object]] = []
