@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from persam_hq.types import LocationPrior, MaskPrediction, PromptSet
 from persamhq_video.types import Frame, FrameResult
 
+if TYPE_CHECKING:
+    # These need torch, which a worker whose tracker has no use for it does without.
+    from persam_hq.types import LocationPrior, MaskPrediction, PromptSet
+
 Box = tuple[float, float, float, float]
-Decode = Callable[[Sequence[PromptSet]], MaskPrediction]
+Decode = Callable[["Sequence[PromptSet]"], "MaskPrediction"]
 """Run the mask decoder on one prompt set an object, all objects in one batch."""
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-import torch
-
-from persamhq_video.config import RunConfig
 from persamhq_video.errors import ConfigError
 from persamhq_video.executors.executor import Executor
 from persamhq_video.executors.follow import STATE_INTERVAL
 from persamhq_video.executors.inline_pool import FRAMES_A_THREAD, InlinePool
 from persamhq_video.executors.pool import RAY_FRAMES_AHEAD, Pool
-from persamhq_video.job import Job, find_weights
+
+if TYPE_CHECKING:
+    # These need torch, which a worker whose tracker has no use for it does without.
+    from persamhq_video.config import RunConfig
+    from persamhq_video.job import Job
 
 __all__ = ["executor_kind", "open_executor", "resolve_workers", "window_of"]
 
@@ -46,6 +47,7 @@ def _pool(job: Job) -> Pool:
     if executor_kind(config) == "inline":
         return InlinePool(job, encode_threads=workers)
     from persamhq_video.executors.ray_pool import Cluster, RayPool
+    from persamhq_video.job import find_weights
 
     gpus = config.gpus_per_worker if config.gpus_per_worker is not None else float(config.device == "cuda")
     weights = None if config.address is None else find_weights(config, job.tracker_module)
@@ -81,4 +83,6 @@ def resolve_workers(config: RunConfig) -> int:
 
 
 def _gpus(config: RunConfig) -> int:
+    import torch
+
     return torch.cuda.device_count() if config.device == "cuda" else 0
