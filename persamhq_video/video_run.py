@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -166,6 +167,8 @@ class VideoRun:
             # What was wrong first is told; a disk that is full makes trouble again here.
             error = error or exc
             self._say(error)
+        except Exception as exc:  # noqa: BLE001 - a listener or an observing plugin that fails
+            error = error or OutputError(f"the run could not be told of: {type(exc).__name__}: {exc}")
         self.outcome = self._outcome(error)
 
     def _finish(self, error: BaseException | None) -> None:
@@ -200,7 +203,8 @@ class VideoRun:
         refused = not self._is_open and isinstance(error, InputError | DecodeError)
         if refused and isinstance(error, DecodeError):
             error = InputError(str(error))
-        self._notify(Event("refused" if refused else "failed", str(self._task.video), message=str(error)))
+        with contextlib.suppress(Exception):  # that nobody listens any more may be the very reason
+            self._notify(Event("refused" if refused else "failed", str(self._task.video), message=str(error)))
         return Outcome(self._task, "refused" if refused else "failed", count, seconds, reason=str(error), error=error)
 
     @contextmanager

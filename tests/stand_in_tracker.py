@@ -1,6 +1,8 @@
 """A tracker of numpy and hashes: any frame that comes out of order, twice or from another image shows in the masks.
 
-The first pixel of frame 5 makes it misbehave: red raises, green interrupts, blue ends the process.
+The first pixel of frame 5 makes it misbehave: red raises, green interrupts, blue ends the process, yellow hangs; white
+ends the process while the frame is encoded. Each stage takes STAND_IN_SECONDS, and a state is STAND_IN_BYTES larger than
+it need be.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +25,7 @@ MODULE = "stand_in_tracker"
 STATE_TYPES = ()
 TRAPPED_FRAME = 5
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+YELLOW, WHITE = (255, 255, 0), (255, 255, 255)
 
 
 @dataclass(frozen=True)
@@ -49,17 +53,23 @@ class HashTracker:
         return Beginning(target=labels, state=state, result=_result(self.encode(frame), labels, state="given"))
 
     def encode(self, frame: Frame) -> Features:
+        _take_time()
         digest = hashlib.sha256(frame.image.tobytes()).digest()
         pixel = tuple(int(value) for value in frame.image[0, 0])
+        if frame.index == TRAPPED_FRAME and pixel == WHITE:
+            os._exit(1)
         return Features(frame.index, frame.pts, frame.time_base, frame.name, digest, pixel, frame.image.nbytes)
 
     def track(self, target: np.ndarray, state: bytes, features: Features) -> tuple[bytes, FrameResult]:
+        _take_time()
         if features.frame_index == TRAPPED_FRAME:
             _misbehave(features.first_pixel)
         with self._lock:
             self._tracked += 1
-        digest = hashlib.sha256(state + features.digest).digest()
-        return digest, _result(features, np.roll(target, digest[0], axis=1), state="present")
+        digest = hashlib.sha256(state[:32] + features.digest).digest()
+        return digest + bytes(int(os.environ.get("STAND_IN_BYTES", "0"))), _result(
+            features, np.roll(target, digest[0], axis=1), state="present"
+        )
 
     def feature_bytes(self, features: Features) -> dict[str, int]:
         return {"image": features.size}
@@ -83,6 +93,12 @@ def _misbehave(pixel: tuple[int, ...]) -> None:
         raise KeyboardInterrupt
     if pixel == BLUE:
         os._exit(1)
+    if pixel == YELLOW:
+        time.sleep(3600)
+
+
+def _take_time() -> None:
+    time.sleep(float(os.environ.get("STAND_IN_SECONDS", "0")))
 
 
 def _result(features: Features, labels: np.ndarray, *, state: Any) -> FrameResult:

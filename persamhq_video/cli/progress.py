@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TextIO
 
 from tqdm import tqdm
 
@@ -27,7 +29,10 @@ def report_progress(*, quiet: bool, as_json: bool, videos: int = 1) -> Iterator[
     `videos` are run at once, in any order; with 1 they come one after the other.
     """
     if as_json:
-        yield _print_json
+        events = sys.stdout
+        # Ray tells on standard output of a worker that is lost; there are to be events and nothing else.
+        with contextlib.redirect_stdout(sys.stderr):
+            yield partial(_print_json, file=events)
     elif quiet:
         yield _print_nothing
     else:
@@ -38,9 +43,9 @@ def report_progress(*, quiet: bool, as_json: bool, videos: int = 1) -> Iterator[
             bars.close()
 
 
-def _print_json(event: Event) -> None:
+def _print_json(event: Event, *, file: TextIO) -> None:
     content = {key: value for key, value in dataclasses.asdict(event).items() if value is not None}
-    print(json.dumps(content, ensure_ascii=False), flush=True)
+    print(json.dumps(content, ensure_ascii=False), flush=True, file=file)
 
 
 def _print_nothing(event: Event) -> None:

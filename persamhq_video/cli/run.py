@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from persamhq_video.tasks import VideoTask, collect_tasks
 __all__ = ["run", "run_and_report"]
 
 _INTERRUPTED: Final = 130
+_GOES_ON: Final = "persamhq-video: interrupted; the same command again goes on from here"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,12 +40,13 @@ def run_and_report(args: argparse.Namespace, config: RunConfig, tasks: Sequence[
         with report_progress(quiet=args.quiet, as_json=args.json, videos=len(tasks)) as listener:
             outcomes = run_tasks(config, tasks, listener=listener)
     except KeyboardInterrupt:
-        outcomes, code = [], _INTERRUPTED
-    else:
-        code = exit_code(outcomes)
+        print(_GOES_ON, file=sys.stderr, flush=True)
+        # The second one: the interpreter would wait for threads that are in the middle of a frame, or hang.
+        os._exit(_INTERRUPTED)
+    code = exit_code(outcomes)
     _tell(args, tasks, outcomes)
     if code == _INTERRUPTED:
-        print("persamhq-video: interrupted; the same command again goes on from here", file=sys.stderr)
+        print(_GOES_ON, file=sys.stderr)
     return code
 
 
