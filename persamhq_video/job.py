@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -84,7 +85,10 @@ class Job:
         suffix = ".safetensors" if self.config.checkpoint is None else self.config.checkpoint.suffix
         path = Path(tempfile.gettempdir()) / f"persamhq-weights-{sha256[:16]}{suffix}"
         if not path.exists() or sha256_of(path) != sha256:
-            atomic_write(path, weights.tobytes())
+            # Several workers of one machine may do so at once, so each writes a file of its own.
+            own = path.with_name(f"{path.stem}-{secrets.token_hex(8)}{path.suffix}")
+            atomic_write(own, weights.tobytes())
+            own.replace(path)
         return replace(self, config=self.config.model_copy(update={"checkpoint": path}))
 
     def for_video(self, config: RunConfig) -> Job:

@@ -1,8 +1,8 @@
 """A tracker of numpy and hashes: any frame that comes out of order, twice or from another image shows in the masks.
 
 The first pixel of frame 5 makes it misbehave: red raises, green interrupts, blue ends the process, yellow hangs; white
-ends the process while the frame is encoded. Each stage takes STAND_IN_SECONDS, and a state is STAND_IN_BYTES larger than
-it need be.
+ends the process while the frame is encoded. Each stage takes STAND_IN_SECONDS, and a state is STAND_IN_BYTES larger
+than it need be.
 """
 
 from __future__ import annotations

@@ -167,6 +167,11 @@ class RayPool:
                 raise ExecutorError(
                     f"{self.size} workers with {amount:g} {name} each do not fit a cluster with {has:g}"
                 )
+        nodes: list[Mapping[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        places = sum(_places(node["Resources"], needs) for node in nodes if node["Alive"])
+        if self.size > places:
+            each = " and ".join(f"{amount:g} {name}" for name, amount in needs.items() if amount)
+            raise ExecutorError(f"{self.size} workers with {each} each do not fit; the nodes have room for {places}")
 
     def _start(self) -> None:
         threads = self._cluster.cpus_per_worker
@@ -199,6 +204,11 @@ class RayPool:
 
     def _prepare(self, actor: Any, number: int) -> Any:
         return actor.prepare.remote(f"worker {number + 1} of {self.size}", self._weights)
+
+
+def _places(resources: Mapping[str, float], needs: Mapping[str, float]) -> int:
+    """How many workers fit on one node."""
+    return int(min(resources.get(name, 0) / amount for name, amount in needs.items() if amount))
 
 
 def connect(address: str | None, *, cpus: int) -> bool:
