@@ -56,20 +56,20 @@ def test_how_many_workers_share_a_gpu():
 
 
 @pytest.mark.parametrize(
-    ("nodes", "workers", "cpus", "gpus", "complaint"),
+    ("nodes", "workers", "needs", "complaint"),
     [
-        ([{"CPU": 3}, {"CPU": 3}], 2, 2, 0, None),
-        ([{"CPU": 3}, {"CPU": 3}], 3, 2, 0, "3 workers with 2 CPU each do not fit; the nodes have room for 2"),
-        ([{"CPU": 8}, {"CPU": 1, "GPU": 2}], 2, 1, 1, r"with 1 CPU and 1 GPU each do not fit; .* room for 1"),
-        ([{"CPU": 8, "GPU": 1}], 3, 1, 0.5, r"3 workers with 0.5 GPU each do not fit a cluster with 1"),
+        ([{"CPU": 3}, {"CPU": 3}], 2, (2, 0), None),
+        ([{"CPU": 3}, {"CPU": 3}], 3, (2, 0), "3 workers with 2 CPU each do not fit; the nodes have room for 2"),
+        ([{"CPU": 8}, {"CPU": 1, "GPU": 2}], 2, (1, 1), r"with 1 CPU and 1 GPU each do not fit; .* room for 1"),
+        ([{"CPU": 8, "GPU": 1}], 3, (1, 0.5), r"3 workers with 0.5 GPU each do not fit a cluster with 1"),
     ],
 )
-def test_workers_that_no_node_has_room_for_are_refused(monkeypatch, nodes, workers, cpus, gpus, complaint):
+def test_workers_that_no_node_has_room_for_are_refused(monkeypatch, nodes, workers, needs, complaint):
     """Otherwise Ray waits for ever."""
     total = {name: sum(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU")}
     monkeypatch.setattr(ray_pool.ray, "cluster_resources", lambda: total)
     monkeypatch.setattr(ray_pool.ray, "nodes", lambda: [{"Alive": True, "Resources": node} for node in nodes])
-    pool = RayPool(None, Cluster(workers=workers, cpus_per_worker=cpus, gpus_per_worker=gpus))
+    pool = RayPool(None, Cluster(workers=workers, cpus_per_worker=needs[0], gpus_per_worker=needs[1]))
     if complaint is None:
         pool._check_room()
     else:
