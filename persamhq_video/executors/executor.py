@@ -30,6 +30,7 @@ class Executor:
         self._usage = TotalUsage({}, {}, ())
         self._numbers = itertools.count()
         self._scheduler: Scheduler | None = None
+        self._stopped = False
 
     def __enter__(self) -> Self:
         self._pool.__enter__()
@@ -43,7 +44,8 @@ class Executor:
         self._next_scheduler().run(iter(clients))
 
     def stop(self) -> None:
-        """Let `run` end every video where it is; callable from any thread and from a signal handler."""
+        """Let `run` end every video where it is, also if it comes later; callable from a signal handler too."""
+        self._stopped = True
         if self._scheduler is not None:
             self._scheduler.stop()
 
@@ -69,8 +71,11 @@ class Executor:
         return self._usage
 
     def _next_scheduler(self) -> Scheduler:
-        self._scheduler = Scheduler(self._pool, call_timeout=self._call_timeout, numbers=self._numbers)
-        return self._scheduler
+        scheduler = Scheduler(self._pool, call_timeout=self._call_timeout, numbers=self._numbers)
+        self._scheduler = scheduler
+        if self._stopped:
+            scheduler.stop()
+        return scheduler
 
 
 class _Reader:

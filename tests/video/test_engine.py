@@ -43,9 +43,17 @@ def three(small, tmp_path, make_clip):
     return {"two objects": small, "one object": one, "a part": part}
 
 
+@pytest.fixture(scope="module")
+def known():
+    return {}
+
+
 @pytest.fixture
-def expected(small, tmp_path):
-    return engine_proof.inline(small, tmp_path / "expected").hashes
+def expected(small, tmp_path, known):
+    """Of the small clip, which has the same bytes in every test."""
+    if not known:
+        known.update(engine_proof.inline(small, tmp_path / "expected").hashes)
+    return known
 
 
 def record_of(out):
@@ -72,6 +80,7 @@ def test_workers_that_are_killed(small, expected, tmp_path):
     assert run.kills > 0
 
 
+@pytest.mark.long
 def test_only_events_are_printed_when_a_worker_dies(small, tmp_path):
     """Ray tells of it on standard output; that goes elsewhere."""
     process = engine_proof.start(small, tmp_path / "out", *RAY)

@@ -2,12 +2,14 @@
 
 import weakref
 from collections import Counter
+from random import Random
 
 import pytest
 from stand_in_pool import DIE, HANG, LOSE_STATE, StandInClient, StandInPool, follow
 
 from persamhq_video.errors import ExecutorError, OutputError
 from persamhq_video.executors.client import Continuation
+from persamhq_video.executors.executor import Executor
 
 SEEDS = range(8)
 
@@ -380,6 +382,51 @@ def test_another_fingerprint_of_a_new_worker_ends_the_job(run):
     assert client.endings == [refusal]
 
 
+def random_mishaps(seed):
+    """A pool and clients of every size, and anything that can go wrong, any number of times."""
+    random = Random(seed)
+    num_videos, frames = random.randint(1, 4), random.randint(1, 70)
+    mishaps = {
+        (random.choice(["encode", "track", "begin"]), random.randint(0, frames), random.randint(0, num_videos - 1)): (
+            random.choice([DIE, DIE, HANG])
+        )
+        for _ in range(random.randint(0, 12))
+    }
+    mishaps |= {("track", random.randint(1, 70), 0): LOSE_STATE for _ in range(random.randint(0, 3))}
+    lost = [LOSE_STATE] * random.randint(0, 3)
+
+    def fault(asked):
+        if asked.kind == "fetch" and lost and random.random() < 0.3:
+            return lost.pop()
+        return mishaps.pop((asked.kind, asked.index, asked.video), None)
+
+    pool = StandInPool(
+        size=random.randint(1, 4),
+        frames_ahead=random.randint(1, 8),
+        chained=random.random() < 0.7,
+        seed=seed,
+        room=random.choice([1000, 1000, 2, 1, 0]),
+        fault=fault,
+    )
+    return pool, [StandInClient(frames) for _ in range(num_videos)]
+
+
+@pytest.mark.parametrize(
+    "seeds", [range(50), pytest.param(range(50, 2000), marks=pytest.mark.long)], ids=["some", "many"]
+)
+def test_anything_that_can_go_wrong(run, seeds):
+    for seed in seeds:
+        pool, clients = random_mishaps(seed)
+        scheduler = run(pool, *clients, call_timeout=20)
+        for client in clients:
+            if client.endings == [None]:
+                assert_complete(client)
+            else:
+                # A frame that happened to be under way each time
+                assert "its worker died or hung 3 times" in str(client.endings[0]), seed
+        assert_nothing_left(scheduler, pool)
+
+
 # States that are lost
 
 
@@ -414,6 +461,15 @@ def test_a_state_that_is_lost_each_time_ends_its_video_alone(run):
 
 
 # Videos that fail, and jobs that are stopped
+
+
+def test_an_interrupt_before_the_first_video(monkeypatch):
+    """The handler may be called between the start of the workers and the first frame."""
+    pool, client = StandInPool(), StandInClient(30)
+    executor = Executor(pool, call_timeout=60)
+    executor.stop()
+    executor.run([client])
+    assert pool.asked == []
 
 
 @pytest.mark.parametrize("kind", ["begin", "encode", "track"])
