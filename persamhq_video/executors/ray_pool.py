@@ -38,6 +38,8 @@ from persamhq_video.types import Frame
 __all__ = ["Cluster", "RayPool", "connect"]
 
 _START_ATTEMPTS: Final = 3
+_DIRECT_BYTES: Final = 640 * 1024
+"""States and label maps up to this size travel with their call; through the object store each takes Ray twice the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,7 @@ class RayPool:
 
     def _start(self) -> None:
         threads = self._cluster.cpus_per_worker
-        environment = {"OMP_NUM_THREADS": str(threads)}
+        environment = {"OMP_NUM_THREADS": str(threads), "RAY_max_direct_call_object_size": str(_DIRECT_BYTES)}
         if self._cluster.address is None:
             # What this process can import (a plugin module, say), its workers on the same machine can.
             environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
@@ -184,6 +186,7 @@ class RayPool:
             "num_gpus": self._cluster.gpus_per_worker,
             "max_restarts": 0,
             "allow_out_of_order_execution": True,
+            "enable_task_events": False,
             "concurrency_groups": {"encode": 1, "track": 1},
             "runtime_env": {"env_vars": environment},
         }
@@ -218,6 +221,7 @@ def connect(address: str | None, *, cpus: int) -> bool:
     # Ray tells of its dashboard, its metrics and its GPU variables; a run has nothing to do with them.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_max_direct_call_object_size", str(_DIRECT_BYTES))
     # The state of a call that failed is never asked for; that it failed is known from its result.
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     own: dict[str, Any] = {"num_cpus": max(cpus, os.cpu_count() or 1), "include_dashboard": False}
