@@ -69,8 +69,8 @@ class Scheduler:
                 if not self._active and not self._closing:
                     return
                 self._waits_for_client = False
-                self._place()
                 self._advance()
+                self._place()
                 self._listen()
                 self._watch()
                 self._retire()
@@ -95,14 +95,21 @@ class Scheduler:
             self._active.append(video)
 
     def _place(self) -> None:
-        """Give frames to workers that have room, one a video in turn."""
-        progress = True
-        while progress:
-            progress = False
-            for video in self._active:
-                item = self._unplaced(video)
-                progress |= item is not None and self._encode(item)
-        self._active.rotate(-1)
+        """Give frames to workers that have room, one a video in turn, until there is something to take in.
+
+        Sending a frame takes milliseconds, in which a video's chain would stand still.
+        """
+        idle = 0
+        while idle < len(self._active):
+            video = self._active[0]
+            self._active.rotate(-1)
+            item = self._unplaced(video)
+            if item is None or not self._encode(item):
+                idle += 1
+                continue
+            idle = 0
+            if not self._pool.mailbox.empty():
+                return
 
     def _unplaced(self, video: Follow) -> Item | None:
         """The next frame of a video that no worker has; decoded now if need be."""
