@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ray.exceptions import ObjectLostError, OwnerDiedError, RayActorError, RayError, RayTaskError
 
 from persamhq_video.errors import ExecutorError, PersamHQVideoError
+from persamhq_video.executors.parcel import Parcel
 from persamhq_video.executors.pool import (
     RAY_FRAMES_AHEAD,
     Begun,
@@ -56,6 +57,20 @@ class Cluster:
     gpus_per_worker: float = 0
     weights: Path | None = None
     workers_decode: bool = False
+
+
+class _Actor(Worker):
+    """A worker whose results travel to another process."""
+
+    def begin_there(self, video: int, frame: Frame, labels: NDArray[np.uint8]) -> tuple[Any, Any, Parcel]:
+        """See Worker.begin."""
+        target, state, result = self.begin(video, frame, labels)
+        return target, state, Parcel.of(result)
+
+    def track_there(self, video: int, state: Any, index: int, adopted: bool) -> tuple[Any, Parcel]:  # noqa: FBT001 - see Worker.track
+        """See Worker.track."""
+        state, result = self.track(video, state, index, adopted)
+        return state, Parcel.of(result)
 
 
 class RayPool:
@@ -104,8 +119,8 @@ class RayPool:
 
     def begin(self, call: Call, video: int, frame: Frame, labels: NDArray[np.uint8]) -> None:
         """See Pool. The target is held here by value: a video outlives the worker that it began on."""
-        begun = self._actors[call.worker].begin.options(concurrency_group="encode").remote(video, frame, labels)
-        self._answer(call, begun, lambda values: Begun(ray.put(values[0]), values[1], values[2]))
+        begun = self._actors[call.worker].begin_there.options(concurrency_group="encode").remote(video, frame, labels)
+        self._answer(call, begun, lambda values: Begun(ray.put(values[0]), values[1], values[2].open()))
 
     def encode(self, call: Call, video: int, frame: Frame) -> None:
         """See Pool."""
@@ -118,9 +133,9 @@ class RayPool:
         actor, key = self._actors[call.worker], (call.worker, video)
         if key not in self._adopted:
             self._adopted[key] = actor.adopt.options(concurrency_group="track").remote(video, target)
-        track = actor.track.options(num_returns=2, concurrency_group="track")
+        track = actor.track_there.options(num_returns=2, concurrency_group="track")
         coming, result = track.remote(video, state, index, self._adopted[key])
-        self._answer(call, result)
+        self._answer(call, result, Parcel.open)
         return coming
 
     def fetch(self, call: Call, state: Any) -> None:
@@ -191,7 +206,7 @@ class RayPool:
             "runtime_env": {"env_vars": environment},
         }
         as_actor: Any = ray.remote
-        self._actor_class = as_actor(**options)(Worker)
+        self._actor_class = as_actor(**options)(_Actor)
         self._job_reference = ray.put(self._job)
         weights = self._cluster.weights
         self._weights = None if weights is None else ray.put(np.fromfile(weights, dtype=np.uint8))
