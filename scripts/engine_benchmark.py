@@ -36,7 +36,7 @@ State = NDArray[np.uint8]
 
 
 class SleepingTracker:
-    """Takes its time on one core: what `track` takes meanwhile, `encode` is later by. State: bytes of the last frame."""
+    """Takes its time on one core: what `track` takes meanwhile, `encode` is later by. Its state are some bytes."""
 
     chained = True
 
@@ -180,12 +180,12 @@ def follow_clips(executor: Executor, *, videos: int, leave_out: float, seconds: 
     executor.run(iter(clips))
     for clip in clips:
         if not isinstance(clip.error, KeyboardInterrupt):
-            raise RuntimeError("a clip ended before its time") from clip.error
+            raise RuntimeError("a clip ended before its time") from clip.error  # noqa: TRY004 - no wrong type
     return sum(rate(clip.delivered_at, since=counted_from) for clip in clips)
 
 
 def follow_sleeping(work: SleepingWork, *, workers: int, videos: Iterable[int], seconds: float) -> Iterator[Speed]:
-    """Real Ray workers that sleep, one pool for several numbers of videos; no more are followed at once than workers."""
+    """Real Ray workers that sleep, one pool for several numbers of videos; no more are followed than workers."""
     pool = RayPool(work, Cluster(workers=workers, cpus_per_worker=1))
     taken = work.encode_seconds + work.track_seconds
     leave_out = 1 + pool.frames_ahead * taken

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ray.exceptions import ObjectLostError, OwnerDiedError, RayActorError, RayError, RayTaskError
 
 from persamhq_video.errors import ExecutorError, PersamHQVideoError
+from persamhq_video.executors.base import Usage
 from persamhq_video.executors.parcel import Parcel
 from persamhq_video.executors.pool import (
     RAY_FRAMES_AHEAD,
@@ -40,7 +41,7 @@ __all__ = ["Cluster", "RayPool", "connect"]
 
 _START_ATTEMPTS: Final = 3
 _DIRECT_BYTES: Final = 640 * 1024
-"""States and label maps up to this size travel with their call; through the object store each takes Ray twice the time."""
+"""States up to this size travel with their call; through the object store each takes Ray twice the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +61,27 @@ class Cluster:
 
 
 class _Actor(Worker):
-    """A worker whose results travel to another process."""
+    """A worker whose results travel to another process; the newest state of each video stays here as well."""
+
+    def __init__(self, job: Work) -> None:
+        super().__init__(job)
+        self._newest: dict[int, Any] = {}
 
     def begin_there(self, video: int, frame: Frame, labels: NDArray[np.uint8]) -> tuple[Any, Any, Parcel]:
         """See Worker.begin."""
         target, state, result = self.begin(video, frame, labels)
         return target, state, Parcel.of(result)
 
-    def track_there(self, video: int, state: Any, index: int, adopted: bool) -> tuple[Any, Parcel]:  # noqa: FBT001 - see Worker.track
-        """See Worker.track."""
-        state, result = self.track(video, state, index, adopted)
-        return state, Parcel.of(result)
+    def track_there(self, video: int, state: Any, index: int, *, adopted: bool, stayed: bool) -> tuple[Any, Parcel]:
+        """See Worker.track; `stayed`: from the state that the last call gave, which is not sent again."""
+        state = self._newest[video] if stayed else state
+        self._newest[video], result = self.track(video, state, index, adopted)
+        return self._newest[video], Parcel.of(result)
+
+    def close_video(self, video: int) -> Usage:
+        """See Worker.close_video."""
+        self._newest.pop(video, None)
+        return super().close_video(video)
 
 
 class RayPool:
@@ -86,6 +97,7 @@ class RayPool:
         self._actors: list[Any] = []
         self._adopted: dict[tuple[int, int], Any] = {}
         self._sources: dict[int, FrameSource] = {}
+        self._newest: dict[int, tuple[int, Any]] = {}
         self._chained = True
         self._owns_cluster = False
 
@@ -134,7 +146,11 @@ class RayPool:
         if key not in self._adopted:
             self._adopted[key] = actor.adopt.options(concurrency_group="track").remote(video, target)
         track = actor.track_there.options(num_returns=2, concurrency_group="track")
-        coming, result = track.remote(video, state, index, self._adopted[key])
+        last_worker, newest = self._newest.get(video, (-1, None))
+        stayed = last_worker == call.worker and newest is state
+        sent = None if stayed else state
+        coming, result = track.remote(video, sent, index, adopted=self._adopted[key], stayed=stayed)
+        self._newest[video] = (call.worker, coming)
         self._answer(call, result, Parcel.open)
         return coming
 
@@ -149,6 +165,7 @@ class RayPool:
         """See Pool."""
         self._adopted.pop((call.worker, video), None)
         self._sources.pop(video, None)
+        self._newest.pop(video, None)
         self._answer(call, self._actors[call.worker].close_video.remote(video))
 
     def replace(self, call: Call) -> None:
@@ -156,6 +173,7 @@ class RayPool:
         ray.kill(self._actors[call.worker])
         for key in [key for key in self._adopted if key[0] == call.worker]:
             del self._adopted[key]
+            self._newest.pop(key[1], None)
         actor = self._actors[call.worker] = self._actor()
         self._answer(call, self._prepare(actor, call.worker))
 
