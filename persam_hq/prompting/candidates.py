@@ -29,6 +29,14 @@ class Candidates:
     def __repr__(self) -> str:
         return f"Candidates({len(self.scores)})"
 
+    def beside(self, other: Candidates) -> Candidates:
+        """These and then the `other` ones, whose logits have the same size."""
+        return Candidates(
+            logits=torch.cat([self.logits, other.logits]),
+            windows=torch.cat([self.windows, other.windows]),
+            scores=torch.cat([self.scores, other.scores]),
+        )
+
     def rows(self, index: list[int]) -> Candidates:
         """Those at `index` alone, in that order."""
         return Candidates(logits=self.logits[index], windows=self.windows[index], scores=self.scores[index])
@@ -36,7 +44,7 @@ class Candidates:
 
 def best_candidates(candidates: Candidates, geometry: ImageGeometry, *, number: int, distinct: float) -> Candidates:
     """The `number` best, each overlapping those before it by at most `distinct` as long as there are such."""
-    masks = _coarse_masks(candidates, geometry)
+    masks = coarse_masks(candidates, geometry)
     overlap = pairwise_iou(masks)
 
     # The IoU head alone hardly tells candidates of different windows apart
@@ -82,7 +90,8 @@ def _agreement(overlap: Tensor, windows: Tensor) -> Tensor:
     return 0.5 + 0.5 * torch.where(other, overlap, 0).amax(dim=1)
 
 
-def _coarse_masks(candidates: Candidates, geometry: ImageGeometry) -> Tensor:
+def coarse_masks(candidates: Candidates, geometry: ImageGeometry) -> Tensor:
+    """The masks (N, P) bool over the image, P pixels of a coarse one."""
     height, width = (max(1, round(side / COARSENESS)) for side in geometry.input)
     scale = (geometry.input[0] / height, geometry.input[1] / width)
     pasted = paste_window(candidates.logits[:, None], candidates.windows, size=(height, width), scale=scale)

@@ -15,7 +15,8 @@ class PromptPolicy:
     pixels of the windows around points, tried beside the whole image; point_factor: such a side is at least so many
     times the extent of the points; point_radius: of the disk that stands for a point, in window sides; passes: further
     looks at each mask that comes out, through a window of closer_factor times its box; min_side: no window is smaller,
-    in input pixels; distinct: masks that overlap more (IoU) count as one candidate.
+    in input pixels; followed: so many wide candidates are looked at closer where several masks are wanted, and those
+    that overlap more than `alike` (IoU) count as one; distinct: masks that overlap more are not offered side by side.
     """
 
     box_factor: float = 1.4
@@ -25,6 +26,8 @@ class PromptPolicy:
     passes: int = 3
     closer_factor: float = 1.4
     min_side: float = 96.0
+    followed: int = 6
+    alike: float = 0.9
     distinct: float = 0.75
 
     def __post_init__(self) -> None:

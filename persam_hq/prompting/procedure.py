@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from persam_hq.errors import InputError
@@ -13,6 +16,7 @@ from persam_hq.modeling.window import move_window, paste_window, resample_window
 from persam_hq.prompting.candidates import Candidates, best_candidates
 from persam_hq.prompting.drawn_prompt import DrawnPrompt
 from persam_hq.prompting.looking import closer_windows, first_windows
+from persam_hq.prompting.offers import offered
 from persam_hq.prompting.policy import PromptPolicy
 from persam_hq.transforms import RgbImage
 from persam_hq.types import DecoderOutput, Guidance, ImageFeatures, MaskPrediction, PromptSet
@@ -41,7 +45,7 @@ def segment_prompts(
     guidance: Guidance | None = None,
     policy: PromptPolicy | None = None,
 ) -> MaskPrediction:
-    """Masks of one object, in pixels of the original image: three that differ, or the best one.
+    """Masks of one object, in pixels of the original image: the best one, or with a larger and a smaller one beside it.
 
     The first pass is guided, where there is `guidance` over the grid of the image embedding. Low-resolution logits are
     (N, 256, 256) over the padded input. `hq_token_only`: the HQ mask alone instead of its sum with SAM's.
@@ -53,9 +57,20 @@ def segment_prompts(
     prompt = DrawnPrompt.on_input(prompts, geometry, radius=policy.point_radius, device=model.device)
 
     several = _first_candidates(model, features, prompt, policy, guidance=guidance, ambiguous=multimask_output)
-    chosen = best_candidates(several, geometry, number=3 if multimask_output else 1, distinct=policy.distinct)
-    output, windows = _closer_looks(model, features, prompt, policy, chosen)
-    return _prediction(output, windows, features, hq_token_only=hq_token_only)
+    number = policy.followed if multimask_output else 1
+    wide = best_candidates(several, geometry, number=number, distinct=policy.alike)
+    output, windows = _closer_looks(model, features, prompt, policy, wide)
+    closer = Candidates(logits=output.masks[:, 0], windows=windows, scores=output.iou_predictions[:, 0])
+    shown = _shown(output, hq_token_only=hq_token_only)
+    if not multimask_output:
+        return _prediction(replace(closer, logits=shown), features)
+
+    # Closer looks may fall for one and the same mask, so what the wide ones showed is offered too
+    if not hq_token_only:
+        unrefined = F.interpolate(wide.logits[:, None], size=shown.shape[-2:], mode="bilinear", align_corners=False)
+        shown, closer = torch.cat([shown, unrefined[:, 0]]), closer.beside(wide)
+    rows = offered(closer, geometry, distinct=policy.distinct)
+    return _prediction(replace(closer, logits=shown).rows(rows), features)
 
 
 def _first_candidates(
@@ -115,21 +130,25 @@ def _in_windows(guidance: Guidance, features: ImageFeatures, windows: Tensor, *,
     return Guidance(attn_sim=attn_sim, target_embedding=target)
 
 
-def _prediction(
-    output: DecoderOutput, windows: Tensor, features: ImageFeatures, *, hq_token_only: bool
-) -> MaskPrediction:
-    """The single masks of N windows put in their places."""
-    geometry, logits = features.geometry, output.masks[:, :1]
+def _shown(output: DecoderOutput, *, hq_token_only: bool) -> Tensor:
+    """The single masks (N, sL, sL) with the HQ correction, or the HQ masks alone."""
+    logits = output.masks[:, :1]
     if output.hq_masks is not None:
         logits = output.hq_masks if hq_token_only else corrected_masks(logits, output.hq_masks)
+    return logits[:, 0]
+
+
+def _prediction(found: Candidates, features: ImageFeatures) -> MaskPrediction:
+    """Masks put in their places."""
+    geometry, logits = features.geometry, found.logits[:, None]
 
     def pasted(size: tuple[int, int], frame: tuple[int, int]) -> Tensor:
-        return paste_window(logits, windows, size=size, scale=(frame[0] / size[0], frame[1] / size[1]))[:, 0]
+        return paste_window(logits, found.windows, size=size, scale=(frame[0] / size[0], frame[1] / size[1]))[:, 0]
 
     full = pasted(geometry.original, geometry.input)
     return MaskPrediction(
         masks=full > 0,
-        scores=output.iou_predictions[:, 0].clamp(0, 1),
+        scores=found.scores.clamp(0, 1),
         low_res_logits=pasted((LOW_RES_SIDE, LOW_RES_SIDE), geometry.padded),
         logits=full,
     )

@@ -73,10 +73,46 @@ def test_low_resolution_logits_are_a_mask_prompt_for_the_same_place(model, featu
 
 
 def test_it_looks_again_as_often_as_the_policy_says(model, features, follows):
-    segment_prompts(model, features, POINT, policy=PromptPolicy(point_sides=(48.0,), passes=2))
-    assert [len(windows) for windows in follows.windows] == [3, 3, 3]
+    segment_prompts(model, features, POINT, policy=PromptPolicy(point_sides=(48.0,), passes=2, followed=5))
+    assert [len(windows) for windows in follows.windows] == [3, 5, 5]
     sides = follows.windows[0][:, 2] - follows.windows[0][:, 0]
     assert sides.tolist() == [48, 100, 150]
+
+
+def test_one_mask_alone_is_looked_at_where_one_is_wanted(model, features, follows):
+    policy = PromptPolicy(point_sides=(48.0,), passes=2)
+    segment_prompts(model, features, POINT, multimask_output=False, policy=policy)
+    assert [len(windows) for windows in follows.windows] == [3, 1, 1]
+
+
+def test_the_first_of_three_is_the_one_that_comes_alone(model, features):
+    three = segment_prompts(model, features, POINT)
+    one = segment_prompts(model, features, POINT, multimask_output=False)
+    assert torch.allclose(three.logits[0], one.logits[0], atol=1e-4)
+    assert torch.allclose(three.scores[0], one.scores[0], atol=1e-5)
+
+
+def grown(output, *, cells):
+    """Masks of a decoder as plain squares, `cells` (B, 4) of them a side."""
+    b, n, side, _ = output.masks.shape
+    at = (torch.arange(side) + 0.5 - side / 2).abs() * 2
+    inside = (at[:, None] < cells[..., None, None]) & (at < cells[..., None, None])
+    return replace(output, masks=torch.where(inside, 9.0, -9.0), iou_predictions=torch.full((b, n), 0.5), hq_masks=None)
+
+
+def test_what_closer_looks_make_alike_is_offered_as_it_was_seen_first(model, features, monkeypatch):
+    looks = []
+
+    def decode(seen, **given):
+        looks.append(len(seen.windows))
+        sizes = [16.0, 8, 16, 20] if len(looks) == 1 else [16.0] * 4
+        return grown(whole_decode(seen, **given), cells=torch.tensor(sizes).expand(len(seen.windows), 4))
+
+    whole_decode = model.decode
+    monkeypatch.setattr(model, "decode", decode)
+    mask = PromptSet.from_points(box=torch.tensor([20.0, 30, 60, 66]))
+    areas = segment_prompts(model, features, mask).masks.flatten(1).sum(dim=1)
+    assert areas[1] > areas[0] > areas[2] > 0
 
 
 def test_only_the_first_look_is_guided(model, features, follows):
