@@ -56,6 +56,7 @@ class TrainConfig(Strict):
     crops: tuple[CropSize, ...] = Field(min_length=1)
     stills: StillSize | None = None
     absent: float = Field(ge=0, lt=1)
+    spoilt: float = Field(default=0.35, ge=0, le=1)
     steps: int = Field(gt=0)
     epoch_steps: int | None = Field(default=None, gt=0)
     unfreeze_trunk_at: int = Field(ge=0)

@@ -107,7 +107,8 @@ class LiteRecipe:
 
     def result(self, step: int, batch: Batch) -> StepResult:
         """See Recipe."""
-        return Unroll(self.model, rng=self.batch_maker.step_rng(step, purpose=1))(batch)
+        rng = self.batch_maker.step_rng(step, purpose=1)
+        return Unroll(self.model, rng=rng, spoilt=self.config.spoilt)(batch)
 
     def validate(self) -> Validation:
         """See Recipe: clips of the training data; `persamhq-video evaluate davis` judges it on whole videos."""

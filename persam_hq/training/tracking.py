@@ -32,6 +32,8 @@ from persam_hq.training.scores import Scores
 from persam_hq.training.windows import jittered_windows, outer_boxes, window_area
 from persam_hq.types import DecoderOutput, Guidance
 
+SPOILT = 0.35
+"""Share of the clips whose prior is made wrong in patches, where nothing else is said."""
 SPOILT_CHANNELS = ([0], [3], [4, 8, 9, 10, 11])
 """What each source says of the mask: read-outs, the classifier's score and the previous mask."""
 
@@ -74,10 +76,14 @@ class Past:
 
 
 class Tracking:
-    """Follows one object in each of B clips; `chances` decides windows, prompts and what is left out."""
+    """Follows one object in each of B clips; `chances` decides windows, prompts and what is left out.
 
-    def __init__(self, model: Lite, *, chances: Chances, scores: Scores) -> None:
+    `spoilt`: the share of the clips whose prior is made wrong in patches.
+    """
+
+    def __init__(self, model: Lite, *, chances: Chances, scores: Scores, spoilt: float = SPOILT) -> None:
         self.model, self.chances, self.scores = model, chances, scores
+        self.spoilt = spoilt
 
     def begin(self, frame: EncodedFrame) -> tuple[Reference, Past]:
         """Personalize: matching memory around the object and over the crop, ridge sums, target; and a first past."""
@@ -162,13 +168,13 @@ class Tracking:
         return self._leave_out(self._spoil(prior))
 
     def _spoil(self, prior: Tensor) -> Tensor:
-        """Patches where sources are wrong, in a third of the clips: what is left has to be made a whole object.
+        """Patches where sources are wrong, in some of the clips: what is left has to be made a whole object.
 
         Most of them are holes in the object, some claim what is beside it; each source has them or has not.
         """
         spoilt = prior.clone()
         noise = F.interpolate(self.chances.uniform(-1, 1, 1, 6, 6), size=prior.shape[-2:], mode="bilinear")
-        patches = ((noise > 0.25) & self.chances.each(0.35)[:, None, None, None])[:, 0]
+        patches = ((noise > 0.25) & self.chances.each(self.spoilt)[:, None, None, None])[:, 0]
         claim = torch.where(self.chances.each(0.8), -1.0, 1.0)[:, None, None]
         for channels in SPOILT_CHANNELS:
             wrong = patches & self.chances.each(0.7)[:, None, None]

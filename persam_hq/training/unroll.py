@@ -13,21 +13,25 @@ from persam_hq.training.chances import Chances
 from persam_hq.training.frames import encode_clips, encode_stills
 from persam_hq.training.image_prompts import prompt_frame
 from persam_hq.training.scores import Scores, StepResult
-from persam_hq.training.tracking import Tracking
+from persam_hq.training.tracking import SPOILT, Tracking
 
 
 class Unroll:
-    """The model and the random choices of a step; `rng` decides prompts, windows and what is left out."""
+    """The model and the random choices of a step; `rng` decides prompts, windows and what is left out.
 
-    def __init__(self, model: Lite, *, rng: np.random.Generator) -> None:
+    `spoilt`: see Tracking.
+    """
+
+    def __init__(self, model: Lite, *, rng: np.random.Generator, spoilt: float = SPOILT) -> None:
         self.model = model
         self.rng = rng
+        self.spoilt = spoilt
 
     def __call__(self, batch: Batch) -> StepResult:
         """The loss and the figures of one batch."""
         clip = encode_clips(self.model, batch.frames, batch.masks)
         chances, scores = Chances(self.rng, batch=len(batch.frames)), Scores(self.rng)
-        tracking = Tracking(self.model, chances=chances, scores=scores)
+        tracking = Tracking(self.model, chances=chances, scores=scores, spoilt=self.spoilt)
         reference, past = tracking.begin(clip[0])
         for frame in clip[1:]:
             past = tracking.follow(frame, reference, past)

@@ -112,6 +112,14 @@ def test_patches_of_what_the_sources_say_are_spoilt_in_some_clips(model):
     assert torch.equal(prior, kept)
 
 
+def test_no_prior_is_spoilt_where_none_is_to_be(model):
+    prior = torch.rand(BATCH, PRIOR_CHANNELS, 2 * GRID, 2 * GRID) * 0.5
+    for seed in range(5):
+        chances = Chances(np.random.default_rng(seed), batch=BATCH)
+        careful = Tracking(model, chances=chances, scores=new_scores(), spoilt=0.0)
+        assert torch.equal(careful._spoil(prior), prior)
+
+
 @torch.no_grad()
 def test_prompts_and_guidance_come_in_every_combination(model, clip):
     prompts, guidance = set(), set()
