@@ -50,7 +50,7 @@ class TrainConfig(Strict):
     """Everything that decides a run; `configs/train/lite.yaml` says what each key means."""
 
     model: Literal["lite"] = "lite"
-    train: Literal["all", "hq"] = "all"
+    train: Literal["all", "prompts", "hq"] = "all"
     clips: tuple[ClipSource, ...]
     photos: tuple[PhotoSource, ...]
     crops: tuple[CropSize, ...] = Field(min_length=1)
@@ -76,6 +76,6 @@ class TrainConfig(Strict):
     def _has_sources(self) -> TrainConfig:
         if not self.clips and not self.photos:
             raise ValueError("clips and photos are both empty, so there is nothing to train on")
-        if self.train == "hq" and self.start_from is None:
-            raise ValueError("train: hq needs start_from, the weights that everything else keeps")
+        if self.train != "all" and self.start_from is None:
+            raise ValueError(f"train: {self.train} needs start_from, the weights that everything else keeps")
         return self

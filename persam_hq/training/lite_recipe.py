@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors.torch import save_file
@@ -43,12 +43,25 @@ def learning_rate(step: int, config: TrainConfig) -> float:
     return config.learning_rate * warmup * (0.02 + 0.98 * cosine)
 
 
+PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "prompts": (
+        "prompt_encoder.",
+        "mask_decoder.transformer.",
+        "mask_decoder.iou_token.",
+        "mask_decoder.mask_tokens.",
+        "mask_decoder.output_hypernetworks_mlps.",
+        "mask_decoder.iou_prediction_head.",
+    ),
+    "hq": HQ_PREFIXES,
+}
+"""What learns where not all does. `prompts`: what tokens become masks by, while what images become features and priors
+by, which tracking leans on, stays as it is."""
 VALIDATION_STEP = 10**9
 """The clips that are looked at are those of a step that no run comes to."""
 
 
 class LiteRecipe:
-    """See Recipe. `config.train` says whether all learns, or (the second path) the HQ parts alone."""
+    """See Recipe. `config.train` says whether all learns, or one of PARTS alone."""
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
@@ -59,10 +72,10 @@ class LiteRecipe:
         weights = self.model.state_dict()
         self.learned: Sequence[str] = list(weights)
         self.foundation = ""
-        if config.train == "hq":
+        if config.train != "all":
             # What never changes is no part of a run's saved state, so it is loaded here
             self.start()
-            self.learned = [name for name in weights if name.startswith(HQ_PREFIXES)]
+            self.learned = [name for name in weights if name.startswith(PARTS[config.train])]
             frozen = [name for name in weights if name not in self.learned]
             self.foundation = combined_digest(tensor_digests(self.model.state_dict(), frozen))
 
