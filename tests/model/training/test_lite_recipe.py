@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from persam_hq.checkpoint import HQ_PREFIXES
 from persam_hq.errors import InputError
 from persam_hq.training import lite_recipe
-from persam_hq.training.lite_recipe import learning_rate, load_imagenet_trunk
+from persam_hq.training.lite_recipe import PARTS, learning_rate, load_imagenet_trunk
 
 
 @pytest.mark.parametrize(
@@ -46,16 +46,19 @@ def test_with_them_they_fit_the_trunk_of_lite():
     }
 
 
-def test_the_second_path_trains_the_hq_parts_alone(make_config, tiny_training, tmp_path):
+@pytest.mark.parametrize("part", ["hq", "prompts"])
+def test_a_part_learns_alone(part, make_config, tiny_training, tmp_path):
     first = tmp_path / "first"
     tiny_training(make_config(), first, report=lambda _: None).run()
-    config = make_config(train="hq", start_from=str(first / "ema.safetensors"))
+    config = make_config(train=part, start_from=str(first / "ema.safetensors"))
     tiny_training(config, tmp_path / "second", report=lambda _: None).run()
 
     before, after = (load_file(folder / "ema.safetensors") for folder in (first, tmp_path / "second"))
-    hq = {name for name in before if name.startswith(HQ_PREFIXES)}
-    assert hq
-    assert {name for name in before if not torch.equal(before[name], after[name])} == hq
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    # A step or two do not draw every kind of prompt, so that some of its embeddings may rest.
+    assert all(name.startswith(PARTS[part]) for name in changed)
+    assert part != "hq" or changed == {name for name in before if name.startswith(HQ_PREFIXES)}
 
 
 def test_the_second_path_goes_on_only_from_the_same_weights(make_config, tiny_training, tmp_path):
