@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from persamhq_video.executors.client import Stage
+
 if TYPE_CHECKING:
     from persamhq_video.executors.follow import Item
 
@@ -16,6 +18,7 @@ __all__ = ["Desk", "Lane"]
 class Lane:
     """Calls of one kind, which a worker makes one after the other; `since`: when the first of them began, at most."""
 
+    stage: Stage
     items: list[Item] = field(default_factory=list)
     since: float = 0.0
 
@@ -47,8 +50,8 @@ class Desk:
     most: int
     ready: bool = True
     holding: set[Item] = field(default_factory=set)
-    encoding: Lane = field(default_factory=Lane)
-    tracking: Lane = field(default_factory=Lane)
+    encoding: Lane = field(default_factory=lambda: Lane("encode"))
+    tracking: Lane = field(default_factory=lambda: Lane("track"))
     waiting_alone: set[Item] = field(default_factory=set)
 
     @property
@@ -73,6 +76,7 @@ class Desk:
 
     def ask(self, item: Item, lane: Lane) -> None:
         """A call about that frame is made."""
+        item.stage = lane.stage
         lane.add(item)
 
     def release(self, item: Item) -> None:
@@ -92,5 +96,5 @@ class Desk:
         lost = list(self.holding)
         self.holding.clear()
         self.waiting_alone.clear()
-        self.encoding, self.tracking = Lane(), Lane()
+        self.encoding, self.tracking = Lane("encode"), Lane("track")
         return lost

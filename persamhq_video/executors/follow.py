@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from persamhq_video.errors import DecodeError
 from persamhq_video.executors.base import TotalUsage, Tracked, Usage
-from persamhq_video.executors.client import Client
+from persamhq_video.executors.client import Client, Stage
 from persamhq_video.executors.decoding import Decoding
 from persamhq_video.executors.desk import Desk
 from persamhq_video.executors.pool import Call
@@ -27,8 +27,9 @@ MOST_AGAIN: Final = 16
 class Item:
     """A frame between decoding and delivery.
 
-    desk: where it is, None before it is placed; call: what a worker was asked about it, and has not answered; coming:
-    the state that the call under way gives; deaths: workers that died of it, perhaps.
+    desk: where it is, None before it is placed; call: what a worker was asked about it, and has not answered; stage:
+    what that was; coming: the state that the call under way gives; deaths: workers that died of it, perhaps, by stage,
+    until that stage has gone well.
     """
 
     video: Follow
@@ -36,10 +37,11 @@ class Item:
     desk: Desk | None = None
     call: Call | None = None
     kept: bool = False
+    stage: Stage = "encode"
     coming: Any = None
     result: FrameResult | None = None
     error: BaseException | None = None
-    deaths: int = 0
+    deaths: Counter[Stage] = field(default_factory=Counter)
 
     @property
     def index(self) -> int:
@@ -49,7 +51,7 @@ class Item:
     @property
     def suspect(self) -> bool:
         """Whether a worker has died of it, perhaps."""
-        return self.deaths > 0
+        return bool(self.deaths)
 
     @property
     def is_trackable(self) -> bool:

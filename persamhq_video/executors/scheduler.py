@@ -205,6 +205,9 @@ class Scheduler:
             return
         item.call = None
         lane.remove(item)
+        if message.error is None:
+            # What has gone well once was not what killed a worker before.
+            item.deaths.pop(lane.stage, None)
         if item.video.failure is not None:
             desk.release(item)
         else:
@@ -291,8 +294,8 @@ class Scheduler:
     def _lost(self, desk: Desk, suspects: list[Item]) -> None:
         """A worker is gone, or has to go: another one is started, and what it held is made again elsewhere."""
         for item in suspects:
-            item.deaths += 1
-            if item.deaths >= _MOST_DEATHS:
+            item.deaths[item.stage] += 1
+            if item.deaths[item.stage] >= _MOST_DEATHS:
                 item.error = ExecutorError(
                     f"frame {item.index}: its worker died or hung {_MOST_DEATHS} times; it may have run out of memory,"
                     " try fewer --workers, or the frame itself is at fault"
