@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from persamhq_video.config import make_config
+from persamhq_video.errors import ExecutorError
 from persamhq_video.executors import Continuation, Executor, Stage, TotalUsage, Tracked, open_executor
 from persamhq_video.executors.ray_pool import Cluster, RayPool, connect
 from persamhq_video.io import open_source, read_first_masks
@@ -36,7 +37,7 @@ State = NDArray[np.uint8]
 
 
 class SleepingTracker:
-    """Takes its time on one core: what `track` takes meanwhile, `encode` is later by. Its state are some bytes."""
+    """Takes its time as if on one core: what `track` takes meanwhile, `encode` is later by."""
 
     chained = True
 
@@ -180,12 +181,15 @@ def follow_clips(executor: Executor, *, videos: int, leave_out: float, seconds: 
     executor.run(iter(clips))
     for clip in clips:
         if not isinstance(clip.error, KeyboardInterrupt):
-            raise RuntimeError("a clip ended before its time") from clip.error  # noqa: TRY004 - no wrong type
+            raise ExecutorError("a clip ended before its time") from clip.error
     return sum(rate(clip.delivered_at, since=counted_from) for clip in clips)
 
 
 def follow_sleeping(work: SleepingWork, *, workers: int, videos: Iterable[int], seconds: float) -> Iterator[Speed]:
-    """Real Ray workers that sleep, one pool for several numbers of videos; no more are followed than workers."""
+    """Real Ray workers that sleep, one pool for several numbers of videos.
+
+    The engine follows as many videos at once as there are workers, and these have no end: no more have their turn.
+    """
     pool = RayPool(work, Cluster(workers=workers, cpus_per_worker=1))
     taken = work.encode_seconds + work.track_seconds
     leave_out = 1 + pool.frames_ahead * taken
@@ -220,9 +224,7 @@ def follow_lite(video: Path, mask: Path, *, workers: int) -> Speed:
 
 
 def _result(frame: Frame, labels: Labels) -> FrameResult:
-    found = ObjectResult(
-        1, "present", score=1.0, similarity=0.5, predicted_iou=0.75, area=labels.size, box=(0, 0, 9, 9)
-    )
+    found = ObjectResult(1, "present", 1.0, similarity=0.5, predicted_iou=0.75, area=labels.size, box=(0, 0, 9, 9))
     return FrameResult(frame.index, frame.pts, frame.time_base, frame.name, labels, (found,))
 
 
