@@ -162,7 +162,7 @@ def test_every_variant(three, tmp_path, name):
 @pytest.mark.parametrize(("options", "ahead"), [(INLINE, 4), (RAY, 2 * FRAMES_AHEAD)], ids=["inline", "ray"])
 @pytest.mark.parametrize("mode", ["chained", "independent"])
 def test_a_kill_costs_little(small, tmp_path, options, ahead, mode):
-    """Ten kills, each of a run of its own, so that what each cost is seen."""
+    """Each kill is of a run of its own, so that what it cost is seen."""
     clip = dataclasses.replace(small, options=("--mode", mode))
     for seed in range(5):
         run = engine_proof.driver_killed(1, seed, *options)(clip, tmp_path / str(seed))
