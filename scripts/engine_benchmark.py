@@ -23,6 +23,7 @@ from persamhq_video.errors import ExecutorError
 from persamhq_video.executors import Continuation, Executor, Stage, TotalUsage, Tracked, open_executor
 from persamhq_video.executors.ray_pool import Cluster, RayPool, connect
 from persamhq_video.io import open_source, read_first_masks
+from persamhq_video.io.source import FrameSource
 from persamhq_video.plan import make_job
 from persamhq_video.protocols import Beginning
 from persamhq_video.types import Frame, FrameResult, ObjectResult
@@ -115,6 +116,7 @@ class Clip:
 
     labels: Labels = np.full((HEIGHT, WIDTH), 1, dtype=np.uint8)
     continuation: Continuation | None = None
+    source: FrameSource | None = None
     failure: BaseException | None = None
     backlog = 0
 

@@ -222,6 +222,9 @@ class StandInMailbox:
                 raise Empty
         return self._messages.popleft()
 
+    def empty(self):
+        return not self._messages
+
     def get_nowait(self):
         if not self._messages:
             raise Empty
