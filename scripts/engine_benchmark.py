@@ -119,6 +119,7 @@ class Clip:
     source: FrameSource | None = None
     failure: BaseException | None = None
     backlog = 0
+    safe_until = sys.maxsize
 
     def __init__(self) -> None:
         self.delivered_at: list[float] = []

@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 FRAMES_AHEAD = 8
 """Of a Ray worker."""
 MOST_AGAIN = 16
-WORKER_NAME = b"ray::Worker"
+WORKER_NAME = b"ray::RayWorker"
 _PATIENCE_SECONDS = 900
 
 

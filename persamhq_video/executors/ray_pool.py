@@ -60,7 +60,7 @@ class Cluster:
     workers_decode: bool = False
 
 
-class _Actor(Worker):
+class RayWorker(Worker):
     """A worker whose results travel to another process; the newest state of each video stays here as well."""
 
     def __init__(self, job: Work) -> None:
@@ -224,7 +224,7 @@ class RayPool:
             "runtime_env": {"env_vars": environment},
         }
         as_actor: Any = ray.remote
-        self._actor_class = as_actor(**options)(_Actor)
+        self._actor_class = as_actor(**options)(RayWorker)
         self._job_reference = ray.put(self._job)
         weights = self._cluster.weights
         self._weights = None if weights is None else ray.put(np.fromfile(weights, dtype=np.uint8))
