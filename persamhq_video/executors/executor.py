@@ -41,7 +41,10 @@ class Executor:
 
     def run(self, clients: Iterable[Client]) -> None:
         """Follow every client's video, several at once; what goes wrong with one is told to that one."""
-        self._next_scheduler().run(iter(clients))
+        try:
+            self._next_scheduler().run(iter(clients))
+        finally:
+            self._stopped = False
 
     def stop(self) -> None:
         """Let `run` end every video where it is, also if it comes later; callable from a signal handler too."""
