@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ from persamhq_video.tasks import VideoTask
 from persamhq_video.types import FrameResult
 from persamhq_video.video_run import VideoRun
 
+SignalHandler = Callable[[int, FrameType | None], Any]
+
 __all__ = ["personalize_video", "run_tasks", "run_video"]
 
 
@@ -41,11 +44,18 @@ def run_video(config: RunConfig, video: Path, mask: str | Path, out: Path, *, li
         raise outcome.error
 
 
-def run_tasks(config: RunConfig, tasks: Sequence[VideoTask], *, listener: Listener | None = None) -> list[Outcome]:
+def run_tasks(
+    config: RunConfig,
+    tasks: Sequence[VideoTask],
+    *,
+    listener: Listener | None = None,
+    at_second_interrupt: SignalHandler = signal.default_int_handler,
+) -> list[Outcome]:
     """Run the videos of a job on one pool of workers; how each of them ended, in their order.
 
     What is wrong with the options, the model or the plugins is raised; what is wrong with a video is its outcome. An
-    interrupt (SIGINT) ends every video where it is, ready to be resumed; a second one raises KeyboardInterrupt.
+    interrupt (SIGINT) ends every video where it is, ready to be resumed; a second one is handled by
+    `at_second_interrupt`, by default with a KeyboardInterrupt.
     """
     notify = _serialised(listener)
     queue = _Queue(make_job(config), tasks, notify)
@@ -54,7 +64,8 @@ def run_tasks(config: RunConfig, tasks: Sequence[VideoTask], *, listener: Listen
         first = next(plans, None)
         if first is None:  # so no worker is started
             return queue.outcomes(why)
-        with open_executor(queue.job) as executor, _stopping_at_interrupt(executor):
+        with _Interrupts(at_second_interrupt) as interrupts, open_executor(queue.job) as executor:
+            interrupts.executor = executor
             try:
                 executor.run(map(queue.begin, chain([first], plans)))
             except (PersamHQVideoError, KeyboardInterrupt) as exc:
@@ -135,24 +146,32 @@ def _no_turn(task: VideoTask, why: BaseException) -> Outcome:
     return Outcome(task, "failed", reason=str(why), error=why)
 
 
-@contextmanager
-def _stopping_at_interrupt(executor: Executor) -> Iterator[None]:
-    """The first SIGINT stops cleanly, the second one at once; only the main thread may be told of signals."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
+class _Interrupts:
+    """The first SIGINT stops the executor cleanly, the second one goes to `second`; also while workers end.
 
-    def stop(number: int, frame: object) -> None:
-        del number, frame
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        executor.stop()
+    Only the main thread may be told of signals; in another one nothing is changed.
+    """
 
-    signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    def __init__(self, second: SignalHandler) -> None:
+        self.executor: Executor | None = None
+        self._second = second
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._stop)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, self._second)
+        if self.executor is None:
+            signal.default_int_handler(number, frame)
+        else:
+            self.executor.stop()
 
 
 def _serialised(listener: Listener | None) -> Listener:

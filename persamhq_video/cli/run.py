@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from persamhq_video.cli.job_progress import error_line
 from persamhq_video.cli.options import config_of
@@ -38,16 +38,21 @@ def run_and_report(args: argparse.Namespace, config: RunConfig, tasks: Sequence[
 
     try:
         with report_progress(quiet=args.quiet, as_json=args.json, videos=len(tasks)) as listener:
-            outcomes = run_tasks(config, tasks, listener=listener)
+            outcomes = run_tasks(config, tasks, listener=listener, at_second_interrupt=_end_at_once)
     except KeyboardInterrupt:
-        print(_GOES_ON, file=sys.stderr, flush=True)
-        # The second one: the interpreter would wait for threads that are in the middle of a frame, or hang.
-        os._exit(_INTERRUPTED)
+        _end_at_once()
     code = exit_code(outcomes)
     _tell(args, tasks, outcomes)
     if code == _INTERRUPTED:
         print(_GOES_ON, file=sys.stderr)
     return code
+
+
+def _end_at_once(*signal: object) -> NoReturn:
+    """Without waiting for threads that are in the middle of a frame, or hang: what is committed is on the disk."""
+    del signal
+    os.write(sys.stderr.fileno(), f"{_GOES_ON}\n".encode())
+    os._exit(_INTERRUPTED)
 
 
 def _tell(args: argparse.Namespace, tasks: Sequence[VideoTask], outcomes: Sequence[Outcome]) -> None:
