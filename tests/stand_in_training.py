@@ -1,5 +1,6 @@
 """SAM-type training in miniature: a model of 64 pixels, made-up pairs, and a run of it that can be killed."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -108,8 +109,11 @@ def join_and_train(rank, workers, meeting, config, out):
     torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=workers)
     try:
         tiny_sam_training(config, out, communicator=ProcessGroup()).run()
+        torch.distributed.barrier()
     finally:
         torch.distributed.destroy_process_group()
+    # The interpreter's own end meets a thread of gloo now and then, and aborts.
+    os._exit(0)
 
 
 def train_a_part(config, out, *, communicator, device, report):
