@@ -71,15 +71,18 @@ def make_job(config: RunConfig) -> Job:
     """Decide device, dtype and strategies, and check plugins and weights."""
     # Torch and the plugins take seconds to import; wrong paths are told before.
     from persamhq_video.fingerprint import measure_fingerprint, resolve_numerics
-    from persamhq_video.job import TRACKER_MODULE, Job, choose_strategies, find_weights
+    from persamhq_video.job import TRACKER_MODULE, Job, choose_strategies, find_weights, resolve_strategies
     from persamhq_video.plugin.manager import load_registry
     from persamhq_video.plugin.sources import read_plugins
 
-    resolved = resolve_numerics(config.with_strategies())
-    plugins = read_plugins(resolved.plugins)
-    choose_strategies(resolved, load_registry(plugins))
+    plugins = read_plugins(config.plugins)
+    registry = load_registry(plugins, blocked=config.blocked_plugins)
+    resolved = resolve_numerics(resolve_strategies(config, registry))
+    selector, refiners = choose_strategies(resolved, registry)
+    plugin_names = (selector.plugin, *(refiner.plugin for refiner in refiners))
+    origins = {name: registry.origin(name) for name in plugin_names}
     weights = find_weights(resolved, TRACKER_MODULE)
-    return Job(resolved, measure_fingerprint(resolved, weights), plugins, TRACKER_MODULE)
+    return Job(resolved, measure_fingerprint(resolved, weights), plugins, origins, TRACKER_MODULE)
 
 
 def plan_video(job: Job, request: Request, directory: RunDirectory) -> VideoPlan:
@@ -101,7 +104,7 @@ def _identity(job: Job, request: Request) -> dict[str, Any]:
             "mask_sha256": sha256_of(request.mask),
             "mask_mapping": dict(masks.mapping),
         },
-        "plugins": [{"name": plugin.name, "sha256": plugin.sha256} for plugin in job.plugins],
+        "plugins": dict(job.origins),
     }
 
 

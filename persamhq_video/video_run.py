@@ -191,7 +191,9 @@ class VideoRun:
         failure = error if isinstance(error, PersamHQVideoError) else None
         content = self._record.content(status, failure=failure)
         self._plan.directory.write_record(content, final=True)
-        load_registry(self._plan.job.plugins).run_finished(self._plan.directory.path, content)
+        job = self._plan.job
+        registry = load_registry(job.plugins, blocked=job.config.blocked_plugins)
+        registry.run_finished(self._plan.directory.path, content)
 
     def _outcome(self, error: BaseException | None) -> Outcome:
         count = self._results.committed if self._is_open else 0

@@ -129,6 +129,7 @@ def _add_plugins(commands: Commands[_Parser]) -> None:
     for action, text in (("list", "every strategy by kind"), ("show", "what one strategy does, and where it is from")):
         sub = actions.add_parser(action, help=text)
         sub.add_argument("--plugin", dest="plugins", action="append", default=[], metavar="FILE|MODULE")
+        sub.add_argument("--block-plugin", dest="blocked", action="append", default=[], metavar="NAME")
         sub.set_defaults(module="plugins", name=None)
         if action == "show":
             sub.add_argument("name", metavar="NAME")

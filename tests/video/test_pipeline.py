@@ -59,7 +59,7 @@ def test_what_run_json_says(clip, mask, out, plugin_file):
     assert (record["config"]["prompts"], record["config"]["refine"]) == ("mine", ["cascade"])
     assert (record["fingerprint"]["device"], record["fingerprint"]["math_threads"]) == ("cpu", 1)
     assert record["inputs"]["mask_sha256"] == hashlib.sha256(mask.read_bytes()).hexdigest()
-    assert record["plugins"][0]["sha256"] == hashlib.sha256(plugin_file.read_bytes()).hexdigest()
+    assert record["plugins"][plugin_file.name] == hashlib.sha256(plugin_file.read_bytes()).hexdigest()
     assert {"total", "decode", "encode", "track", "write"} <= set(record["seconds"])
     assert record["counts"]["tracked"] == 11
     assert record["peak_memory_bytes"]["driver"] > 0

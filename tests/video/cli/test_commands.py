@@ -131,7 +131,7 @@ REFUSED = {
     "unknown selector": (lambda t: {"--prompts": "persam_vidio"}, "did you mean 'persam_video'?); known: "),
     "unknown refiner": (lambda t: {"--refine": "casc"}, "unknown mask refiner 'casc'"),
     "missing plugin": (lambda t: {"--plugin": t / "none.py"}, "cannot read the plugin"),
-    "missing module": (lambda t: {"--plugin": "no_such_module"}, "ModuleNotFoundError"),
+    "missing module": (lambda t: {"--plugin": "no_such_module"}, "there is no module"),
     "unknown output": (lambda t: {"--outputs": "masks,holograms"}, "option outputs: got 'holograms'; known: masks"),
     "no output": (lambda t: {"--outputs": ","}, "option outputs: got nothing"),
     "wrong number": (lambda t: {"--workers": "0"}, "option workers: got '0'"),
