@@ -5,24 +5,35 @@ from __future__ import annotations
 import argparse
 import inspect
 from collections.abc import Sequence
+from pathlib import Path
 
 from persamhq_video.errors import PluginError
 from persamhq_video.plugin.checks import closest
 from persamhq_video.plugin.manager import PluginRegistry, load_registry
 from persamhq_video.plugin.options import Option
+from persamhq_video.plugin.scaffold import new_package
 from persamhq_video.plugin.sources import read_plugins
 
 __all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:
-    """List every strategy, or show one."""
+    """List every strategy, show one, or write a package for a new one."""
+    if args.action == "new":
+        _new(args.name, Path(args.out or args.name))
+        return 0
     registry = load_registry(read_plugins(args.plugins), blocked=args.blocked)
-    if args.name is None:
+    if args.action == "list":
         _list(registry)
     else:
         _show(registry, args.name)
     return 0
+
+
+def _new(name: str, folder: Path) -> None:
+    for file in new_package(name, folder):
+        print(file)
+    print(f"next: pip install {folder.absolute()}; pytest {folder}; persamhq-video plugins show {name}")
 
 
 def _list(registry: PluginRegistry) -> None:
