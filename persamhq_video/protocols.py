@@ -114,12 +114,11 @@ class Seen:
 class PromptSelector(Protocol):
     """Turns the location prior of one object on one frame into prompts for the mask decoder.
 
-    It may also be a `Fits` and a `Remembers`.
+    `needs_history` is True if it reads the object's earlier results; such a selector is refused in `independent` mode.
+    One that says False is shown none. A selector may also be a `Fits` and a `Remembers`.
     """
 
     needs_history: bool
-    """True if it reads the object's earlier results; such a selector is refused in `independent` mode. One that says
-    False is shown none."""
 
     def __call__(self, prior: LocationPrior, view: ObjectView, frame: FrameInfo) -> PromptSet:
         """Prompts in pixels of the original frame."""
