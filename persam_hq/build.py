@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from persam_hq.checkpoint import read_checkpoint
-from persam_hq.errors import UnknownModelError
+import torch
+
+from persam_hq.checkpoint import Checkpoint, read_checkpoint
+from persam_hq.errors import InputError, UnknownModelError
 from persam_hq.modeling.image_encoder import ImageEncoderViT
 from persam_hq.modeling.mask_decoder import MaskDecoder, SamUpscaling, sam_hq_modules
 from persam_hq.modeling.prompt_encoder import PromptEncoder
@@ -34,10 +36,24 @@ PIXEL_STD = (58.395, 57.12, 57.375)
 class ModelBuilder(Protocol):
     """What the registry holds."""
 
-    def __call__(self, checkpoint: str | Path | None = None, *, hq: bool | None = None) -> Sam:
+    def __call__(
+        self,
+        checkpoint: str | Path | None = None,
+        *,
+        hq: bool | None = None,
+        image_size: int | None = None,
+        base: str | Path | None = None,
+        device: str | torch.device | None = None,
+    ) -> Sam:
         """A model in evaluation mode, with the weights of `checkpoint` or none that mean anything.
 
-        `hq` says whether the HQ parts are built; None builds them if the checkpoint holds them.
+        `hq` says whether the HQ parts are built; None builds them if the checkpoint holds them. `image_size` is the
+        side in pixels of the square that images are put into, a multiple of 16; None is what the checkpoint's
+        position embeddings are for, or 1024. `base` is a whole checkpoint, for what `checkpoint` leaves out if that
+        is a part of a model, such as a mask decoder. `device` is where it goes, by default the CPU.
+
+        Weights that fit in dtype and device are the file's own memory, mapped: they come into memory as they are
+        used, and the file must not be written to meanwhile. Raises CheckpointError or InputError.
         """
         ...
 
@@ -56,10 +72,10 @@ class ViTSpec:
         """Width of the interm embeddings."""
         return self.embed_dim
 
-    def build(self) -> nn.Module:
-        """The image encoder."""
+    def build(self, image_size: int) -> nn.Module:
+        """The image encoder for squares of `image_size` pixels."""
         return ImageEncoderViT(
-            img_size=IMAGE_SIZE,
+            img_size=image_size,
             patch_size=PATCH_SIZE,
             embed_dim=self.embed_dim,
             depth=self.depth,
@@ -81,9 +97,9 @@ class TinyViTSpec:
         """Width of the interm embedding: what the second stage hands to the third."""
         return self.stages[2].dim
 
-    def build(self) -> nn.Module:
-        """The image encoder."""
-        return TinyViT(img_size=IMAGE_SIZE, stages=self.stages, out_chans=EMBED_DIM, num_classes=1000)
+    def build(self, image_size: int) -> nn.Module:
+        """The image encoder for squares of `image_size` pixels."""
+        return TinyViT(img_size=image_size, stages=self.stages, out_chans=EMBED_DIM, num_classes=1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +109,45 @@ class SamBuilder:
     name: str
     encoder: ViTSpec | TinyViTSpec
 
-    def __call__(self, checkpoint: str | Path | None = None, *, hq: bool | None = None) -> Sam:
+    def __call__(
+        self,
+        checkpoint: str | Path | None = None,
+        *,
+        hq: bool | None = None,
+        image_size: int | None = None,
+        base: str | Path | None = None,
+        device: str | torch.device | None = None,
+    ) -> Sam:
         """See ModelBuilder."""
         if checkpoint is None:
-            return self._assemble(hq=bool(hq)).eval()
-        weights = read_checkpoint(checkpoint)
-        model = self._assemble(hq=weights.has_hq if hq is None else hq)
-        weights.load_into(model, name=self.name)
+            if base is not None:
+                raise InputError(f"got a base, {base}, and no checkpoint to put over it; give it as the checkpoint")
+            model = self._assemble(hq=bool(hq), image_size=IMAGE_SIZE if image_size is None else image_size).eval()
+            return model if device is None else model.to(device)
+        return self._load(_read(checkpoint, base), hq=hq, image_size=image_size, device=device)
+
+    def _load(
+        self, weights: Checkpoint, *, hq: bool | None, image_size: int | None, device: str | torch.device | None
+    ) -> Sam:
+        """Without memory for weights that the checkpoint then replaces."""
+        with torch.device("meta"):
+            model = self._assemble(
+                hq=weights.has_hq if hq is None else hq,
+                image_size=(weights.image_size or IMAGE_SIZE) if image_size is None else image_size,
+            )
+        weights.load_into(model, name=self.name, device=device)
         return model.eval()
 
-    def _assemble(self, *, hq: bool) -> Sam:
-        grid = IMAGE_SIZE // PATCH_SIZE
+    def _assemble(self, *, hq: bool, image_size: int) -> Sam:
+        if image_size % PATCH_SIZE or image_size < PATCH_SIZE:
+            raise InputError(f"got an image size of {image_size}; expected a multiple of {PATCH_SIZE}, such as 1024")
+        grid = image_size // PATCH_SIZE
         return Sam(
-            image_encoder=self.encoder.build(),
+            image_encoder=self.encoder.build(image_size),
             prompt_encoder=PromptEncoder(
                 embed_dim=EMBED_DIM,
                 image_embedding_size=(grid, grid),
-                input_image_size=(IMAGE_SIZE, IMAGE_SIZE),
+                input_image_size=(image_size, image_size),
                 mask_in_chans=16,
             ),
             mask_decoder=MaskDecoder(
@@ -118,7 +156,7 @@ class SamBuilder:
                 output_upscaling=SamUpscaling(EMBED_DIM),
                 hq=sam_hq_modules(transformer_dim=EMBED_DIM, vit_dim=self.encoder.interm_dim) if hq else None,
             ),
-            input_frame=LongestSide(IMAGE_SIZE),
+            input_frame=LongestSide(image_size),
             pixel_mean=PIXEL_MEAN,
             pixel_std=PIXEL_STD,
         )
@@ -149,8 +187,21 @@ sam_model_registry: Mapping[str, ModelBuilder] = MappingProxyType(
 )
 
 
-def build_model(name: str, *, checkpoint: str | Path | None = None, hq: bool | None = None) -> Sam:
-    """The model registered under `name`; an unknown name is an error that lists the known ones."""
+def build_model(
+    name: str,
+    *,
+    checkpoint: str | Path | None = None,
+    hq: bool | None = None,
+    image_size: int | None = None,
+    base: str | Path | None = None,
+    device: str | torch.device | None = None,
+) -> Sam:
+    """The model registered under `name`, see ModelBuilder; an unknown name is an error that lists the known ones."""
     if name not in sam_model_registry:
         raise UnknownModelError(f"there is no model {name!r}; known are {', '.join(sam_model_registry)}")
-    return sam_model_registry[name](checkpoint, hq=hq)
+    return sam_model_registry[name](checkpoint, hq=hq, image_size=image_size, base=base, device=device)
+
+
+def _read(checkpoint: str | Path, base: str | Path | None) -> Checkpoint:
+    weights = read_checkpoint(checkpoint)
+    return weights if base is None else weights.over(read_checkpoint(base))

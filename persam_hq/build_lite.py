@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
+from persam_hq.checkpoint import read_tensors
 from persam_hq.errors import CheckpointError
 from persam_hq.modeling.common import FusedLayerNorm2d
 from persam_hq.modeling.efficientnet_lite import EMBEDDING_STRIDE, EfficientNetLite, LiteImageEncoder, Stage
@@ -91,11 +90,12 @@ def lite_hq_modules(*, embed_dim: int, middle_dim: int, fine_dim: int) -> HQModu
 
 
 def load_lite(model: nn.Module, path: Path) -> None:
-    """Load lite's float16 safetensors strictly; CheckpointError names what is missing or extra."""
-    try:
-        state = load_file(path)
-    except (OSError, SafetensorError) as exc:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {exc}") from exc
+    """Load lite's weights, float16 or not, strictly; CheckpointError names what is missing or extra.
+
+    Values are copied, since the model's kernels lie in memory as convolutions like them. A training's state file is
+    taken as well, with its averaged weights, if all of lite learned in it.
+    """
+    state, _ = read_tensors(path)
     expected = model.state_dict()
     missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     if missing or extra:

@@ -24,4 +24,4 @@ def load_model(name: str, *, checkpoint: str | Path | None = None, device: str =
         raise UnknownModelError(f"unknown model {name!r}; known: lite, {', '.join(sam_model_registry)}")
     if checkpoint is None:
         raise CheckpointError(f"model {name!r} needs a checkpoint: only lite comes with weights; give published ones")
-    return build_model(name, checkpoint=checkpoint).to(device)
+    return build_model(name, checkpoint=checkpoint, device=device)

@@ -30,9 +30,9 @@ def fixed_rectangle(original):
     return ImageGeometry(original=original, input=(48, 96), padded=(48, 96))
 
 
-def square_model(*, hq):
+def square_model(*, hq, side=64):
     encoder = ImageEncoderViT(
-        img_size=64,
+        img_size=side,
         patch_size=16,
         embed_dim=WIDTH,
         depth=2,
@@ -41,7 +41,7 @@ def square_model(*, hq):
         window_size=3,
         global_attn_indexes=(1,),
     )
-    return _sam(encoder, grid=(4, 4), input_frame=LongestSide(64), hq=hq)
+    return _sam(encoder, grid=(side // 16, side // 16), input_frame=LongestSide(side), hq=hq)
 
 
 def rectangular_model():

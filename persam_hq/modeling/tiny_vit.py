@@ -199,7 +199,7 @@ class Mlp(nn.Module):
 
 def distance_indices(window_size: int) -> Tensor:
     """(s*s, s*s) int64: which learned bias a pair of cells uses, numbered by absolute row and column distance."""
-    position = torch.arange(window_size)
+    position = torch.arange(window_size, device="cpu")  # no weight, so it is real also on the meta device
     distance = (position[:, None] - position[None, :]).abs()
     rows, columns = distance[:, None, :, None], distance[None, :, None, :]
     # First met from the first cell on, row by row, so the number is row distance * s + column distance

@@ -56,7 +56,7 @@ def build_segmenter(
     if checkpoint is None:
         message = f"model {model!r} needs --checkpoint: only `lite` comes with weights; load published {model} weights"
         raise CheckpointError(message)
-    sam = sam_model_registry[model](checkpoint=checkpoint).to(device)
+    sam = sam_model_registry[model](checkpoint=checkpoint, device=device)
     if published:
         return SamSegmenter(sam, alignment="published", pooling="mean_and_max", use_hq=use_hq, keep_interm=keep_interm)
     return SamSegmenter(sam, use_hq=use_hq, keep_interm=keep_interm)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,7 @@ from persam_hq.personalization import (
 )
 from persam_hq.predictor import bind, encode, personalize
 from persam_hq.transforms import LongestSide, mask_image, points_to_input, resize_image
-from persam_hq.types import ImageFeatures, PromptSet
+from persam_hq.types import PromptSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from persam_hq.modeling.sam import Sam
+    from persam_hq.types import ImageFeatures
 
 Arrays = dict[str, "NDArray[Any]"]
 MODELS = ("vit_tiny", "vit_b")
@@ -64,15 +67,27 @@ def filled(name: str, *, hq: bool) -> Sam:
     return model
 
 
+@cache
+def encoded(name: str) -> tuple[ImageFeatures, ImageFeatures]:
+    """Reference and test image as the filled encoder sees them: it takes long, so once for everyone who asks."""
+    model = filled(name, hq=True)
+    reference, test = (encode(model, fixture_image(seed=seed)) for seed in (0, 1))
+    return reference, test
+
+
 def model_outputs(name: str) -> Arrays:
     """Encoder, SAM-HQ's predictor, PerSAM, and PerSAM on SAM-HQ's decoder."""
     hq, plain = filled(name, hq=True), filled(name, hq=False)
-    reference, test = (encode(hq, fixture_image(seed=seed)) for seed in (0, 1))
-    found = _encoder_outputs(test) | _hq_outputs(hq, test)
-    for group, model in (("persam", plain), ("persam_hq", hq)):
-        steps = _persam_outputs(model, _without_hq(reference, model), _without_hq(test, model))
-        found |= {f"{group}/{key}": value for key, value in steps.items()}
-    return found
+    reference, test = encoded(name)
+    return encoder_outputs(test) | decoder_outputs(hq, reference, test) | decoder_outputs(plain, reference, test)
+
+
+def decoder_outputs(model: Sam, reference: ImageFeatures, test: ImageFeatures) -> Arrays:
+    """What the decoder gives on encoded images: PerSAM's steps, and SAM-HQ's predictor where it has HQ parts."""
+    reference, test = _as_seen_by(model, reference), _as_seen_by(model, test)
+    group = "persam_hq" if model.has_hq else "persam"
+    steps = {f"{group}/{key}": value for key, value in _persam_outputs(model, reference, test).items()}
+    return steps | (_hq_outputs(model, test) if model.has_hq else {})
 
 
 def resize_outputs() -> Arrays:
@@ -88,17 +103,18 @@ def resize_outputs() -> Arrays:
     return found
 
 
-def _without_hq(features: ImageFeatures, model: Sam) -> ImageFeatures:
-    """The same image as a plain model sees it: one encoder serves both."""
-    return ImageFeatures(
-        image_embedding=features.image_embedding,
-        interm_embeddings=features.interm_embeddings,
-        geometry=features.geometry,
-        hq_features=features.hq_features if model.has_hq else None,
-    )
+def _as_seen_by(model: Sam, features: ImageFeatures) -> ImageFeatures:
+    """The same image with the HQ features of `model`, if it makes any: one encoder serves all decoders."""
+    hq_features = None
+    if model.has_hq:
+        with torch.inference_mode():
+            hq_features = model.mask_decoder.fuse_hq_features(
+                image_embeddings=features.image_embedding, interm_embeddings=features.interm_embeddings
+            )
+    return replace(features, hq_features=hq_features)
 
 
-def _encoder_outputs(features: ImageFeatures) -> Arrays:
+def encoder_outputs(features: ImageFeatures) -> Arrays:
     embedding = features.image_embedding
     return {
         "encoder/image_embeddings": embedding[0, ::16, ::8, ::8].numpy(),

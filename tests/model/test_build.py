@@ -3,7 +3,7 @@ import torch
 
 from persam_hq.build import SamBuilder, build_model, sam_model_registry
 from persam_hq.checkpoint import HQ_PREFIXES
-from persam_hq.errors import UnknownModelError
+from persam_hq.errors import InputError, UnknownModelError
 
 # Published parameter counts of the image encoders, in millions (SAM; MobileSAM with the ImageNet head)
 ENCODERS = {"vit_b": 89.7, "vit_l": 308.3, "vit_h": 637.0, "vit_tiny": 6.07}
@@ -47,5 +47,26 @@ def test_an_unknown_model_is_named_with_the_known_ones():
 def test_build_model_asks_the_registry(monkeypatch):
     calls = []
     monkeypatch.setattr(SamBuilder, "__call__", lambda self, *a, **k: calls.append((self.name, a, k)))
-    build_model("vit_b", hq=True)
-    assert calls == [("vit_b", (None,), {"hq": True})]
+    build_model("vit_b", hq=True, image_size=512)
+    assert calls == [("vit_b", (None,), {"hq": True, "image_size": 512, "base": None, "device": None})]
+
+
+@pytest.mark.parametrize("size", [0, 8, 1000, -16])
+def test_an_image_size_is_a_whole_number_of_patches(size):
+    with pytest.raises(InputError, match=f"got an image size of {size}; expected a multiple of 16"):
+        build_model("vit_tiny", image_size=size)
+
+
+@pytest.mark.parametrize("name", ["vit_b", "vit_tiny"])
+def test_models_for_other_image_sizes(name):
+    with torch.device("meta"):
+        model = build_model(name, image_size=512, hq=True)
+    assert model.image_encoder.img_size == 512
+    assert model.prompt_encoder.image_embedding_size == (32, 32)
+    assert model.input_frame((300, 400)).padded == (512, 512)
+    assert model.pixel_mean.device.type == "cpu"
+
+
+def test_a_base_needs_something_to_go_over_it():
+    with pytest.raises(InputError, match=r"got a base, sam.pth, and no checkpoint to put over it"):
+        build_model("vit_tiny", base="sam.pth")

@@ -30,7 +30,7 @@ def test_lite_takes_the_checkpoint_that_is_named(tiny):
 def test_the_hq_token_is_used_unless_told_otherwise(tiny, monkeypatch, tmp_path, use_hq):
     assert build_segmenter("lite", checkpoint=tiny).use_hq
     assert build_segmenter("lite", checkpoint=tiny, use_hq=use_hq).use_hq == use_hq
-    monkeypatch.setattr(build_module, "sam_model_registry", {"vit_b": lambda checkpoint: square_model(hq=True)})
+    monkeypatch.setattr(build_module, "sam_model_registry", {"vit_b": lambda checkpoint, device: square_model(hq=True)})
     for published in (False, True):
         sam = build_segmenter("vit_b", checkpoint=tmp_path / "b.pth", published=published, use_hq=use_hq)
         assert sam.use_hq == use_hq
@@ -48,14 +48,14 @@ def test_lite_takes_the_embedded_weights_where_none_is_named(tiny, monkeypatch):
 def test_sam_comes_from_the_registry(monkeypatch, tmp_path, published, alignment, pooling):
     asked = []
 
-    def build(checkpoint):
-        asked.append(checkpoint)
+    def build(checkpoint, device):
+        asked.append((checkpoint, device))
         return square_model(hq=False)
 
     monkeypatch.setattr(build_module, "sam_model_registry", {"vit_b": build})
     segmenter = build_segmenter("vit_b", checkpoint=tmp_path / "b.pth", published=published)
     assert isinstance(segmenter, SamSegmenter)
-    assert asked == [tmp_path / "b.pth"]
+    assert asked == [(tmp_path / "b.pth", "cpu")]
     assert (segmenter.alignment, segmenter.pooling) == (alignment, pooling)
 
 
@@ -70,5 +70,5 @@ def test_an_unknown_model_is_named_with_the_known_ones():
 
 
 def test_a_checkpoint_that_is_not_there(tmp_path):
-    with pytest.raises(CheckpointError, match="cannot read the checkpoint"):
+    with pytest.raises(CheckpointError, match="cannot read"):
         build_segmenter("lite", checkpoint=tmp_path / "none.safetensors")

@@ -99,7 +99,7 @@ def test_a_run_can_start_from_older_weights(train, tiny_training, make_config, t
     assert training.step == 0
     for name, value in load_file(older).items():
         assert torch.equal(training.model.state_dict()[name], value.float()), name
-    with pytest.raises(CheckpointError, match="cannot read the checkpoint"):
+    with pytest.raises(CheckpointError, match="cannot read"):
         tiny_training(make_config(start_from="none.safetensors"), tmp_path / "other", report=silent)
 
 

@@ -1,0 +1,6 @@
+"""Weights files: read, recognise what they hold, and load them into a model of exactly that layout."""
+
+from persam_hq.checkpoint.layouts import HQ_PREFIXES, Layout
+from persam_hq.checkpoint.weights import Checkpoint, read_checkpoint, read_tensors
+
+__all__ = ["HQ_PREFIXES", "Checkpoint", "Layout", "read_checkpoint", "read_tensors"]

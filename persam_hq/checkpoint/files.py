@@ -1,0 +1,85 @@
+"""Weights files on disk, mapped into memory; nothing in a file is executed."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from persam_hq.errors import CheckpointError
+
+HUB_NAME = "model.safetensors"
+"""What Hugging Face calls the weights in a model's folder."""
+_LONGEST = 200  # characters of a foreign error that are passed on
+
+
+def read_file(path: Path) -> object:
+    """What a .pth, .pt or .safetensors file holds, or the one in a folder of Hugging Face; the content decides which.
+
+    Tensors are mapped, privately, wherever the format allows it: their pages come into memory when they are used, and
+    writing to a tensor changes no file. Raises CheckpointError.
+    """
+    if path.is_dir():
+        path = _file_in(path)
+    head, size = _begin(path)
+    is_safetensors = head[8:9] == b"{" and int.from_bytes(head[:8], "little") < size
+    if is_safetensors or path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    return _read_torch(path, is_cut=head.startswith(b"PK") and not zipfile.is_zipfile(path))
+
+
+def _file_in(folder: Path) -> Path:
+    if (folder / HUB_NAME).is_file():
+        return folder / HUB_NAME
+    raise CheckpointError(f"cannot read {folder}: it is a folder without {HUB_NAME}; name the weights file itself")
+
+
+def _begin(path: Path) -> tuple[bytes, int]:
+    """The first bytes and the size; CheckpointError where they show that something else was saved as weights."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as exc:
+        raise CheckpointError(f"cannot read {path}: {exc.strerror}; give the path of a weights file") from exc
+    if not head:
+        raise CheckpointError(f"cannot read {path}: it is empty; download or copy it again")
+    if head.startswith(b"version https://git-lfs"):
+        raise CheckpointError(f"cannot read {path}: it is a Git LFS pointer, not the weights; fetch those with git lfs")
+    if head.lstrip()[:5].lower() in (b"<!doc", b"<html"):
+        raise CheckpointError(f"cannot read {path}: it is a web page, not weights; download the file itself")
+    return head, path.stat().st_size
+
+
+def _read_safetensors(path: Path) -> object:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as exc:
+        raise CheckpointError(
+            f"cannot read {path} as safetensors: {_reason(exc)}; is it cut short? download or copy it again"
+        ) from exc
+
+
+def _read_torch(path: Path, *, is_cut: bool) -> object:
+    if is_cut:
+        raise CheckpointError(f"cannot read {path}: it is a torch file cut short; download or copy it again")
+    try:
+        # Only the zip format of torch 1.6 and later can be mapped
+        loaded: object = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as exc:  # torch.load raises a dozen kinds, by what is wrong with the file
+        raise CheckpointError(f"cannot read {path} as a torch weights file: {_reason(exc)}") from exc
+    return loaded
+
+
+def _reason(exc: Exception) -> str:
+    """One line of an error that may be a page long."""
+    text = str(exc)
+    foreign = re.search(r"GLOBAL (\S+)", text)
+    if foreign is not None:
+        return f"it holds {foreign[1]}, which is code, and only tensors are read; save the model's state dict alone"
+    inner = re.search(r"WeightsUnpickler error: (.*)", text)
+    first = inner[1] if inner is not None else next(iter(text.splitlines()), type(exc).__name__)
+    return first.strip()[:_LONGEST].rstrip(". ")

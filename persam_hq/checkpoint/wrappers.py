@@ -1,0 +1,53 @@
+"""What training scripts put around a state dict: other things beside it, and prefixes before its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from persam_hq.errors import CheckpointError
+
+WRAPPERS = ("ema", "model_ema", "ema_state_dict", "state_dict", "model_state_dict", "model", "net")
+"""Keys that state dicts are found under; where there are several, averaged weights come first, as they are for use."""
+PREFIXES = ("module.", "_orig_mod.", "model.", "sam.")
+"""What DistributedDataParallel, torch.compile and modules around a model put before every key."""
+
+
+def unwrap(loaded: object, path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The state dict in what a file holds, and the keys and prefixes that were around it, outermost first.
+
+    Raises CheckpointError where there is none.
+    """
+    around: list[str] = []
+    while not _is_state_dict(loaded):
+        if not isinstance(loaded, Mapping):
+            raise CheckpointError(f"{path} holds {type(loaded).__name__}, expected a mapping of names to tensors")
+        found = next((key for key in WRAPPERS if isinstance(loaded.get(key), Mapping)), None)
+        if found is None:
+            others = ", ".join(str(key) for key, value in loaded.items() if not isinstance(value, Tensor))
+            raise CheckpointError(
+                f"{path} holds no state dict: what is under {others[:200]} are no tensors, "
+                f"and there is none under {', '.join(WRAPPERS)} either"
+            )
+        around.append(found)
+        loaded = loaded[found]
+    assert isinstance(loaded, Mapping)
+    tensors = dict(loaded)
+    while prefix := _common_prefix(tensors):
+        around.append(prefix)
+        tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+    return tensors, tuple(around)
+
+
+def _is_state_dict(loaded: object) -> bool:
+    return isinstance(loaded, Mapping) and all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()
+    )
+
+
+def _common_prefix(tensors: Mapping[str, Tensor]) -> str | None:
+    if not tensors:
+        return None
+    return next((prefix for prefix in PREFIXES if all(key.startswith(prefix) for key in tensors)), None)
