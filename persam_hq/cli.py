@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from persam_hq.commands import add_evaluate, add_personalize, add_segment
+from persam_hq.commands import add_checkpoints, add_evaluate, add_personalize, add_segment
 from persam_hq.errors import PersamHQError
 
 __all__ = ["main"]
@@ -46,18 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (default: runs/<CONFIG's stem>)")
     train.set_defaults(run=_train, interrupted=_saved_state)
 
-    checkpoints = commands.add_parser("checkpoints", help="look into weights files, and average them")
-    checkpoints.set_defaults(group=checkpoints)
-    of_files = checkpoints.add_subparsers(metavar="COMMAND")
-    average = of_files.add_parser("average", help="the mean of two safetensors of one model")
-    average.add_argument("first", type=Path, metavar="FIRST", help="what was there before")
-    average.add_argument("second", type=Path, metavar="SECOND", help="what was learnt since")
-    average.add_argument("--share", type=float, default=0.5, help="of the second file, 0 to 1 (default: 0.5)")
-    average.add_argument("--out", type=Path, required=True, metavar="PATH", help="gets the mean")
-    average.set_defaults(run=_average)
-    inspect = of_files.add_parser("inspect", help="say what a weights file holds")
-    inspect.add_argument("path", type=Path, metavar="PATH", help=".pth, .pt or .safetensors in the layout of SAM")
-    inspect.set_defaults(run=_inspect)
+    add_checkpoints(commands)
     return parser
 
 
@@ -70,18 +59,6 @@ def _train(options: argparse.Namespace) -> None:
     config = load_train_config(options.config)
     cv2.setNumThreads(1)  # batches are made in a thread beside the optimiser, which has the others
     start_training(config, _run_folder(options), report=lambda line: print(line, flush=True)).run()
-
-
-def _average(options: argparse.Namespace) -> None:
-    from persam_hq.averaging import average_weights
-
-    average_weights(options.first, options.second, options.out, share=options.share)
-
-
-def _inspect(options: argparse.Namespace) -> None:
-    from persam_hq.checkpoint import read_checkpoint
-
-    print(read_checkpoint(options.path))
 
 
 def _run_folder(options: argparse.Namespace) -> Path:

@@ -8,13 +8,15 @@ from persam_hq.build import build_model, sam_model_registry
 from persam_hq.build_lite import build_lite, load_lite
 from persam_hq.errors import CheckpointError, UnknownModelError
 from persam_hq.predictor import ImageModel
+from persam_hq.published import cached_path
 from persam_hq.segmenter.build import embedded_weights
 
 
 def load_model(name: str, *, checkpoint: str | Path | None = None, device: str = "cpu") -> ImageModel:
     """`lite` with the weights in the package or those of `checkpoint`, or a published model from its file.
 
-    For SamPredictor and PerSamPredictor. Raises UnknownModelError or CheckpointError.
+    `checkpoint` is a path, or the name of a file that `persam-hq checkpoints download` put into the cache. For
+    SamPredictor and PerSamPredictor. Raises UnknownModelError or CheckpointError.
     """
     if name == "lite":
         lite = build_lite()
@@ -24,4 +26,4 @@ def load_model(name: str, *, checkpoint: str | Path | None = None, device: str =
         raise UnknownModelError(f"unknown model {name!r}; known: lite, {', '.join(sam_model_registry)}")
     if checkpoint is None:
         raise CheckpointError(f"model {name!r} needs a checkpoint: only lite comes with weights; give published ones")
-    return build_model(name, checkpoint=checkpoint, device=device)
+    return build_model(name, checkpoint=cached_path(checkpoint), device=device)
