@@ -88,7 +88,7 @@ class Checkpoint:
         if self.lacks:
             raise CheckpointError(
                 f"{self.path} lacks all of {' and '.join(self.lacks)}; take them from a whole checkpoint of {name}: "
-                "give that one as `base`, or as start_from where training begins"
+                "give that one as `base`, or as start_from of a training and this file as its decoder_from"
             )
         if hq and not self.has_hq:
             source = _HQ_FILES.get(name, "weights of SAM-HQ")

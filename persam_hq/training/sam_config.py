@@ -57,6 +57,7 @@ class SamTrainConfig(Strict):
 
     model: Literal["vit_b", "vit_l", "vit_h", "vit_tiny"]
     start_from: Path
+    decoder_from: Path | None = None
     data: DataSources
     validation: DataSources | None
     validation_rows: int = Field(gt=0)

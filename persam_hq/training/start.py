@@ -63,6 +63,8 @@ def _sam_recipe(config: SamTrainConfig, communicator: Communicator, *, device: t
 def _model_to_train(config: SamTrainConfig) -> tuple[Sam, Schedule]:
     """The model with its published weights, and with fresh HQ parts where those have none and a stage wants them."""
     weights = read_checkpoint(config.start_from)
+    if config.decoder_from is not None:
+        weights = read_checkpoint(config.decoder_from).over(weights)
     schedule = Schedule(config.stages, epoch_steps=config.epoch_steps, has_hq=weights.has_hq)
     model = build_model(config.model, hq=schedule.wants_hq)
     weights.load_into(model, name=config.model, fresh_hq=True)

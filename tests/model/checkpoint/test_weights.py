@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from small_builder import save, small_builder
@@ -57,6 +61,26 @@ def test_a_model_that_learns_does_not_write_to_its_file(build, write):
     optimizer.step()
     assert path.read_bytes() == before
     assert not torch.equal(model.mask_decoder.iou_token.weight, build(path).mask_decoder.iou_token.weight)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which file an address is mapped from")
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+def test_a_loaded_model_has_no_memory_but_the_files(build, tmp_path, name):
+    path = save(square_model(hq=True).state_dict(), tmp_path / name)
+    model = build(path)
+    lines = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(str(path))]
+    ranges = [[int(end, 16) for end in line[0].split("-")] for line in lines]
+    for key, value in model.state_dict().items():
+        assert any(begin <= value.data_ptr() < end for begin, end in ranges), key
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads the kernel's account of the process")
+def test_loading_a_large_model_takes_the_memory_of_its_tensors():
+    script = Path(__file__).parents[3] / "scripts" / "measure_loading"
+    done = subprocess.run([sys.executable, script, "vit_b"], check=False, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("peak above the baseline") == 3
 
 
 @pytest.mark.parametrize(
