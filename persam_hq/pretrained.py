@@ -25,5 +25,8 @@ def load_model(name: str, *, checkpoint: str | Path | None = None, device: str =
     if name not in sam_model_registry:
         raise UnknownModelError(f"unknown model {name!r}; known: lite, {', '.join(sam_model_registry)}")
     if checkpoint is None:
-        raise CheckpointError(f"model {name!r} needs a checkpoint: only lite comes with weights; give published ones")
+        raise CheckpointError(
+            f"model {name!r} needs a checkpoint: only lite comes with weights; get published ones "
+            "with `persam-hq checkpoints download`"
+        )
     return build_model(name, checkpoint=cached_path(checkpoint), device=device)

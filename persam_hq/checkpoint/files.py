@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -67,8 +68,10 @@ def _read_torch(path: Path, *, is_cut: bool) -> object:
     if is_cut:
         raise CheckpointError(f"cannot read {path}: it is a torch file cut short; download or copy it again")
     try:
-        # Only the zip format of torch 1.6 and later can be mapped
-        loaded: object = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an error that follows says it in one line
+            # Only the zip format of torch 1.6 and later can be mapped
+            loaded: object = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as exc:  # torch.load raises a dozen kinds, by what is wrong with the file
         raise CheckpointError(f"cannot read {path} as a torch weights file: {_reason(exc)}") from exc
     return loaded
@@ -80,6 +83,8 @@ def _reason(exc: Exception) -> str:
     foreign = re.search(r"GLOBAL (\S+)", text)
     if foreign is not None:
         return f"it holds {foreign[1]}, which is code, and only tensors are read; save the model's state dict alone"
-    inner = re.search(r"WeightsUnpickler error: (.*)", text)
+    if "TorchScript" in text:
+        return "it is a program of TorchScript, and only tensors are read; save the model's state dict alone"
+    inner = re.search(r"WeightsUnpickler error:\s*(.*)", text)
     first = inner[1] if inner is not None else next(iter(text.splitlines()), type(exc).__name__)
     return first.strip()[:_LONGEST].rstrip(". ")

@@ -1,3 +1,7 @@
+import pickle
+import zipfile
+
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -91,6 +95,22 @@ def test_code_in_a_file_is_not_run(tmp_path, save):
     with pytest.raises(CheckpointError, match=r"it holds \S*Code, which is code, and only tensors are read") as caught:
         read_file(tmp_path / "code.pth")
     assert "\n" not in str(caught.value)
+
+
+def test_a_program_of_torchscript_is_refused(tmp_path):
+    program = zipfile.ZipFile(tmp_path / "program.pt", "w")
+    with program:
+        program.writestr("program/constants.pkl", b"")
+        program.writestr("program/data.pkl", b"")
+        program.writestr("program/version", b"3")
+    with pytest.raises(CheckpointError, match="it is a program of TorchScript, and only tensors are read; save"):
+        read_file(tmp_path / "program.pt")
+
+
+def test_a_pickle_of_arrays_is_refused(tmp_path):
+    (tmp_path / "arrays.pkl").write_bytes(pickle.dumps({"a": np.zeros(3)}))
+    with pytest.raises(CheckpointError, match=r"cannot read .*arrays.pkl as a torch weights file: \w+"):
+        read_file(tmp_path / "arrays.pkl")
 
 
 def test_a_pickled_module_is_refused(tmp_path):
