@@ -19,8 +19,11 @@ from persamhq_video.plugin.sources import PluginSource, load_failure, module_sha
 from persamhq_video.protocols import MaskRefiner, PromptSelector
 
 BUILT_IN: Final[tuple[str, ...]] = (
-    "persamhq_plugins.prompt_selectors",
-    "persamhq_plugins.mask_refiners",
+    "persamhq_plugins.top_k_points",
+    "persamhq_plugins.persam_video",
+    "persamhq_plugins.dense_prior",
+    "persamhq_plugins.cascade",
+    "persamhq_plugins.drop_specks",
 )
 
 

@@ -1,37 +1,28 @@
-"""The built-in mask refiners: cascaded post-refinement, and a broom for specks far from the object."""
+"""The mask refiner `drop_specks`: a broom for specks far from the object."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Annotated
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
-from persam_hq.personalization import mask_box
 from persam_hq.types import MaskPrediction, PromptSet
 from persamhq_video.plugin import hookimpl
 from persamhq_video.plugin.register import Register
 from persamhq_video.protocols import Decode, MaskRefiner
 
-
-class Cascade:
-    """The mask as prompt, then mask and box (PerSAM, cascaded post-refinement)."""
-
-    def __call__(
-        self,
-        prediction: MaskPrediction,
-        prompts: Sequence[PromptSet],
-        decode: Decode,
-        image: NDArray[np.uint8],
-    ) -> MaskPrediction:
-        """See MaskRefiner."""
-        del image
-        second = decode([_with_mask(p, prediction, row) for row, p in enumerate(prompts)])
-        boxes = [mask_box(mask) for mask in second.masks]
-        return decode([replace(_with_mask(p, second, row), box=boxes[row]) for row, p in enumerate(prompts)])
+Share = Annotated[
+    float, Field(ge=0, le=1, description="a part goes only if it has fewer pixels than this share of the largest part")
+]
+Reach = Annotated[
+    float, Field(ge=0, description="a part goes only if it is farther away than this many longer sides of the largest")
+]
 
 
 class DropSpecks:
@@ -41,7 +32,7 @@ class DropSpecks:
     times the longer side of the largest part's box.
     """
 
-    def __init__(self, *, min_share: float = 0.05, reach: float = 0.15) -> None:
+    def __init__(self, *, min_share: Share = 0.05, reach: Reach = 0.15) -> None:
         self.min_share, self.reach = min_share, reach
 
     def __call__(
@@ -75,13 +66,7 @@ class DropSpecks:
         return np.isin(parts, far)
 
 
-def _with_mask(prompt: PromptSet, prediction: MaskPrediction, row: int) -> PromptSet:
-    """The points alone with an earlier mask; the box comes from that mask, not from the selector."""
-    return replace(prompt, mask_input=prediction.low_res_logits[row : row + 1], box=None)
-
-
 @hookimpl
 def persamhq_register_mask_refiners(register: Register[MaskRefiner]) -> None:
-    """Offer the built-in refiners."""
-    register.add("cascade", Cascade)
+    """Offer `drop_specks`."""
     register.add("drop_specks", DropSpecks)

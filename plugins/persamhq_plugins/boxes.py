@@ -1,0 +1,20 @@
+"""Boxes (x0, y0, x1, y1) in pixels, as selectors and refiners grow them; no plugin."""
+
+from __future__ import annotations
+
+from persamhq_video.protocols import Box
+
+__all__ = ["centre", "grown"]
+
+
+def grown(box: Box, by: float, size: tuple[int, int]) -> Box:
+    """The box with `by` pixels more on each side, inside an image of `size` (height, width)."""
+    height, width = size
+    x0, y0, x1, y1 = box
+    return max(0.0, x0 - by), max(0.0, y0 - by), min(float(width), x1 + by), min(float(height), y1 + by)
+
+
+def centre(box: Box) -> tuple[float, float]:
+    """The whole pixel (x, y) in the middle of a box."""
+    x0, y0, x1, y1 = box
+    return (x0 + x1) // 2, (y0 + y1) // 2
