@@ -4,7 +4,7 @@ from persam_hq.personalization.cascade import Decode, cascade, mask_box, refine
 from persam_hq.personalization.guidance import Alignment, attention_similarity, guide
 from persam_hq.personalization.points import bottom_points, top_points
 from persam_hq.personalization.scale_weights import fit_scale_weights, weigh_masks
-from persam_hq.personalization.similarity import cosine_grid, locate
+from persam_hq.personalization.similarity import cosine_grid, grid_to_image, locate
 from persam_hq.personalization.target import Pooling, foreground_cells, target_from_features
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "cosine_grid",
     "fit_scale_weights",
     "foreground_cells",
+    "grid_to_image",
     "guide",
     "locate",
     "mask_box",

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from torch.nn import functional as F
 
 from persam_hq.transforms import masks_to_original
-from persam_hq.types import ImageFeatures, LocationPrior, Target
+from persam_hq.types import ImageFeatures, ImageGeometry, LocationPrior, Target
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["cosine_grid", "locate"]
+__all__ = ["cosine_grid", "grid_to_image", "locate"]
 
 
 def cosine_grid(image_embedding: Tensor, feature: Tensor) -> Tensor:
@@ -23,13 +23,18 @@ def cosine_grid(image_embedding: Tensor, feature: Tensor) -> Tensor:
     return similarity.reshape(h, w)
 
 
-def locate(features: ImageFeatures, target: Target) -> LocationPrior:
-    """Similarity to the target on the grid, and at the size of the image.
+def grid_to_image(grid: Tensor, geometry: ImageGeometry) -> Tensor:
+    """A value of every cell (h, w) float to one of every pixel of the original image (H, W).
 
     The grid is brought to four times its size first, as a mask's logits have, and from there on as a mask is.
     """
-    grid = cosine_grid(features.image_embedding, target.feature)
     mask_sized = F.interpolate(grid[None, None], scale_factor=4, mode="bilinear", align_corners=False)
-    similarity = masks_to_original(mask_sized, features.geometry)[0, 0]
+    return masks_to_original(mask_sized, geometry)[0, 0]
+
+
+def locate(features: ImageFeatures, target: Target) -> LocationPrior:
+    """Similarity to the target on the grid, and at the size of the image."""
+    grid = cosine_grid(features.image_embedding, target.feature)
+    similarity = grid_to_image(grid, features.geometry)
     (embedding,) = features.image_embedding
     return LocationPrior(grid=grid, similarity=similarity, geometry=features.geometry, embedding=embedding)

@@ -22,6 +22,10 @@ BUILT_IN: Final[tuple[str, ...]] = (
     "persamhq_plugins.top_k_points",
     "persamhq_plugins.persam_video",
     "persamhq_plugins.dense_prior",
+    "persamhq_plugins.previous_mask",
+    "persamhq_plugins.similarity_box",
+    "persamhq_plugins.multi_peak",
+    "persamhq_plugins.discriminative",
     "persamhq_plugins.cascade",
     "persamhq_plugins.drop_specks",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from persamhq_video.protocols import Box
 
-__all__ = ["centre", "grown"]
+__all__ = ["centre", "grown", "longer_side"]
 
 
 def grown(box: Box, by: float, size: tuple[int, int]) -> Box:
@@ -18,3 +18,9 @@ def centre(box: Box) -> tuple[float, float]:
     """The whole pixel (x, y) in the middle of a box."""
     x0, y0, x1, y1 = box
     return (x0 + x1) // 2, (y0 + y1) // 2
+
+
+def longer_side(box: Box) -> float:
+    """Width or height in pixels, first and last column and row included."""
+    x0, y0, x1, y1 = box
+    return 1 + max(x1 - x0, y1 - y0)

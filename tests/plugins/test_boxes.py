@@ -1,6 +1,6 @@
 import pytest
 
-from persamhq_plugins.boxes import centre, grown
+from persamhq_plugins.boxes import centre, grown, longer_side
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,8 @@ def test_boxes_grow_inside_the_image(box, by, expected):
 @pytest.mark.parametrize(("box", "middle"), [((0, 0, 3, 5), (1, 2)), ((4, 4, 4, 4), (4, 4))])
 def test_the_middle_is_a_whole_pixel(box, middle):
     assert centre(box) == middle
+
+
+@pytest.mark.parametrize(("box", "pixels"), [((5, 5, 5, 5), 1), ((0, 0, 9, 3), 10), ((0, 0, 3, 9), 10)])
+def test_the_longer_side_counts_both_ends(box, pixels):
+    assert longer_side(box) == pixels

@@ -1,0 +1,132 @@
+"""The prompt selector `discriminative`: a model that tells the target from what is around it says where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from persam_hq.personalization import grid_to_image
+from persam_hq.types import LocationPrior, PromptSet
+from persamhq_plugins.boxes import grown, longer_side
+from persamhq_plugins.score_map import find_peaks, level, peak_region
+from persamhq_plugins.target_model import (
+    Axes,
+    Model,
+    ModelKind,
+    cover,
+    known_cells,
+    principal_axes,
+    unit_features,
+)
+from persamhq_video.plugin import hookimpl
+from persamhq_video.plugin.register import Register
+from persamhq_video.protocols import FirstFrame, FrameInfo, ObjectView, PromptSelector, Seen, Slot
+
+Kind = Annotated[ModelKind, Field(description="ridge regression in closed form, or logistic regression")]
+Update = Annotated[bool, Field(description="learn from confident frames; without it every frame stands for itself")]
+Channels = Annotated[int, Field(ge=1, le=64, description="principal axes of the first frame's features that it sees")]
+Regularisation = Annotated[float, Field(gt=0, description="pull of its weights to zero")]
+Rate = Annotated[float, Field(gt=0, le=1, description="share of a confident frame among all that was learnt")]
+Confident = Annotated[float, Field(ge=0, le=1, description="score from which a frame is learnt from")]
+Blend = Annotated[float, Field(ge=0, le=1, description="share of its map; the rest is PerSAM's similarity")]
+Count = Annotated[int, Field(ge=1, le=64, description="positive points at most")]
+Valleys = Annotated[int, Field(ge=0, le=64, description="negative points at most")]
+BoxOn = Annotated[bool, Field(description="a box around the region of the peak")]
+Threshold = Annotated[float, Field(ge=0, le=1, description="what belongs to the region: 0 the map's mean, 1 its peak")]
+
+
+class Discriminative:
+    """Points and a box from a target model fitted on the first frame (ridge or logistic regression on features).
+
+    PerSAM's similarity asks how like the target a place is; this model asks whether it is more like the target than
+    like the rest of the first frame, so that look-alikes and clutter count less.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Kind = "ridge",
+        update: Update = False,
+        channels: Channels = 64,
+        regularisation: Regularisation = 0.01,
+        rate: Rate = 0.1,
+        confident: Confident = 0.7,
+        blend: Blend = 1.0,
+        num_positive: Count = 1,
+        num_negative: Valleys = 1,
+        box: BoxOn = True,
+        threshold: Threshold = 0.5,
+    ) -> None:
+        self.model: ModelKind = model
+        self.needs_history = update
+        self.channels, self.regularisation = channels, regularisation
+        self.rate, self.confident, self.blend = rate, confident, blend
+        self.num_positive, self.num_negative = num_positive, num_negative
+        self.box, self.threshold = box, threshold
+
+    def fit(self, first: FirstFrame) -> Sequence[Slot]:
+        """See Fits: the axes of the frame, and a model of each object."""
+        prior = first.priors[0]
+        features = unit_features(prior)
+        _, inside = cover(first.masks[0], prior.geometry, _grid(prior))
+        axes = principal_axes(features, inside, self.channels)
+        inputs = axes.inputs(features)
+        slots = []
+        for mask in first.masks:
+            cells = known_cells(inputs, *cover(mask, prior.geometry, _grid(prior)))
+            slots.append(_kept(axes, Model.fit(self.model, cells, regularisation=self.regularisation)))
+        return slots
+
+    def remember(self, slot: Slot, seen: Seen) -> Slot:
+        """See Remembers: a frame that is confident is one more example."""
+        if seen.state != "present" or seen.score < self.confident:
+            return slot
+        axes, model = _read(slot)
+        prior = seen.prior
+        cells = known_cells(axes.inputs(unit_features(prior)), *cover(seen.mask, prior.geometry, _grid(prior)))
+        return _kept(axes, model.updated(self.model, cells, rate=self.rate, regularisation=self.regularisation))
+
+    def __call__(self, prior: LocationPrior, view: ObjectView, frame: FrameInfo) -> PromptSet:
+        """See PromptSelector."""
+        scores = self._scores(prior, view.slot)
+        reach = 0.05 * max(frame.size)
+        positive = find_peaks(scores, count=self.num_positive, reach=reach, at_least=level(scores, self.threshold))
+        negative = find_peaks(-scores, count=self.num_negative, reach=reach)
+        _, box = peak_region(scores, share=self.threshold)
+        around = torch.tensor(grown(box, 0.1 * longer_side(box), frame.size))
+        return PromptSet.from_points(positive=positive, negative=negative, box=around if self.box else None)
+
+    def _scores(self, prior: LocationPrior, slot: Slot) -> NDArray[np.float32]:
+        """What is said of every pixel of the image (H, W)."""
+        axes, model = _read(slot)
+        cells = model.scores(self.model, axes.inputs(unit_features(prior)), regularisation=self.regularisation)
+        scores = grid_to_image(cells.float().reshape(_grid(prior)), prior.geometry).numpy()
+        if self.blend == 1:
+            return scores
+        similarity = prior.similarity.float().cpu().numpy()
+        standard = 2 * (similarity - similarity.min()) / max(float(np.ptp(similarity)), 1e-6) - 1
+        return np.asarray(self.blend * scores + (1 - self.blend) * standard, np.float32)
+
+
+def _grid(prior: LocationPrior) -> tuple[int, int]:
+    h, w = prior.grid.shape
+    return h, w
+
+
+def _kept(axes: Axes, model: Model) -> Slot:
+    return {"mean": axes.mean, "axes": axes.axes, "sums": model.sums.float(), "vector": model.vector.float()}
+
+
+def _read(slot: Slot) -> tuple[Axes, Model]:
+    return Axes(slot["mean"], slot["axes"]), Model(slot["sums"].double(), slot["vector"].double())
+
+
+@hookimpl
+def persamhq_register_prompt_selectors(register: Register[PromptSelector]) -> None:
+    """Offer `discriminative`."""
+    register.add("discriminative", Discriminative)
