@@ -28,6 +28,12 @@ BUILT_IN: Final[tuple[str, ...]] = (
     "persamhq_plugins.discriminative",
     "persamhq_plugins.cascade",
     "persamhq_plugins.drop_specks",
+    "persamhq_plugins.scale_weights",
+    "persamhq_plugins.hq_only",
+    "persamhq_plugins.largest_component",
+    "persamhq_plugins.fill_holes",
+    "persamhq_plugins.guided_filter",
+    "persamhq_plugins.temporal_smooth",
 )
 
 
