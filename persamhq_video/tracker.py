@@ -143,9 +143,13 @@ class VideoTracker:
 
     def begin(self, frame: Frame, labels: NDArray[np.uint8]) -> Beginning[TrackTarget, State]:
         """See Tracker."""
+        return self.begin_encoded(self.encode(frame), labels)
+
+    def begin_encoded(self, encoded: Encoded, labels: NDArray[np.uint8]) -> Beginning[TrackTarget, State]:
+        """As `begin`, on features that are there already; another tracker of the same model may have made them."""
+        frame, features = encoded.frame, encoded.features
         ids = tuple(int(i) for i in np.unique(labels) if i)
         masks = torch.from_numpy(np.stack([labels == i for i in ids]))
-        features = self.encode(frame).features
         reference = self.segmenter.personalize(features, masks)
         memory = self.segmenter.begin(features, masks) if self.chained else None
         fitted = self._fit(frame, ids, masks, memory, lambda: self.segmenter.locate(reference, features, memory))
@@ -156,6 +160,10 @@ class VideoTracker:
             state=State(memory, slots) if self.chained else State(None),
             result=frame_result(frame, labels, given),
         )
+
+    def share_model(self, other: VideoTracker) -> None:
+        """Use the other tracker's copy of the same model, so that memory holds it once."""
+        self.segmenter.model = other.segmenter.model
 
     def encode(self, frame: Frame) -> Encoded:
         """See Tracker."""

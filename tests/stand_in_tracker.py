@@ -50,8 +50,14 @@ class HashTracker:
         self._tracked = 0
 
     def begin(self, frame: Frame, labels: np.ndarray) -> Beginning:
-        state = hashlib.sha256(frame.image.tobytes() + labels.tobytes() + self._strategies.encode()).digest()
-        return Beginning(target=labels, state=state, result=_result(self.encode(frame), labels, state="given"))
+        return self.begin_encoded(self.encode(frame), labels)
+
+    def begin_encoded(self, features: Features, labels: np.ndarray) -> Beginning:
+        state = hashlib.sha256(features.digest + labels.tobytes() + self._strategies.encode()).digest()
+        return Beginning(target=labels, state=state, result=_result(features, labels, state="given"))
+
+    def share_model(self, other: Any) -> None:
+        assert isinstance(other, HashTracker)
 
     def encode(self, frame: Frame) -> Features:
         _take_time()

@@ -97,6 +97,9 @@ class Decoded:
 class Segmenter(Protocol):
     """A model behind plain values. Every method is a pure function of its arguments."""
 
+    model: Any
+    """The module itself; segmenters of the same model and weights may hold one between them."""
+
     def encode(self, image: NDArray[np.uint8]) -> ImageFeatures:
         """The features of an image (H, W, 3) uint8 RGB."""
         ...

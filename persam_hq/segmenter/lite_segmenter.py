@@ -188,7 +188,9 @@ class LiteSegmenter:
         forget: Tensor,
     ) -> LiteContext:
         """See the frame through the windows; objects to `forget` (K,) bool get no prior from the previous frame."""
-        seen = self.model.look(features.image_embedding, features.interm_embeddings, windows, hq=features.hq_features)
+        # Features may have been encoded for somebody else too, who has a use for the HQ features
+        hq = features.hq_features if self.use_hq else None
+        seen = self.model.look(features.image_embedding, features.interm_embeddings, windows, hq=hq)
         previous, mask = self._recall(memory, windows)
         sources = PriorSources(
             first=None if "first-matching" in self.without else reference.first,

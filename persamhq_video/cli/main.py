@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code is returned."""
     parser = build_parser()
     args = parser.parse_args(argv)
+    args.command = sys.argv[1:] if argv is None else list(argv)
     if not hasattr(args, "module"):
         parser.print_help()
         return 0
@@ -59,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_demo(commands)
     _add_evaluate(commands)
+    _add_compare(commands)
     _add_plugins(commands)
     _add_train(commands)
     doctor = commands.add_parser("doctor", help="tell what this machine has: versions, cores, GPUs, weights")
@@ -124,6 +126,34 @@ def _add_evaluate(commands: Commands[_Parser]) -> None:
     add_run_options(davis)
     add_report_options(davis)
     davis.set_defaults(module="evaluate")
+
+
+def _add_compare(commands: Commands[_Parser]) -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="run several strategies on one video, which is encoded once, and set them side by side",
+        description="Run every --try on the same features; write masks, a table, a video side by side and a page.",
+    )
+    parser.add_argument("video", metavar="VIDEO", help="video file or folder of frames")
+    parser.add_argument(
+        "--mask", required=True, metavar="PATH", help="first-frame mask: an image, or a folder or pattern"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="where results go")
+    parser.add_argument(
+        "--try",
+        dest="tries",
+        action="append",
+        required=True,
+        metavar="NAME=OPTIONS",
+        help="a strategy: a YAML file of run options, or flags in quotes, such as near='--prompts persam_video';"
+        " nothing after the = means the common options alone; twice or more",
+    )
+    parser.add_argument(
+        "--annotations", metavar="DIR", help="true label maps, PNGs named as the frames, of all frames or some: J and F"
+    )
+    add_run_options(parser)
+    add_report_options(parser)
+    parser.set_defaults(module="compare")
 
 
 def _add_plugins(commands: Commands[_Parser]) -> None:

@@ -6,7 +6,7 @@ from persamhq_video.io.label_video import LabelVideo
 from persamhq_video.io.mask_search import find_mask_for
 from persamhq_video.io.masks import LabelMap, label_png, read_first_masks, read_label_png, write_label_png
 from persamhq_video.io.matte import MATTE_SUFFIXES, Matte, MatteCodec
-from persamhq_video.io.overlay import Overlay, paint
+from persamhq_video.io.overlay import H264, Overlay, h264_picture, paint
 from persamhq_video.io.palette import davis_palette
 from persamhq_video.io.scores import ScoresWriter, score_rows
 from persamhq_video.io.segments import SEGMENT_FRAMES, SegmentedVideo
@@ -15,6 +15,7 @@ from persamhq_video.io.times import RisingTimes
 from persamhq_video.io.video_search import VIDEO_SUFFIXES, FoundVideo, find_videos
 
 __all__ = [
+    "H264",
     "MATTE_SUFFIXES",
     "SEGMENT_FRAMES",
     "VIDEO_SUFFIXES",
@@ -35,6 +36,7 @@ __all__ = [
     "davis_palette",
     "find_mask_for",
     "find_videos",
+    "h264_picture",
     "label_png",
     "open_source",
     "paint",

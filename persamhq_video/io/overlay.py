@@ -41,15 +41,19 @@ class Overlay:
 
     def picture(self, image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> VideoFrame:
         """See VideoKind."""
-        painted = self.codec.padded(paint(image, labels, opacity=self._opacity))
-        return VideoFrame.from_ndarray(painted, format="rgb24").reformat(
-            format=H264.pixel_format,
-            dst_colorspace=Colorspace.ITU709,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-            interpolation=Interpolation.BICUBIC,
-            threads=1,
-        )
+        return h264_picture(paint(image, labels, opacity=self._opacity))
+
+
+def h264_picture(image: NDArray[np.uint8]) -> VideoFrame:
+    """An image (H, W, 3) uint8 RGB as H264 codes it, an odd width or height grown by one pixel."""
+    return VideoFrame.from_ndarray(H264.padded(image), format="rgb24").reformat(
+        format=H264.pixel_format,
+        dst_colorspace=Colorspace.ITU709,
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=Interpolation.BICUBIC,
+        threads=1,
+    )
 
 
 def paint(

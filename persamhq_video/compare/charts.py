@@ -1,0 +1,96 @@
+"""Curves over time as SVG inside a page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["Curve", "line_chart"]
+
+_WIDTH: Final = 1080
+_HEIGHT: Final = 190
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 26
+_MOST_POINTS: Final = 540
+"""More than one point in two pixels is not seen."""
+_TICKS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Points of one strategy: frames, rising, and a value in percent for each."""
+
+    colour: str
+    frames: Sequence[int]
+    values: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Axes:
+    """From frames and percent to pixels."""
+
+    last: int
+    low: float
+    high: float
+
+    def x(self, frame: float) -> float:
+        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * frame / max(1, self.last)
+
+    def y(self, value: float) -> float:
+        share = (value - self.low) / (self.high - self.low)
+        return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * share
+
+
+def line_chart(curves: Sequence[Curve], *, last: int, label: str, from_zero: bool = False) -> str:
+    """An SVG of the curves over frames 0 to `last`; `label` says what is seen for those who do not see it."""
+    values = [value for curve in curves for value in curve.values]
+    step, low, high = _scale(0.0 if from_zero else min(values, default=0.0), max(values, default=1.0))
+    axes = _Axes(last, low, high)
+    lines = [_line(axes, curve) for curve in curves]
+    return (
+        f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">'
+        f"{_rules(axes, step)}{_frames(axes)}{''.join(lines)}</svg>"
+    )
+
+
+def _scale(lowest: float, highest: float) -> tuple[float, float, float]:
+    """A round step, and the range in whole steps that holds all values."""
+    span = max(highest - lowest, 1e-3)
+    power = 10.0 ** math.floor(math.log10(span / _TICKS))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor * _TICKS >= span)
+    low, high = step * math.floor(lowest / step), step * math.ceil(highest / step)
+    return step, low, high if high > low else low + step
+
+
+def _rules(axes: _Axes, step: float) -> str:
+    """A line and a number a step."""
+    decimals = max(0, -math.floor(math.log10(step)))
+    parts = []
+    for number in range(round((axes.high - axes.low) / step) + 1):
+        value = axes.low + number * step
+        y = axes.y(value)
+        parts.append(
+            f'<line class="rule" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text class="tick" x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.{decimals}f}</text>'
+        )
+    return "".join(parts)
+
+
+def _frames(axes: _Axes) -> str:
+    """Numbers of frames below."""
+    step, _, _ = _scale(0, axes.last)
+    numbers = range(0, axes.last + 1, max(1, round(step / 2)))
+    return "".join(
+        f'<text class="tick" x="{axes.x(frame):.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{frame}</text>'
+        for frame in numbers
+    )
+
+
+def _line(axes: _Axes, curve: Curve) -> str:
+    """Where there are too many points, the lowest one of each group is kept: dips are what one looks for."""
+    points = list(zip(curve.frames, curve.values, strict=True))
+    size = math.ceil(len(points) / _MOST_POINTS) or 1
+    kept = [min(points[start : start + size], key=lambda point: point[1]) for start in range(0, len(points), size)]
+    text = " ".join(f"{axes.x(frame):.1f},{axes.y(value):.1f}" for frame, value in kept)
+    return f'<polyline fill="none" stroke="{curve.colour}" stroke-width="1.8" stroke-linejoin="round" points="{text}"/>'

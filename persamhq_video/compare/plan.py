@@ -1,0 +1,66 @@
+"""Everything that can be found wrong with a comparison before the first frame is tracked; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persamhq_video.compare.annotations import Annotations, open_annotations
+from persamhq_video.compare.contenders import Contender, check_contenders
+from persamhq_video.compare.folder import ComparisonFolder
+from persamhq_video.errors import ConfigError, PersamHQVideoError
+from persamhq_video.io import FrameWindow
+from persamhq_video.plan import Request, make_job, open_request
+
+if TYPE_CHECKING:
+    from persamhq_video.compare.shared import SharedJob
+    from persamhq_video.job import Job
+
+__all__ = ["ComparisonPlan", "plan_comparison"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ComparisonPlan:
+    """A video, what is compared on it, the truth if it is given, and where results go."""
+
+    contenders: tuple[Contender, ...]
+    request: Request
+    annotations: Annotations | None
+    folder: ComparisonFolder
+    job: SharedJob
+
+
+def plan_comparison(
+    contenders: Sequence[Contender], *, video: Path, mask: str | Path, out: Path, annotations: Path | None = None
+) -> ComparisonPlan:
+    """Check options, files and models, in this order: what is cheap to find comes first."""
+    check_contenders(contenders)
+    config = contenders[0].config
+    folder = ComparisonFolder(out, [contender.name for contender in contenders])
+    folder.check(overwrite=config.overwrite)
+    request = open_request(config, video, mask)
+    window = FrameWindow(config.start, config.end, config.stride)
+    truth = None if annotations is None else open_annotations(annotations, request.source, window)
+    return ComparisonPlan(tuple(contenders), request, truth, folder, _shared_job(contenders))
+
+
+def _shared_job(contenders: Sequence[Contender]) -> SharedJob:
+    # Torch takes seconds to import; wrong paths are told before.
+    from persamhq_video.compare.shared import SharedJob
+
+    jobs = [_job(contender) for contender in contenders]
+    for contender, job in zip(contenders, jobs, strict=True):
+        if differences := job.fingerprint.differences(jobs[0].fingerprint):
+            raise ConfigError(
+                f"--try {contender.name}: would not share features with {contenders[0].name}: {differences}"
+            )
+    return SharedJob.of(jobs)
+
+
+def _job(contender: Contender) -> Job:
+    try:
+        return make_job(contender.config)
+    except PersamHQVideoError as exc:
+        raise type(exc)(f"--try {contender.name}: {exc}") from exc

@@ -1,0 +1,133 @@
+"""Several trackers of one model as a single one: a frame is encoded once, and every tracker folds on its features."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from persamhq_video.job import Job
+from persamhq_video.protocols import Beginning, Tracker
+from persamhq_video.types import Frame, FrameResult
+
+__all__ = ["ComparedResult", "SharedJob", "SharedTracker"]
+
+
+class SharingTracker(Tracker[Any, Any, Any], Protocol):
+    """A tracker that can do with features, and a model, that another one made."""
+
+    def begin_encoded(self, encoded: Any, labels: NDArray[np.uint8]) -> Beginning[Any, Any]:
+        """As `begin`, on features that are there already."""
+        ...
+
+    def share_model(self, other: Any) -> None:
+        """Use the other tracker's copy of the same model."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ComparedResult(FrameResult):
+    """What each tracker found on a frame, and the seconds it took; as a FrameResult it is that of the first one."""
+
+    results: tuple[FrameResult, ...]
+    seconds: tuple[float, ...]
+
+    @classmethod
+    def of(cls, results: Sequence[FrameResult], seconds: Sequence[float]) -> ComparedResult:
+        """The results of one frame, one a tracker."""
+        first = results[0]
+        return cls(
+            index=first.index,
+            pts=first.pts,
+            time_base=first.time_base,
+            name=first.name,
+            labels=first.labels,
+            objects=first.objects,
+            results=tuple(results),
+            seconds=tuple(seconds),
+        )
+
+
+class SharedTracker:
+    """See `persamhq_video.protocols.Tracker`: targets and states are tuples, results a ComparedResult.
+
+    `encoder` is the number of the tracker whose features serve all of them.
+    """
+
+    def __init__(self, trackers: Sequence[SharingTracker], *, encoder: int = 0) -> None:
+        self._trackers = tuple(trackers)
+        self._encoder = self._trackers[encoder]
+        for tracker in self._trackers:
+            if tracker is not self._encoder:
+                tracker.share_model(self._encoder)
+        # A tracker without a memory goes along with the others: its state is the same for every frame.
+        self.chained = any(tracker.chained for tracker in self._trackers)
+
+    def begin(self, frame: Frame, labels: NDArray[np.uint8]) -> Beginning[Any, Any]:
+        """See Tracker."""
+        encoded = self._encoder.encode(frame)
+        beginnings = [tracker.begin_encoded(encoded, labels) for tracker in self._trackers]
+        return Beginning(
+            target=tuple(beginning.target for beginning in beginnings),
+            state=tuple(beginning.state for beginning in beginnings),
+            result=ComparedResult.of([beginning.result for beginning in beginnings], [0.0] * len(beginnings)),
+        )
+
+    def encode(self, frame: Frame) -> Any:
+        """See Tracker."""
+        return self._encoder.encode(frame)
+
+    def track(self, target: Any, state: Any, features: Any) -> tuple[Any, FrameResult]:
+        """See Tracker."""
+        states, results, seconds = [], [], []
+        for tracker, own_target, own_state in zip(self._trackers, target, state, strict=True):
+            before = time.perf_counter()
+            new_state, result = tracker.track(own_target, own_state, features)
+            seconds.append(time.perf_counter() - before)
+            states.append(new_state)
+            results.append(result)
+        return tuple(states), ComparedResult.of(results, seconds)
+
+    def feature_bytes(self, features: Any) -> Mapping[str, int]:
+        """See Tracker."""
+        return self._encoder.feature_bytes(features)
+
+    def counts(self) -> Mapping[str, int]:
+        """See Tracker: summed over all of them."""
+        total: Counter[str] = Counter()
+        for tracker in self._trackers:
+            total.update(tracker.counts())
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class SharedJob(Job):
+    """A job whose tracker is a SharedTracker; `config` is that of the part whose encoder serves all of them."""
+
+    parts: tuple[Job, ...] = ()
+
+    @classmethod
+    def of(cls, parts: Sequence[Job]) -> SharedJob:
+        """Jobs of one model with the same numeric fingerprint."""
+        keep_interm = any(part.config.keep_interm for part in parts)
+        parts = [replace(part, config=part.config.model_copy(update={"keep_interm": keep_interm})) for part in parts]
+        first = parts[_encoder_of(parts)]
+        return cls(first.config, first.fingerprint, first.plugins, first.tracker_module, first.version, tuple(parts))
+
+    def build(self) -> SharedTracker:
+        """See Job."""
+        # The weights may have been delivered since; see `delivered`.
+        weights = {"checkpoint": self.config.checkpoint}
+        parts = [replace(part, config=part.config.model_copy(update=weights)) for part in self.parts]
+        trackers = [cast("SharingTracker", part.build()) for part in parts]
+        return SharedTracker(trackers, encoder=_encoder_of(parts))
+
+
+def _encoder_of(parts: Sequence[Job]) -> int:
+    """The number of the part whose features have all that any other needs: the first with HQ features, if any."""
+    return next((number for number, part in enumerate(parts) if part.config.uses_hq), 0)

@@ -1,0 +1,129 @@
+"""The table of a comparison: a row a strategy, the same columns on the terminal, in compare.csv and on the page."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+__all__ = ["Column", "ComparisonTable", "Row"]
+
+Best = Literal["highest", "lowest"]
+
+_PERCENT: Final = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is known of one strategy.
+
+    `j`, `f`: DAVIS measures in 0-1, mean over frames and objects, None without annotations; `agreement`: mean IoU with
+    each strategy in the order of the rows, None for itself; `stability`: mean IoU of label maps that follow each other;
+    `score`: mean; `absent`, `uncertain`: shares of all frames and objects; `track_ms`: milliseconds a frame.
+    """
+
+    name: str
+    spec: str
+    j: float | None
+    f: float | None
+    agreement: tuple[float | None, ...]
+    stability: float
+    score: float
+    absent: float
+    uncertain: float
+    track_ms: float
+
+    @property
+    def j_and_f(self) -> float | None:
+        """The mean of both."""
+        return None if self.j is None or self.f is None else (self.j + self.f) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Numbers of all strategies, one a row; `key` in files, `heading` for readers; `best` says which one to mark."""
+
+    key: str
+    heading: str
+    values: tuple[float | None, ...]
+    decimals: int = 1
+    best: Best | None = None
+
+    def cells(self, *, decimals: int | None = None, empty: str = "-") -> list[str]:
+        """The numbers as text."""
+        places = self.decimals if decimals is None else decimals
+        return [empty if value is None else f"{value:.{places}f}" for value in self.values]
+
+    def marked(self) -> list[bool]:
+        """Which rows hold the best value as it is shown; none where all of them do."""
+        shown = [None if value is None else round(value, self.decimals) for value in self.values]
+        numbers = [value for value in shown if value is not None]
+        if self.best is None or len(set(numbers)) < 2:
+            return [False] * len(shown)
+        target = max(numbers) if self.best == "highest" else min(numbers)
+        return [value == target for value in shown]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonTable:
+    """All rows, and what the strategies have in common: milliseconds of encoding a frame."""
+
+    rows: tuple[Row, ...]
+    encode_ms: float
+
+    @property
+    def columns(self) -> list[Column]:
+        """Those with J and F only where there are annotations."""
+        truth = [
+            self._percents("j_and_f", "J&F", [row.j_and_f for row in self.rows], best="highest"),
+            self._percents("j", "J", [row.j for row in self.rows], best="highest"),
+            self._percents("f", "F", [row.f for row in self.rows], best="highest"),
+        ]
+        alike = [
+            self._percents(f"agreement_{other.name}", f"IoU with {other.name}", [row.agreement[n] for row in self.rows])
+            for n, other in enumerate(self.rows)
+        ]
+        rest = [
+            self._percents("stability", "stability", [row.stability for row in self.rows], best="highest"),
+            self._percents("score", "score", [row.score for row in self.rows], best="highest"),
+            self._percents("absent", "absent", [row.absent for row in self.rows]),
+            self._percents("uncertain", "uncertain", [row.uncertain for row in self.rows]),
+            Column("track_ms", "track ms", tuple(row.track_ms for row in self.rows), best="lowest"),
+        ]
+        return [*(column for column in truth if any(v is not None for v in column.values)), *alike, *rest]
+
+    def csv(self) -> str:
+        """compare.csv: percent and milliseconds with two decimals, empty where there is no value."""
+        columns = self.columns
+        cells = [column.cells(decimals=2, empty="") for column in columns]
+        shared = f"{self.encode_ms:.2f}"
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["strategy", "options", *(column.key for column in columns), "encode_ms"])
+        for row, *numbers in zip(self.rows, *cells, strict=True):
+            writer.writerow([row.name, row.spec, *numbers, shared])
+        return text.getvalue()
+
+    def text(self) -> str:
+        """For the terminal."""
+        headings = ["strategy", *(column.heading for column in self.columns)]
+        cells = [[row.name for row in self.rows], *(column.cells() for column in self.columns)]
+        widths = [max(map(len, [heading, *column])) for heading, column in zip(headings, cells, strict=True)]
+        lines = [_aligned(line, widths) for line in (headings, *zip(*cells, strict=True))]
+        note = f"percent; encode {self.encode_ms:.1f} ms a frame, once for all"
+        return "\n".join([*lines, note, ""])
+
+    @staticmethod
+    def _percents(key: str, heading: str, shares: Sequence[float | None], *, best: Best | None = None) -> Column:
+        return Column(key, heading, tuple(None if s is None else _PERCENT * s for s in shares), best=best)
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """The name to the left, numbers to the right."""
+    name, *numbers = (
+        f"{cell:<{width}}" if place == 0 else f"{cell:>{width}}"
+        for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return "  ".join([name, *numbers])

@@ -1,0 +1,119 @@
+"""Pictures side by side, each with its title above it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from persamhq_video.io import paint
+
+__all__ = ["COLOURS", "Grid", "painted_tiles", "shrunk"]
+
+Picture = NDArray[np.uint8]
+
+COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#444444")
+"""One a strategy, on the page as above its tile, in turn; told apart by the colour-blind too (Okabe and Ito)."""
+
+_LARGEST: Final = (1920, 1080)
+_NARROWEST: Final = 240
+"""A tile is at least as wide, so that its title can be read."""
+_TITLE_HEIGHT: Final = 30
+_TEXT_SIZE: Final = 17
+_BAND: Final = 8
+_PAPER: Final = (250, 250, 248)
+_INK: Final = (28, 28, 28)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """`columns` x `rows` tiles of `tile` (height, width) pixels, all numbers of pixels even."""
+
+    columns: int
+    rows: int
+    tile: tuple[int, int]
+
+    @classmethod
+    def around(cls, count: int, *, size: tuple[int, int]) -> Grid:
+        """The grid of `count` tiles of frames of `size` (height, width) that shows them largest in 1920x1080."""
+        height, width = size
+
+        def scale(columns: int) -> float:
+            wide, high = _LARGEST[0] / columns, _LARGEST[1] / math.ceil(count / columns) - _TITLE_HEIGHT
+            return min(wide / width, high / height, 1.0)
+
+        # Of equally large ones, that with the fewest empty places
+        columns = max(range(1, count + 1), key=lambda c: (round(scale(c), 3), -(c * math.ceil(count / c)), -abs(c - 2)))
+        factor = max(scale(columns), _NARROWEST / width)
+        return cls(columns, math.ceil(count / columns), (_even(height * factor), _even(width * factor)))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the whole picture."""
+        height, width = self.tile
+        return self.rows * (height + _TITLE_HEIGHT), self.columns * width
+
+    def titled(self, titles: Sequence[str], colours: Sequence[str | None]) -> Picture:
+        """The picture (H, W, 3) uint8 RGB with the titles alone, a band of its colour before each."""
+        height, width = self.size
+        picture = Image.new("RGB", (width, height), _PAPER)
+        draw = ImageDraw.Draw(picture)
+        font = ImageFont.load_default(_TEXT_SIZE)
+        for place, (title, colour) in enumerate(zip(titles, colours, strict=True)):
+            top, left = self._corner(place)
+            if colour is not None:
+                draw.rectangle((left, top, left + _BAND - 1, top + _TITLE_HEIGHT - 1), fill=colour)
+            text = _fitting(title, font, self.tile[1] - 3 * _BAND)
+            draw.text((left + 2 * _BAND, top + _TITLE_HEIGHT // 2), text, fill=_INK, font=font, anchor="lm")
+        return np.array(picture)
+
+    def filled(self, titled: Picture, tiles: Sequence[Picture]) -> Picture:
+        """The titles with the tiles, each (h, w, 3) uint8 RGB of the grid's tile size, below them."""
+        picture = titled.copy()
+        height, width = self.tile
+        for place, tile in enumerate(tiles):
+            top, left = self._corner(place)
+            top += _TITLE_HEIGHT
+            picture[top : top + height, left : left + width] = tile
+        return picture
+
+    def _corner(self, place: int) -> tuple[int, int]:
+        row, column = divmod(place, self.columns)
+        return row * (self.tile[0] + _TITLE_HEIGHT), column * self.tile[1]
+
+
+def painted_tiles(image: Picture, labels: Sequence[Picture], *, size: tuple[int, int]) -> list[Picture]:
+    """The image (H, W, 3) uint8 RGB in `size` (height, width), and once more with each of the label maps (H, W)."""
+    small = shrunk(image, size)
+    height, width = size
+    maps = [cv2.resize(one, (width, height), interpolation=cv2.INTER_NEAREST) for one in labels]
+    return [small, *(paint(small, np.asarray(one, dtype=np.uint8)) for one in maps)]
+
+
+def shrunk(image: Picture, size: tuple[int, int]) -> Picture:
+    """An image (H, W, 3) uint8 in `size` (height, width)."""
+    height, width = size
+    if image.shape[:2] == size:
+        return image
+    grows = height > image.shape[0]
+    method = cv2.INTER_LINEAR if grows else cv2.INTER_AREA
+    return np.asarray(cv2.resize(image, (width, height), interpolation=method), dtype=np.uint8)
+
+
+def _even(length: float) -> int:
+    return max(2, 2 * round(length / 2))
+
+
+def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """The text, its end left out where it is too long."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(f"{text}...") > width:
+        text = text[:-1]
+    return f"{text}..."
