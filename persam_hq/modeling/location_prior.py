@@ -154,21 +154,25 @@ class DenseLocationPrior(nn.Module):
         if memory is None:
             return [queries.new_zeros(queries.shape[:2])] * 3
         keys = memory.keys.transpose(1, 2).to(queries.dtype)
+        # Adding these leaves one of the two sides out, at less cost than choosing cell by cell
+        inside, nothing = (memory.mask > 0.5)[:, None], keys.new_zeros(len(keys), 1, keys.shape[-1])
+        sides = nothing.masked_fill(~inside, -torch.inf), nothing.masked_fill(inside, -torch.inf)
         # Some queries at a time: what they make stays in the processor's cache
-        parts = [self._match_some(some, keys, memory.mask) for some in torch.split(queries, _QUERIES_AT_ONCE, dim=1)]
+        parts = [
+            self._match_some(some, keys, memory.mask, sides) for some in torch.split(queries, _QUERIES_AT_ONCE, dim=1)
+        ]
         return [torch.cat(of_all, dim=1) for of_all in zip(*parts, strict=True)]
 
-    def _match_some(self, queries: Tensor, keys: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries (B, N, K), keys (B, K, M) and mask (B, M): see `_match_first`."""
+    def _match_some(
+        self, queries: Tensor, keys: Tensor, mask: Tensor, sides: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, N, K), keys (B, K, M), mask (B, M) and (B, 1, M) of each side: see `_match_first`."""
         temperature = self.log_temperature_first.exp()
         logits = (queries * temperature) @ keys
         read = read_out(logits, mask)
         with torch.no_grad():  # the best similarities inform the decoder; learning goes through the read-out
-            inside = (mask > 0.5)[:, None]
-            lowest = -temperature
-            foreground = torch.where(inside, logits, lowest).amax(dim=-1) / temperature
-            background = torch.where(inside, lowest, logits).amax(dim=-1) / temperature
-        return 2 * read - 1, foreground, background
+            best = [(logits + side).amax(dim=-1).clamp(min=-temperature) / temperature for side in sides]
+        return 2 * read - 1, best[0], best[1]
 
     def _classify(self, queries: Tensor, sums: RidgeSums | None) -> Tensor:
         """The ridge classifier's score (B, N) in [-2, 2]; 1 is foreground, -1 background."""

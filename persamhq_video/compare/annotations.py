@@ -36,6 +36,13 @@ class Annotations:
         file = self.files.get(name)
         return None if file is None else read_label_map(file)
 
+    def shown(self, name: str, first: Labels) -> Labels | None:
+        """As `labels`, to be painted beside masks of the ids in `first`: one foreground has their number."""
+        labels = self.labels(name)
+        if labels is None or not self.has_one_foreground(first):
+            return labels
+        return np.where(labels > 0, first[first > 0].min(), 0).astype(np.uint8)
+
     def has_one_foreground(self, first: Labels) -> bool:
         """Whether all that is annotated is one object or 0/255, whatever its number among the masks `first`."""
         is_single = len(self.ids) == 1 and np.count_nonzero(np.bincount(first.ravel())[1:]) == 1

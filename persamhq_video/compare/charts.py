@@ -15,6 +15,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 26
 _MOST_POINTS: Final = 540
 """More than one point in two pixels is not seen."""
 _TICKS: Final = 4
+_NARROWEST, _NARROWER = 1.6, 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,9 @@ def line_chart(curves: Sequence[Curve], *, last: int, label: str, from_zero: boo
     values = [value for curve in curves for value in curve.values]
     step, low, high = _scale(0.0 if from_zero else min(values, default=0.0), max(values, default=1.0))
     axes = _Axes(last, low, high)
-    lines = [_line(axes, curve) for curve in curves]
+    # Each one narrower than those below it, so that curves in one place are all seen
+    widths = [_NARROWEST + _NARROWER * number for number in reversed(range(len(curves)))]
+    lines = [_line(axes, curve, width) for curve, width in zip(curves, widths, strict=True)]
     return (
         f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">'
         f"{_rules(axes, step)}{_frames(axes)}{''.join(lines)}</svg>"
@@ -87,10 +90,11 @@ def _frames(axes: _Axes) -> str:
     )
 
 
-def _line(axes: _Axes, curve: Curve) -> str:
+def _line(axes: _Axes, curve: Curve, width: float) -> str:
     """Where there are too many points, the lowest one of each group is kept: dips are what one looks for."""
     points = list(zip(curve.frames, curve.values, strict=True))
     size = math.ceil(len(points) / _MOST_POINTS) or 1
     kept = [min(points[start : start + size], key=lambda point: point[1]) for start in range(0, len(points), size)]
     text = " ".join(f"{axes.x(frame):.1f},{axes.y(value):.1f}" for frame, value in kept)
-    return f'<polyline fill="none" stroke="{curve.colour}" stroke-width="1.8" stroke-linejoin="round" points="{text}"/>'
+    style = f'fill="none" stroke="{curve.colour}" stroke-width="{width:.1f}" stroke-linejoin="round"'
+    return f'<polyline {style} points="{text}"/>'

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from persamhq_video.compare.shared import ComparedResult
-from persamhq_video.types import FrameResult
+from persamhq_video.types import FrameResult, ObjectResult
 
 __all__ = ["Agreement", "Tally", "mean_iou"]
 
 Labels = NDArray[np.uint8]
 
 
-def mean_iou(first: Labels, second: Labels, ids: Sequence[int]) -> float:
-    """The mean over the objects `ids` of the IoU of two label maps (H, W); 1 for an object that is in neither."""
-    return float(np.mean([_iou(first == i, second == i) for i in ids]))
+def mean_iou(first: FrameResult, second: FrameResult) -> float:
+    """The mean over objects of the IoU of their masks in two label maps; 1 for an object that is in neither."""
+    pairs = zip(first.objects, second.objects, strict=True)
+    return float(np.mean([_iou(first.labels, one, second.labels, other) for one, other in pairs]))
 
 
 class Tally:
@@ -30,24 +30,23 @@ class Tally:
     `areas` the share of the picture that all masks cover, `seconds` what tracking took.
     """
 
-    def __init__(self, ids: Sequence[int]) -> None:
+    def __init__(self) -> None:
         self.scores: list[float] = []
         self.areas: list[float] = []
         self.stability: list[float] = []
         self.seconds: list[float] = []
-        self._ids = tuple(ids)
         self._states: Counter[str] = Counter()
-        self._last: Labels | None = None
+        self._last: FrameResult | None = None
 
     def add(self, result: FrameResult, seconds: float) -> None:
         """The next frame."""
         if self._last is not None:
             self.scores.append(float(np.mean([entry.score for entry in result.objects])))
-            self.areas.append(np.count_nonzero(result.labels) / result.labels.size)
-            self.stability.append(mean_iou(self._last, result.labels, self._ids))
+            self.areas.append(sum(entry.area for entry in result.objects) / result.labels.size)
+            self.stability.append(mean_iou(self._last, result))
             self.seconds.append(seconds)
             self._states.update(entry.state for entry in result.objects)
-        self._last = result.labels
+        self._last = result
 
     def share(self, state: str) -> float:
         """In how many of all frames and objects that state was found, 0-1."""
@@ -57,8 +56,7 @@ class Tally:
 class Agreement:
     """A fold over the results of all strategies: the IoU of each two of them, mean over objects, a value a frame."""
 
-    def __init__(self, count: int, ids: Sequence[int]) -> None:
-        self._ids = tuple(ids)
+    def __init__(self, count: int) -> None:
         self._count = count
         self._pairs: dict[tuple[int, int], list[float]] = {pair: [] for pair in combinations(range(count), 2)}
 
@@ -66,7 +64,7 @@ class Agreement:
         """The next frame; the mean over all pairs."""
         results = compared.results
         for (one, other), values in self._pairs.items():
-            values.append(mean_iou(results[one].labels, results[other].labels, self._ids))
+            values.append(mean_iou(results[one], results[other]))
         return float(np.mean([values[-1] for values in self._pairs.values()]))
 
     def between(self, one: int, other: int) -> list[float]:
@@ -79,6 +77,17 @@ class Agreement:
         return [float(value) for value in np.mean(others, axis=0)]
 
 
-def _iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    union = np.count_nonzero(first | second)
-    return np.count_nonzero(first & second) / union if union else 1.0
+def _iou(labels: Labels, one: ObjectResult, other_labels: Labels, other: ObjectResult) -> float:
+    part = _common_part(one, other)
+    common = np.count_nonzero((labels[part] == one.object_id) & (other_labels[part] == other.object_id)) if part else 0
+    union = one.area + other.area - common
+    return common / union if union else 1.0
+
+
+def _common_part(one: ObjectResult, other: ObjectResult) -> tuple[slice, slice] | None:
+    """Where two boxes overlap, None where they do not."""
+    if one.box is None or other.box is None:
+        return None
+    x0, y0 = (max(one.box[edge], other.box[edge]) for edge in (0, 1))
+    x1, y1 = (min(one.box[edge], other.box[edge]) for edge in (2, 3))
+    return (slice(y0, y1 + 1), slice(x0, x1 + 1)) if x0 <= x1 and y0 <= y1 else None

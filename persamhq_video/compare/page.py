@@ -26,8 +26,8 @@ pre { background: #f5f5f3; border-radius: 6px; padding: 10px 12px; white-space: 
 code { font: 13px ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px; }
-th, td { padding: 7px 10px; text-align: right; border-bottom: 1px solid #e4e4e0; vertical-align: top; }
-th { font-weight: 600; vertical-align: bottom; border-bottom: 2px solid #c9c9c4; overflow-wrap: anywhere; }
+th, td { padding: 7px 8px; text-align: right; border-bottom: 1px solid #e4e4e0; vertical-align: top; }
+th { font-weight: 600; vertical-align: bottom; border-bottom: 2px solid #c9c9c4; }
 th:first-child, td:first-child { text-align: left; }
 td.best { font-weight: 700; background: #e6f4ea; }
 .spec { display: block; color: #5c5c5c; max-width: 260px; }
@@ -45,6 +45,7 @@ dt { font-weight: 600; } dd { margin: 0; }
 """
 
 _MOST_COLUMNS: Final = 5
+_NO_SPEC: Final = '<span class="spec">the common options</span>'
 _STABILITY: Final = (
     "mean IoU of each label map with the one before it, as they lie; low where masks flicker, and where the object"
     " moves fast; masks that never move would have 100, so it does not say that they are right"
@@ -114,7 +115,7 @@ def _table(table: ComparisonTable) -> str:
     cells = [list(zip(column.cells(empty="&ndash;"), column.marked(), strict=True)) for column in columns]
     lines = []
     for number, row in enumerate(table.rows):
-        spec = f'<code class="spec">{escape(row.spec)}</code>' if row.spec else ""
+        spec = f'<code class="spec">{escape(row.spec)}</code>' if row.spec else _NO_SPEC
         numbers = "".join(_cell(column[number]) for column in cells)
         lines.append(f"<tr><td>{_dot(number)}{escape(row.name)}{spec}</td>{numbers}</tr>")
     return (
@@ -159,7 +160,8 @@ def _moments(page: Page) -> str:
     if not page.moments:
         return f"{heading}<p>Nowhere: all masks are the same.</p>"
     captions = ["source", *(["annotation"] if page.is_annotated else []), *(row.name for row in page.table.rows)]
-    return heading + "".join(_moment(moment, captions) for moment in page.moments)
+    text = '<p class="quiet">The part of the picture where any strategy has an object.</p>'
+    return heading + text + "".join(_moment(moment, captions) for moment in page.moments)
 
 
 def _moment(moment: Moment, captions: Sequence[str]) -> str:
@@ -168,7 +170,7 @@ def _moment(moment: Moment, captions: Sequence[str]) -> str:
         for caption, picture in zip(captions, moment.pictures, strict=True)
     )
     columns = f"grid-template-columns: repeat({min(len(captions), _MOST_COLUMNS)}, 1fr)"
-    text = f"Frame {moment.index} ({escape(moment.name)}): mean IoU {100 * moment.agreement:.1f}"
+    text = f"Frame {moment.index} ({escape(moment.name)}): the masks overlap by {100 * moment.agreement:.1f} %"
     return f'<div class="moment"><p>{text}</p><div style="{columns}">{figures}</div></div>'
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from persamhq_video.compare.folder import VIDEO
 from persamhq_video.compare.measures import Agreement, Tally
 from persamhq_video.compare.moments import Moments, data_uri
 from persamhq_video.compare.shared import ComparedResult
-from persamhq_video.compare.tiles import COLOURS, Grid, painted_tiles, shrunk
+from persamhq_video.compare.tiles import COLOURS, Grid, painted_tiles, part_around, shrunk
 from persamhq_video.errors import OutputError
 from persamhq_video.io import (
     H264,
@@ -31,8 +32,9 @@ from persamhq_video.types import Frame, SourceInfo
 
 __all__ = ["Recorder", "recording"]
 
-_SMALL_WIDTH = 330
+_SMALL_WIDTH: Final = 330
 """Of the pictures on the page."""
+_GREY: Final = 238
 
 Picture = NDArray[np.uint8]
 
@@ -46,15 +48,15 @@ class Recorder:
         names: Sequence[str],
         *,
         info: SourceInfo,
-        ids: Sequence[int],
+        first: Picture,
         annotations: Annotations | None,
     ) -> None:
-        self.tallies = [Tally(ids) for _ in names]
-        self.agreement = Agreement(len(names), ids)
+        self.tallies = [Tally() for _ in names]
+        self.agreement = Agreement(len(names))
         self.moments = Moments()
         self.frame_names: list[str] = []
         self.poster = ""
-        self._folder, self._names, self._annotations = folder, tuple(names), annotations
+        self._folder, self._names, self._first, self._annotations = folder, tuple(names), first, annotations
         self._scores = [ScoresWriter(folder / name / "scores.csv") for name in names]
         self._times = RisingTimes(info.time_base)
         size = (info.height, info.width)
@@ -98,17 +100,17 @@ class Recorder:
             self.moments.offer(frame.index, frame.name, agreement, lambda: self._small_pictures(frame, compared))
 
     def _small_pictures(self, frame: Frame, compared: ComparedResult) -> list[Picture]:
-        source, *found = painted_tiles(frame.image, [result.labels for result in compared.results], size=frame.size)
-        truth = [] if self._annotations is None else [self._annotated(frame)]
-        return [shrunk(picture, self._small) for picture in (source, *truth, *found)]
+        """The source, the annotation where there are any, and the strategies, where any of these has an object."""
+        labels = [result.labels for result in compared.results]
+        source, *found = painted_tiles(frame.image, labels, size=frame.size)
+        truth = [] if self._annotations is None else [self._annotated(frame, self._annotations)]
+        part = part_around(np.logical_or.reduce([one > 0 for one in labels]))
+        return [shrunk(picture[part], self._small) for picture in (source, *truth, *found)]
 
-    def _annotated(self, frame: Frame) -> Picture:
+    def _annotated(self, frame: Frame, annotations: Annotations) -> Picture:
         """The frame with its annotation; without one it is grey."""
-        assert self._annotations is not None
-        labels = self._annotations.labels(frame.name)
-        if labels is None:
-            return np.full_like(frame.image, 238)
-        return paint(frame.image, labels)
+        labels = annotations.shown(frame.name, self._first)
+        return np.full_like(frame.image, _GREY) if labels is None else paint(frame.image, labels)
 
 
 @contextmanager

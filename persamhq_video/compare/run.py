@@ -34,10 +34,10 @@ def run_comparison(plan: ComparisonPlan, *, command: str, listener: Listener) ->
     After an error or an interrupt nothing is left.
     """
     names = [contender.name for contender in plan.contenders]
-    ids = plan.request.first_masks.ids
+    first = plan.request.first_masks.labels
     with plan.folder.open() as folder:
         info = plan.request.source.info
-        recorder = Recorder(folder, names, info=info, ids=ids, annotations=plan.annotations)
+        recorder = Recorder(folder, names, info=info, first=first, annotations=plan.annotations)
         with recording(recorder):
             usage = _track(plan, recorder, listener)
         scores = _scores(plan, recorder, folder)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
@@ -56,12 +58,21 @@ class ComparedResult(FrameResult):
 class SharedTracker:
     """See `persamhq_video.protocols.Tracker`: targets and states are tuples, results a ComparedResult.
 
-    `encoder` is the number of the tracker whose features serve all of them.
+    `encoder` is the number of the tracker whose features serve all of them. They fold at the same time, each in a
+    thread that has entered `computing`; as none knows of another, what they find does not depend on that.
     """
 
-    def __init__(self, trackers: Sequence[SharingTracker], *, encoder: int = 0) -> None:
+    def __init__(
+        self,
+        trackers: Sequence[SharingTracker],
+        *,
+        encoder: int = 0,
+        computing: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._trackers = tuple(trackers)
         self._encoder = self._trackers[encoder]
+        self._computing = computing
+        self._threads = ThreadPoolExecutor(len(self._trackers), thread_name_prefix="strategy")
         for tracker in self._trackers:
             if tracker is not self._encoder:
                 tracker.share_model(self._encoder)
@@ -84,14 +95,19 @@ class SharedTracker:
 
     def track(self, target: Any, state: Any, features: Any) -> tuple[Any, FrameResult]:
         """See Tracker."""
-        states, results, seconds = [], [], []
-        for tracker, own_target, own_state in zip(self._trackers, target, state, strict=True):
-            before = time.perf_counter()
-            new_state, result = tracker.track(own_target, own_state, features)
-            seconds.append(time.perf_counter() - before)
-            states.append(new_state)
-            results.append(result)
-        return tuple(states), ComparedResult.of(results, seconds)
+        steps = [
+            self._threads.submit(self._step, *one, features) for one in zip(self._trackers, target, state, strict=True)
+        ]
+        # All of them end before an error of one is told: none goes on with features that are given up
+        wait(steps)
+        states, results, seconds = zip(*(step.result() for step in steps), strict=True)
+        return states, ComparedResult.of(results, seconds)
+
+    def _step(self, tracker: SharingTracker, target: Any, state: Any, features: Any) -> tuple[Any, FrameResult, float]:
+        before = time.perf_counter()
+        with self._computing():
+            new_state, result = tracker.track(target, state, features)
+        return new_state, result, time.perf_counter() - before
 
     def feature_bytes(self, features: Any) -> Mapping[str, int]:
         """See Tracker."""
@@ -125,7 +141,7 @@ class SharedJob(Job):
         weights = {"checkpoint": self.config.checkpoint}
         parts = [replace(part, config=part.config.model_copy(update=weights)) for part in self.parts]
         trackers = [cast("SharingTracker", part.build()) for part in parts]
-        return SharedTracker(trackers, encoder=_encoder_of(parts))
+        return SharedTracker(trackers, encoder=_encoder_of(parts), computing=self.computing)
 
 
 def _encoder_of(parts: Sequence[Job]) -> int:

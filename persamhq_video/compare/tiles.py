@@ -14,19 +14,21 @@ from PIL import Image, ImageDraw, ImageFont
 
 from persamhq_video.io import paint
 
-__all__ = ["COLOURS", "Grid", "painted_tiles", "shrunk"]
+__all__ = ["COLOURS", "Grid", "painted_tiles", "part_around", "shrunk"]
 
 Picture = NDArray[np.uint8]
 
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#444444")
 """One a strategy, on the page as above its tile, in turn; told apart by the colour-blind too (Okabe and Ito)."""
 
-_LARGEST: Final = (1920, 1080)
+_LARGEST: Final = (1280, 720)
 _NARROWEST: Final = 240
 """A tile is at least as wide, so that its title can be read."""
 _TITLE_HEIGHT: Final = 30
 _TEXT_SIZE: Final = 17
 _BAND: Final = 8
+_ROOM: Final = 1.4
+_SMALLEST_PART: Final = 0.2
 _PAPER: Final = (250, 250, 248)
 _INK: Final = (28, 28, 28)
 
@@ -41,7 +43,7 @@ class Grid:
 
     @classmethod
     def around(cls, count: int, *, size: tuple[int, int]) -> Grid:
-        """The grid of `count` tiles of frames of `size` (height, width) that shows them largest in 1920x1080."""
+        """The grid of `count` tiles of frames of `size` (height, width) that shows them largest in 1280x720."""
         height, width = size
 
         def scale(columns: int) -> float:
@@ -96,6 +98,17 @@ def painted_tiles(image: Picture, labels: Sequence[Picture], *, size: tuple[int,
     return [small, *(paint(small, np.asarray(one, dtype=np.uint8)) for one in maps)]
 
 
+def part_around(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The part of a picture, in its own proportions, that shows what is True in a mask (H, W), with room around it."""
+    height, width = mask.shape
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return slice(0, height), slice(0, width)
+    share = _ROOM * max((rows[-1] - rows[0] + 1) / height, (columns[-1] - columns[0] + 1) / width)
+    share = min(1.0, max(share, _SMALLEST_PART))
+    return _around(rows, height, share), _around(columns, width, share)
+
+
 def shrunk(image: Picture, size: tuple[int, int]) -> Picture:
     """An image (H, W, 3) uint8 in `size` (height, width)."""
     height, width = size
@@ -104,6 +117,14 @@ def shrunk(image: Picture, size: tuple[int, int]) -> Picture:
     grows = height > image.shape[0]
     method = cv2.INTER_LINEAR if grows else cv2.INTER_AREA
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), dtype=np.uint8)
+
+
+def _around(places: NDArray[np.intp], length: int, share: float) -> slice:
+    """`share` of a length, around the middle of the first and the last place as far as it goes."""
+    size = max(1, round(length * share))
+    start = round((places[0] + places[-1] + 1 - size) / 2)
+    start = min(max(0, start), length - size)
+    return slice(start, start + size)
 
 
 def _even(length: float) -> int:
