@@ -161,10 +161,6 @@ class VideoTracker:
             result=frame_result(frame, labels, given),
         )
 
-    def share_model(self, other: VideoTracker) -> None:
-        """Use the other tracker's copy of the same model, so that memory holds it once."""
-        self.segmenter.model = other.segmenter.model
-
     def encode(self, frame: Frame) -> Encoded:
         """See Tracker."""
         return Encoded(frame=frame, features=self.segmenter.encode(frame.image))

@@ -56,9 +56,6 @@ class HashTracker:
         state = hashlib.sha256(features.digest + labels.tobytes() + self._strategies.encode()).digest()
         return Beginning(target=labels, state=state, result=_result(features, labels, state="given"))
 
-    def share_model(self, other: Any) -> None:
-        assert isinstance(other, HashTracker)
-
     def encode(self, frame: Frame) -> Features:
         _take_time()
         digest = hashlib.sha256(frame.image.tobytes()).digest()

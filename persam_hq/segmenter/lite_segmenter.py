@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -188,9 +188,7 @@ class LiteSegmenter:
         forget: Tensor,
     ) -> LiteContext:
         """See the frame through the windows; objects to `forget` (K,) bool get no prior from the previous frame."""
-        # Features may have been encoded for somebody else too, who has a use for the HQ features
-        hq = features.hq_features if self.use_hq else None
-        seen = self.model.look(features.image_embedding, features.interm_embeddings, windows, hq=hq)
+        seen = self.model.look(features.image_embedding, features.interm_embeddings, windows, hq=features.hq_features)
         previous, mask = self._recall(memory, windows)
         sources = PriorSources(
             first=None if "first-matching" in self.without else reference.first,
@@ -261,7 +259,9 @@ class LiteSegmenter:
         guidance = None
         if guided:
             guidance = Guidance(attn_sim=context.attn_sim[rows], target_embedding=context.targets[rows][:, None])
-        return self.model.decode(context.seen.rows(rows), prior=context.prior[rows], prompts=prompts, guidance=guidance)
+        # The frame may have been encoded for somebody else too, who has a use for its HQ features
+        seen = context.seen if self.use_hq else replace(context.seen, hq=None)
+        return self.model.decode(seen.rows(rows), prior=context.prior[rows], prompts=prompts, guidance=guidance)
 
     def _choose(self, output: DecoderOutput, prior: Tensor, choice: Choice) -> tuple[Tensor, Tensor, Tensor]:
         """One mask a row: logits (B, 1, sL, sL) to show, (B, 1, L, L) to go on with, and its predicted IoU (B,).

@@ -35,6 +35,8 @@ __all__ = ["Recorder", "recording"]
 _SMALL_WIDTH: Final = 330
 """Of the pictures on the page."""
 _GREY: Final = 238
+_CODEC: Final = replace(H264, options={**H264.options, "preset": "ultrafast", "crf": "20"})
+"""As the overlay's, but coding costs a third: it is a video to look at, not a result."""
 
 Picture = NDArray[np.uint8]
 
@@ -65,7 +67,9 @@ class Recorder:
         colours = [COLOURS[number % len(COLOURS)] for number in range(len(names))]
         self._titled = self._grid.titled(["source", *names], [None, *colours])
         height, width = self._grid.size
-        self._video = SegmentedVideo(H264, info=replace(info, height=height, width=width), folder=folder / ".segments")
+        self._video = SegmentedVideo(
+            _CODEC, info=replace(info, height=height, width=width), folder=folder / ".segments"
+        )
 
     def open(self, stack: ExitStack) -> None:
         """Begin the files; `stack` closes them, or leaves nothing of them after an error."""

@@ -13,22 +13,20 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from persamhq_video.compare.shared_segmenter import SharedCalls, SharedSegmenter, merge_equal
 from persamhq_video.job import Job
 from persamhq_video.protocols import Beginning, Tracker
+from persamhq_video.tracker import VideoTracker
 from persamhq_video.types import Frame, FrameResult
 
 __all__ = ["ComparedResult", "SharedJob", "SharedTracker"]
 
 
 class SharingTracker(Tracker[Any, Any, Any], Protocol):
-    """A tracker that can do with features, and a model, that another one made."""
+    """A tracker that can do with features that another one made."""
 
     def begin_encoded(self, encoded: Any, labels: NDArray[np.uint8]) -> Beginning[Any, Any]:
         """As `begin`, on features that are there already."""
-        ...
-
-    def share_model(self, other: Any) -> None:
-        """Use the other tracker's copy of the same model."""
         ...
 
 
@@ -73,9 +71,7 @@ class SharedTracker:
         self._encoder = self._trackers[encoder]
         self._computing = computing
         self._threads = ThreadPoolExecutor(len(self._trackers), thread_name_prefix="strategy")
-        for tracker in self._trackers:
-            if tracker is not self._encoder:
-                tracker.share_model(self._encoder)
+        self._calls = _share_segmenters(self._trackers, self._encoder)
         # A tracker without a memory goes along with the others: its state is the same for every frame.
         self.chained = any(tracker.chained for tracker in self._trackers)
 
@@ -83,9 +79,10 @@ class SharedTracker:
         """See Tracker."""
         encoded = self._encoder.encode(frame)
         beginnings = [tracker.begin_encoded(encoded, labels) for tracker in self._trackers]
+        self._calls.forget()
         return Beginning(
             target=tuple(beginning.target for beginning in beginnings),
-            state=tuple(beginning.state for beginning in beginnings),
+            state=merge_equal([beginning.state for beginning in beginnings]),
             result=ComparedResult.of([beginning.result for beginning in beginnings], [0.0] * len(beginnings)),
         )
 
@@ -100,8 +97,9 @@ class SharedTracker:
         ]
         # All of them end before an error of one is told: none goes on with features that are given up
         wait(steps)
+        self._calls.forget()
         states, results, seconds = zip(*(step.result() for step in steps), strict=True)
-        return states, ComparedResult.of(results, seconds)
+        return merge_equal(states), ComparedResult.of(results, seconds)
 
     def _step(self, tracker: SharingTracker, target: Any, state: Any, features: Any) -> tuple[Any, FrameResult, float]:
         before = time.perf_counter()
@@ -147,3 +145,15 @@ class SharedJob(Job):
 def _encoder_of(parts: Sequence[Job]) -> int:
     """The number of the part whose features have all that any other needs: the first with HQ features, if any."""
     return next((number for number, part in enumerate(parts) if part.config.uses_hq), 0)
+
+
+def _share_segmenters(trackers: Sequence[SharingTracker], encoder: SharingTracker) -> SharedCalls:
+    """Let all trackers use the encoder's copy of the model, and each what another has computed already."""
+    calls = SharedCalls()
+    for tracker in trackers:
+        if isinstance(tracker, VideoTracker) and isinstance(encoder, VideoTracker):
+            tracker.segmenter.model = encoder.segmenter.model
+    for tracker in trackers:
+        if isinstance(tracker, VideoTracker):
+            tracker.segmenter = SharedSegmenter(tracker.segmenter, calls)
+    return calls
