@@ -15,6 +15,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 26
 _MOST_POINTS: Final = 540
 """More than one point in two pixels is not seen."""
 _TICKS: Final = 4
+_SLACK: Final = 1e-6
+"""Of a step, so that 99.1 is a whole number of steps of 0.1."""
 _NARROWEST, _NARROWER = 1.6, 1.2
 
 
@@ -62,7 +64,7 @@ def _scale(lowest: float, highest: float) -> tuple[float, float, float]:
     span = max(highest - lowest, 1e-3)
     power = 10.0 ** math.floor(math.log10(span / _TICKS))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor * _TICKS >= span)
-    low, high = step * math.floor(lowest / step), step * math.ceil(highest / step)
+    low, high = step * math.floor(lowest / step + _SLACK), step * math.ceil(highest / step - _SLACK)
     return step, low, high if high > low else low + step
 
 

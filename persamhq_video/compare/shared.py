@@ -72,7 +72,6 @@ class SharedTracker:
         self._computing = computing
         self._threads = ThreadPoolExecutor(len(self._trackers), thread_name_prefix="strategy")
         self._calls = _share_segmenters(self._trackers, self._encoder)
-        # A tracker without a memory goes along with the others: its state is the same for every frame.
         self.chained = any(tracker.chained for tracker in self._trackers)
 
     def begin(self, frame: Frame, labels: NDArray[np.uint8]) -> Beginning[Any, Any]:
@@ -105,7 +104,8 @@ class SharedTracker:
         before = time.perf_counter()
         with self._computing():
             new_state, result = tracker.track(target, state, features)
-        return new_state, result, time.perf_counter() - before
+        # Without a chain every frame starts from the first state
+        return new_state if tracker.chained else state, result, time.perf_counter() - before
 
     def feature_bytes(self, features: Any) -> Mapping[str, int]:
         """See Tracker."""

@@ -1,0 +1,109 @@
+"""Equal questions, and who answers them."""
+
+import threading
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from persamhq_video.compare.shared_segmenter import SharedCalls, merge_equal, same
+
+
+@dataclass(frozen=True)
+class Pair:
+    first: object
+    second: object
+
+
+def pair(value=1.0):
+    return Pair(torch.full((2, 3), value), ("x", {"a": torch.arange(3)}))
+
+
+EQUAL = [
+    (pair(), pair()),
+    (None, None),
+    (torch.float32, torch.float32),
+    (frozenset({"ridge"}), frozenset({"ridge"})),
+    ((1, (2.5, "a")), (1, (2.5, "a"))),
+]
+DIFFERENT = [
+    (pair(), pair(2.0)),
+    (torch.zeros(2), torch.zeros(3)),
+    (torch.zeros(2), torch.zeros(2, dtype=torch.float16)),
+    (torch.tensor([torch.nan]), torch.tensor([torch.nan])),
+    ((1, 2), (1, 2, 3)),
+    ((1, 2), [1, 2]),
+    ({"a": 1}, {"b": 1}),
+    (1, 1.0),
+    (object(), object()),
+    (pair(), None),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), EQUAL)
+def test_same(one, other):
+    assert same(one, other)
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_not_the_same(one, other):
+    assert not same(one, other)
+
+
+def test_equal_values_become_one_object():
+    first, second, third = pair(), pair(2.0), pair()
+    merged = merge_equal([first, second, third])
+    assert merged[0] is merged[2] is first
+    assert merged[1] is second
+
+
+def test_an_equal_question_is_answered_once():
+    calls, made = SharedCalls(), []
+    answers = [calls.once(("locate", pair()), lambda: made.append(1) or object()) for _ in range(3)]
+    assert len(made) == 1
+    assert answers[0] is answers[1] is answers[2]
+
+
+def test_another_question_has_another_answer():
+    calls = SharedCalls()
+    assert calls.once(("locate", pair()), lambda: "a") == "a"
+    assert calls.once(("decode", pair()), lambda: "b") == "b"
+    assert calls.once(("locate", pair(2.0)), lambda: "c") == "c"
+
+
+def test_answers_are_forgotten():
+    calls = SharedCalls()
+    assert calls.once(("locate",), lambda: "a") == "a"
+    calls.forget()
+    assert calls.once(("locate",), lambda: "b") == "b"
+
+
+def test_whoever_waits_has_the_answer_of_the_thread_that_computes():
+    calls, begun, go = SharedCalls(), threading.Event(), threading.Event()
+    answers = []
+
+    def slow():
+        begun.set()
+        go.wait(5)
+        return "slow"
+
+    first = threading.Thread(target=lambda: answers.append(calls.once(("q",), slow)))
+    first.start()
+    assert begun.wait(5)
+    second = threading.Thread(target=lambda: answers.append(calls.once(("q",), lambda: "own")))
+    second.start()
+    go.set()
+    first.join()
+    second.join()
+    assert answers == ["slow", "slow"]
+
+
+def test_an_error_is_everybodys():
+    calls = SharedCalls()
+
+    def fail():
+        raise ValueError("broken")
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="broken"):
+            calls.once(("q",), fail)
