@@ -15,6 +15,7 @@ __all__ = ["OWN_OPTIONS", "Contender", "check_contenders"]
 
 OWN_OPTIONS: Final = frozenset(
     {
+        "blocked_plugins",
         "decoder",
         "keep_interm",
         "mode",

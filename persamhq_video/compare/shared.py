@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -131,7 +131,7 @@ class SharedJob(Job):
         keep_interm = any(part.config.keep_interm for part in parts)
         parts = [replace(part, config=part.config.model_copy(update={"keep_interm": keep_interm})) for part in parts]
         first = parts[_encoder_of(parts)]
-        return cls(first.config, first.fingerprint, first.plugins, first.tracker_module, first.version, tuple(parts))
+        return cls(**{field.name: getattr(first, field.name) for field in fields(Job)}, parts=tuple(parts))
 
     def build(self) -> SharedTracker:
         """See Job."""

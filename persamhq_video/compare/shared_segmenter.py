@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from persam_hq.segmenter import Choice, Decoded, Located, Memory, Segmenter
-from persam_hq.types import ImageFeatures, PromptSet
+from persam_hq.types import DecoderOutput, ImageFeatures, PromptSet
 
 __all__ = ["SharedCalls", "SharedSegmenter", "merge_equal", "same"]
 
@@ -95,6 +95,20 @@ class SharedSegmenter:
             question, lambda: self._own.decode(located, prompts, guided=guided, choice=choice)
         )
         return decoded
+
+    def outputs(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool) -> DecoderOutput:
+        """See Segmenter."""
+        question = ("outputs", self._settings, located, tuple(prompts), guided)
+        output: DecoderOutput = self._calls.once(question, lambda: self._own.outputs(located, prompts, guided=guided))
+        return output
+
+    def show(self, located: Located, logits: Tensor, *, scores: Tensor, presence: Tensor) -> Decoded:
+        """See Segmenter."""
+        return self._own.show(located, logits, scores=scores, presence=presence)
+
+    def carried(self, located: Located, memory: Memory) -> Tensor:
+        """See Segmenter."""
+        return self._own.carried(located, memory)
 
     def remember(self, located: Located, decoded: Decoded, memory: Memory | None, present: Tensor) -> Memory:
         """See Segmenter."""

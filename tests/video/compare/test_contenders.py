@@ -15,7 +15,7 @@ def contender(name, **options):
 
 def test_own_options_win_over_the_common_ones():
     config = contender("near", prompts="persam_video").config
-    assert (config.prompts, config.stride) == ("persam_video", 2)
+    assert (str(config.prompts), config.stride) == ("persam_video", 2)
 
 
 def test_what_is_not_said_is_common():

@@ -102,7 +102,7 @@ def test_the_record(plan, out):
     record = json.loads((out / "compare.json").read_text())
     assert record["status"] == "complete"
     assert record["frames"] == 6
-    assert record["strategies"]["points"]["prompts"] == "top_k_points"
+    assert list(record["strategies"]["points"]["prompts"]) == ["top_k_points"]
     assert record["counts"]["tracked"] == 15
     assert set(record["entries"]) == FILES
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from stand_in_lite import tiny_lite
+from stand_in_segmenter import named
 
 from persam_hq.segmenter import LiteSegmenter
 from persam_hq.types import PromptSet
-from persamhq_plugins.mask_refiners import Cascade
+from persamhq_plugins.cascade import Cascade
 from persamhq_video.compare.shared import ComparedResult, SharedJob, SharedTracker
 from persamhq_video.config import make_config
 from persamhq_video.plan import make_job
@@ -43,7 +44,9 @@ class CountingSegmenter(LiteSegmenter):
 
 def tracker(model, *, use_hq=False, refiners=(), chained=True):
     segmenter = CountingSegmenter(model, use_hq=use_hq)
-    return VideoTracker(segmenter, selector=NoPoints(), refiners=refiners, chained=chained, guided=True)
+    named_refiners = [named("mask refiner", refiner) for refiner in refiners]
+    selector = named("prompt selector", NoPoints())
+    return VideoTracker(segmenter, selector=selector, refiners=named_refiners, chained=chained, guided=True)
 
 
 def frames(count=5):
