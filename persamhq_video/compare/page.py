@@ -10,7 +10,7 @@ from typing import Final
 from persamhq_video.compare.charts import Curve, line_chart
 from persamhq_video.compare.folder import TABLE, VIDEO
 from persamhq_video.compare.moments import Moment
-from persamhq_video.compare.table import ComparisonTable
+from persamhq_video.compare.table import Column, ComparisonTable
 from persamhq_video.compare.tiles import COLOURS
 
 __all__ = ["Chart", "Page", "render_page"]
@@ -30,7 +30,8 @@ th, td { padding: 7px 8px; text-align: right; border-bottom: 1px solid #e4e4e0; 
 th { font-weight: 600; vertical-align: bottom; border-bottom: 2px solid #c9c9c4; }
 th:first-child, td:first-child { text-align: left; }
 td.best { font-weight: 700; background: #e6f4ea; }
-.spec { display: block; color: #5c5c5c; max-width: 260px; }
+.spec { display: block; color: #5c5c5c; max-width: 420px; }
+.name { white-space: nowrap; }
 .dot { display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin-right: 7px; }
 .legend span { margin-right: 18px; white-space: nowrap; }
 .chart { display: block; width: 100%; height: auto; }
@@ -110,19 +111,31 @@ def render_page(page: Page) -> str:
 
 
 def _table(table: ComparisonTable) -> str:
-    columns = table.columns
+    """What is measured of each strategy, and below it how alike they are, which has as many columns as rows."""
+    return (
+        _rows(table, table.columns, with_options=True)
+        + f'<p class="quiet">In percent, times in milliseconds; the best value of a column is marked. Encoding took'
+        f' {table.encode_ms:.1f} ms a frame, once for all strategies. As a file: <a href="{TABLE}">{TABLE}</a>.</p>'
+        + "<h2>How alike their masks are</h2>"
+        + _rows(table, table.agreements, with_options=False)
+    )
+
+
+def _rows(table: ComparisonTable, columns: Sequence[Column], *, with_options: bool) -> str:
+    """A line a strategy."""
     head = "".join(f"<th>{escape(text)}</th>" for text in ("strategy", *(column.heading for column in columns)))
     cells = [list(zip(column.cells(empty="&ndash;"), column.marked(), strict=True)) for column in columns]
     lines = []
     for number, row in enumerate(table.rows):
-        spec = f'<code class="spec">{escape(row.spec)}</code>' if row.spec else _NO_SPEC
         numbers = "".join(_cell(column[number]) for column in cells)
-        lines.append(f"<tr><td>{_dot(number)}{escape(row.name)}{spec}</td>{numbers}</tr>")
-    return (
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
-        f'<p class="quiet">In percent, times in milliseconds; the best value of a column is marked. Encoding took'
-        f' {table.encode_ms:.1f} ms a frame, once for all strategies. As a file: <a href="{TABLE}">{TABLE}</a>.</p>'
-    )
+        spec = _spec(row.spec) if with_options else ""
+        name = f'<span class="name">{_dot(number)}{escape(row.name)}</span>'
+        lines.append(f"<tr><td>{name}{spec}</td>{numbers}</tr>")
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+
+
+def _spec(spec: str) -> str:
+    return f'<code class="spec">{escape(spec)}</code>' if spec else _NO_SPEC
 
 
 def _cell(cell: tuple[str, bool]) -> str:

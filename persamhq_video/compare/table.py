@@ -75,15 +75,11 @@ class ComparisonTable:
 
     @property
     def columns(self) -> list[Column]:
-        """Those with J and F only where there are annotations."""
+        """What is measured of each by itself; those with J and F only where there are annotations."""
         truth = [
             self._percents("j_and_f", "J&F", [row.j_and_f for row in self.rows], best="highest"),
             self._percents("j", "J", [row.j for row in self.rows], best="highest"),
             self._percents("f", "F", [row.f for row in self.rows], best="highest"),
-        ]
-        alike = [
-            self._percents(f"agreement_{other.name}", f"IoU with {other.name}", [row.agreement[n] for row in self.rows])
-            for n, other in enumerate(self.rows)
         ]
         rest = [
             self._percents("stability", "stability", [row.stability for row in self.rows], best="highest"),
@@ -92,11 +88,19 @@ class ComparisonTable:
             self._percents("uncertain", "uncertain", [row.uncertain for row in self.rows]),
             Column("track_ms", "track ms", tuple(row.track_ms for row in self.rows), best="lowest"),
         ]
-        return [*(column for column in truth if any(v is not None for v in column.values)), *alike, *rest]
+        return [*(column for column in truth if any(v is not None for v in column.values)), *rest]
+
+    @property
+    def agreements(self) -> list[Column]:
+        """A column a strategy: how alike the others' masks are to its own."""
+        return [
+            self._percents(f"agreement_{other.name}", f"IoU with {other.name}", [row.agreement[n] for row in self.rows])
+            for n, other in enumerate(self.rows)
+        ]
 
     def csv(self) -> str:
         """compare.csv: percent and milliseconds with two decimals, empty where there is no value."""
-        columns = self.columns
+        columns = [*self.columns, *self.agreements]
         cells = [column.cells(decimals=2, empty="") for column in columns]
         shared = f"{self.encode_ms:.2f}"
         text = io.StringIO()
@@ -108,8 +112,9 @@ class ComparisonTable:
 
     def text(self) -> str:
         """For the terminal."""
-        headings = ["strategy", *(column.heading for column in self.columns)]
-        cells = [[row.name for row in self.rows], *(column.cells() for column in self.columns)]
+        columns = [*self.columns, *self.agreements]
+        headings = ["strategy", *(column.heading for column in columns)]
+        cells = [[row.name for row in self.rows], *(column.cells() for column in columns)]
         widths = [max(map(len, [heading, *column])) for heading, column in zip(headings, cells, strict=True)]
         lines = [_aligned(line, widths) for line in (headings, *zip(*cells, strict=True))]
         note = f"percent; encode {self.encode_ms:.1f} ms a frame, once for all"

@@ -267,3 +267,21 @@ def test_masks_become_shares_of_the_padded_input():
     assert torch.equal(shares[:, :, :100, :200], F.interpolate(masks[:, None].float(), scale_factor=2))
     assert shares[:, :, 100:].abs().max() == 0
     assert shares[..., 200:].abs().max() == 0
+
+
+def test_features_encoded_for_somebody_else_give_the_same_masks(scene):
+    model = tiny_lite()
+    plain, hq = LiteSegmenter(model, use_hq=False), LiteSegmenter(model, use_hq=True)
+    own, others = plain.encode(scene.frames[0]), hq.encode(scene.frames[0])
+    assert own.hq_features is None
+    assert others.hq_features is not None
+
+    decoded = []
+    for features in (own, others):
+        reference, memory = plain.personalize(features, scene.masks), plain.begin(features, scene.masks)
+        located = plain.locate(reference, features, memory)
+        decoded.append(plain.decode(located, no_prompts(len(scene.masks)), guided=True, choice="single"))
+    assert torch.equal(decoded[0].prediction.logits, decoded[1].prediction.logits)
+
+    with_hq = hq.decode(located, no_prompts(len(scene.masks)), guided=True, choice="single")
+    assert not torch.equal(decoded[1].prediction.logits, with_hq.prediction.logits)

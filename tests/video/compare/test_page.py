@@ -63,7 +63,7 @@ class Elements(HTMLParser):
 @pytest.mark.parametrize("annotated", [False, True])
 def test_it_is_well_formed(annotated):
     elements = Elements(render_page(page(annotated=annotated)))
-    assert len(elements.all("tr")) == 3
+    assert len(elements.all("tr")) == 6
     assert len(elements.all("svg")) == 1
     assert len(elements.all("polyline")) == 2
 

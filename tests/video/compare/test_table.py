@@ -36,13 +36,13 @@ def test_csv():
         "j_and_f",
         "j",
         "f",
-        "agreement_near",
-        "agreement_far",
         "stability",
         "score",
         "absent",
         "uncertain",
         "track_ms",
+        "agreement_near",
+        "agreement_far",
         "encode_ms",
     ]
     assert lines[0] | {"strategy": ""} == {
@@ -72,8 +72,8 @@ def test_text():
     lines = table().text().splitlines()
     assert lines[0].split("  ")[0] == "strategy"
     assert lines[1].startswith("near")
-    assert lines[1].endswith("20.0")
-    assert lines[2].endswith("12.3")
+    assert lines[1].split() == ["near", "90.0", "75.0", "0.0", "12.5", "20.0", "-", "50.0"]
+    assert lines[2].split() == ["far", "90.0", "75.0", "0.0", "12.5", "12.3", "50.0", "-"]
     assert len({len(line) for line in lines[:3]}) == 1
     assert lines[3] == "percent; encode 80.0 ms a frame, once for all"
 
