@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import numpy as np
 import torch
@@ -26,6 +26,11 @@ from persamhq_plugins.target_model import (
 from persamhq_video.plugin import hookimpl
 from persamhq_video.plugin.register import Register
 from persamhq_video.protocols import FirstFrame, FrameInfo, ObjectView, PromptSelector, Seen, Slot
+
+_REACH: Final = 0.05
+"""How far points lie apart, in longer sides of the image."""
+_MARGIN: Final = 0.1
+"""How much the box grows on each side, in its own longer sides."""
 
 Kind = Annotated[ModelKind, Field(description="ridge regression in closed form, or logistic regression")]
 Update = Annotated[bool, Field(description="learn from confident frames; without it every frame stands for itself")]
@@ -94,11 +99,11 @@ class Discriminative:
     def __call__(self, prior: LocationPrior, view: ObjectView, frame: FrameInfo) -> PromptSet:
         """See PromptSelector."""
         scores = self._scores(prior, view.slot)
-        reach = 0.05 * max(frame.size)
+        reach = _REACH * max(frame.size)
         positive = find_peaks(scores, count=self.num_positive, reach=reach, at_least=level(scores, self.threshold))
         negative = find_peaks(-scores, count=self.num_negative, reach=reach)
         _, box = peak_region(scores, share=self.threshold)
-        around = torch.tensor(grown(box, 0.1 * longer_side(box), frame.size))
+        around = torch.tensor(grown(box, _MARGIN * longer_side(box), frame.size))
         return PromptSet.from_points(positive=positive, negative=negative, box=around if self.box else None)
 
     def _scores(self, prior: LocationPrior, slot: Slot) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from stand_in_frame import SIZE, UNSEEN, first_frame, offered, prior_of, rectangles, seen, view
+from stand_in_frame import SIZE, first_frame, offered, prior_of, rectangles, seen, view
 
 from persamhq_plugins.discriminative import Discriminative, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError
@@ -172,4 +172,3 @@ def test_it_is_offered_by_name_and_is_pure_by_default():
     assert (entry.name, entry.make({}).needs_history) == ("discriminative", False)
     assert entry.summary
     assert all(option.doc for option in entry.options)
-    assert UNSEEN.slot is None

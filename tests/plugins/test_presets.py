@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from persamhq_video.config import load_config
+from persamhq_video.config import load_config, make_config
+from persamhq_video.errors import ConfigError
 from persamhq_video.job import choose_strategies
 from persamhq_video.plugin.manager import load_registry
 
@@ -53,3 +54,30 @@ def test_every_strategy_is_in_the_table(registry):
             (row,) = [line for line in table.splitlines() if line.startswith(f"| `{entry.name}` |")]
             options = [f"`{option.name}`" for option in entry.options]
             assert all(option in row for option in options), entry.name
+
+
+INDEPENDENT = {"mode": "independent", "refine": [], "prompts": "top_k_points"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prompts": "persam_video"}, "'persam_video' needs"),
+        ({"prompts": "previous_mask"}, "'previous_mask' needs"),
+        ({"prompts": {"discriminative": {"update": True}}}, "'discriminative' needs"),
+        ({"refine": ["temporal_smooth"]}, "'temporal_smooth' needs"),
+        ({"refine": ["hq_only"], "decoder": "sam"}, "'hq_only' needs"),
+    ],
+    ids=str,
+)
+def test_what_a_run_cannot_give_is_refused(registry, options, message):
+    with pytest.raises(ConfigError, match=message):
+        choose_strategies(make_config({**INDEPENDENT, **options}), registry)
+
+
+@pytest.mark.parametrize("prompts", ["similarity_box", "multi_peak", "discriminative"])
+def test_pure_selectors_go_with_independent_frames(registry, prompts):
+    refine = ["scale_weights", "largest_component", "fill_holes", "guided_filter"]
+    config = make_config({**INDEPENDENT, "prompts": prompts, "refine": refine})
+    selector, refiners = choose_strategies(config, registry)
+    assert not any(strategy.needs_history for strategy in (selector, *refiners))

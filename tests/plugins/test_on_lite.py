@@ -1,0 +1,97 @@
+"""Every strategy in a run of lite with a few channels: two objects, odd sizes, one object leaving the image."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from stand_in_lite import tiny_lite
+
+from persam_hq.segmenter import LiteSegmenter
+from persamhq_video.plugin.manager import load_registry
+from persamhq_video.strategy import Strategy
+from persamhq_video.tracker import VideoTracker
+from persamhq_video.types import Frame
+
+SIZE = (61, 83)
+REGISTRY = load_registry()
+SELECTORS = [entry.name for entry in REGISTRY.prompt_selectors.entries()]
+REFINERS = [entry.name for entry in REGISTRY.mask_refiners.entries()]
+QUICK = {"scale_weights": {"steps": 20}}
+UPDATING = {"model": "logistic", "update": True, "confident": 0.0}
+
+
+def picture(index):
+    """Two squares on noise; one stays, the other leaves to the right."""
+    image = np.random.default_rng(0).integers(0, 90, (*SIZE, 3)).astype(np.uint8)
+    image[10:26, 8:24] = (220, 40, 40)
+    image[35:51, 50 + 15 * index : 66 + 15 * index] = (40, 220, 60)
+    return Frame(index=index, pts=index, time_base=Fraction(1, 25), image=image, name=str(index))
+
+
+def labels():
+    first = np.zeros(SIZE, np.uint8)
+    first[10:26, 8:24], first[35:51, 50:66] = 3, 7
+    return first
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    torch.set_num_threads(1)
+    return LiteSegmenter(tiny_lite())
+
+
+def strategy(register, name, options=None):
+    entry = register.entry(name)
+    return Strategy(entry.kind, name, entry.plugin, entry.make(QUICK.get(name, {}) if options is None else options))
+
+
+def run(segmenter, selector, refiners=(), *, chained=True):
+    """The label maps of three frames, and what the strategies keep at the end."""
+    tracker = VideoTracker(segmenter, selector=selector, refiners=refiners, chained=chained, guided=True)
+    with torch.inference_mode():
+        begun = tracker.begin(picture(0), labels())
+        state, found = begun.state, []
+        for index in (1, 2, 3):
+            state, result = tracker.track(begun.target, state, tracker.encode(picture(index)))
+            found.append(result.labels)
+    return np.stack(found), state.slots
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+def test_selectors(segmenter, name):
+    found, _ = run(segmenter, strategy(REGISTRY.prompt_selectors, name))
+    again, _ = run(segmenter, strategy(REGISTRY.prompt_selectors, name))
+    assert set(np.unique(found)) <= {0, 3, 7}
+    assert np.array_equal(found, again)
+
+
+@pytest.mark.parametrize("name", [n for n in SELECTORS if n not in {"persam_video", "previous_mask"}])
+def test_selectors_that_need_no_history(segmenter, name):
+    found, slots = run(segmenter, strategy(REGISTRY.prompt_selectors, name), chained=False)
+    assert found.shape == (3, *SIZE)
+    assert slots == ()
+
+
+@pytest.mark.parametrize("name", REFINERS)
+@pytest.mark.parametrize("selector", ["dense_prior", "persam_video"])
+def test_refiners(segmenter, selector, name):
+    prompts = strategy(REGISTRY.prompt_selectors, selector)
+    found, _ = run(segmenter, prompts, [strategy(REGISTRY.mask_refiners, name)])
+    again, _ = run(segmenter, prompts, [strategy(REGISTRY.mask_refiners, name)])
+    assert set(np.unique(found)) <= {0, 3, 7}
+    assert np.array_equal(found, again)
+
+
+def test_all_refiners_after_one_another(segmenter):
+    refiners = [strategy(REGISTRY.mask_refiners, name) for name in ("scale_weights", "cascade", "hq_only", *REFINERS)]
+    found, _ = run(segmenter, strategy(REGISTRY.prompt_selectors, "discriminative", UPDATING), refiners)
+    assert set(np.unique(found)) <= {0, 3, 7}
+
+
+def test_what_is_learnt_travels_with_the_state(segmenter):
+    selector = strategy(REGISTRY.prompt_selectors, "discriminative", UPDATING)
+    smooth = strategy(REGISTRY.mask_refiners, "temporal_smooth")
+    _, (models, masks) = run(segmenter, selector, [smooth])
+    assert [set(model) for model in models] == [{"mean", "axes", "sums", "vector"}] * 2
+    assert len(masks) == 2
