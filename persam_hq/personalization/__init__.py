@@ -3,7 +3,8 @@
 from persam_hq.personalization.cascade import Decode, cascade, mask_box, refine
 from persam_hq.personalization.guidance import Alignment, attention_similarity, guide
 from persam_hq.personalization.points import bottom_points, top_points
-from persam_hq.personalization.scale_weights import fit_scale_weights, weigh_masks
+from persam_hq.personalization.scale_loss import scale_loss
+from persam_hq.personalization.scale_weights import ScaleSolver, Schedule, fit_scale_weights, weigh_masks
 from persam_hq.personalization.similarity import cosine_grid, grid_to_image, locate
 from persam_hq.personalization.target import Pooling, foreground_cells, target_from_features
 
@@ -11,6 +12,8 @@ __all__ = [
     "Alignment",
     "Decode",
     "Pooling",
+    "ScaleSolver",
+    "Schedule",
     "attention_similarity",
     "bottom_points",
     "cascade",
@@ -22,6 +25,7 @@ __all__ = [
     "locate",
     "mask_box",
     "refine",
+    "scale_loss",
     "target_from_features",
     "top_points",
     "weigh_masks",

@@ -1,55 +1,149 @@
-"""PerSAM-F: two weights, fitted on the reference image, decide between SAM's three scales (PerSAM, section 3.4)."""
+"""PerSAM-F: two weights, fitted on the reference image, decide between SAM's three scales (PerSAM, section 3.4).
+
+The decoder's answer to the reference image does not depend on the weights, so it is asked once, and only the weights
+are fitted. `published` replays the published descent. `optimal` looks for the minimum of the same loss, within limits:
+where the masks separate object and background without an error, the loss goes on falling as the weights grow.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
-from persam_hq.errors import ShapeError
+from persam_hq.errors import InputError, ShapeError
+from persam_hq.personalization.scale_loss import ScaleProblem, all_three
 
-__all__ = ["fit_scale_weights", "weigh_masks"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["ScaleSolver", "Schedule", "fit_scale_weights", "weigh_masks"]
+
+ScaleSolver = Literal["optimal", "published", "published_video"]
+
+LOWEST, HIGHEST = -1.0, 2.0
+"""Limits of the second and the third weight for `optimal`. The published descent, from a third on, cannot move either
+by more than the sum of its steps, 0.5, so that all it can reach lies within."""
+_GRID = 13
+_STARTS = 4
+_TOLERANCE = 1e-7
+_ROUNDS, _POLISHING_ROUNDS, _HALVINGS = 40, 6, 25
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """AdamW, its learning rate going down to 0 as a cosine does."""
+
+    steps: int
+    learning_rate: float
+
+
+SCHEDULES = {
+    "published": Schedule(steps=1000, learning_rate=1e-3),
+    "published_video": Schedule(steps=800, learning_rate=4e-4),
+}
+"""Of PerSAM-F's script for images, and of the one for videos."""
 
 
 def weigh_masks(logits: Tensor, weights: Tensor) -> Tensor:
-    """The weighted sum of three masks: (3, H, W) float and (3,) float to (1, H, W) float."""
-    return (logits * weights[:, None, None]).sum(dim=0, keepdim=True)
+    """The weighted sum of three masks: (..., 3, H, W) and (..., 3) float to (..., 1, H, W) float."""
+    return (logits * weights[..., None, None]).sum(dim=-3, keepdim=True)
 
 
-def fit_scale_weights(logits: Tensor, mask: Tensor, *, steps: int = 1000, learning_rate: float = 1e-3) -> Tensor:
-    """Weights (3,) of SAM's three masks that bring their sum closest to the reference mask; they sum to 1.
+def fit_scale_weights(
+    logits: Tensor, mask: Tensor, *, solver: ScaleSolver = "optimal", schedule: Schedule | None = None
+) -> Tensor:
+    """Weights (3,) of the three masks that bring their sum closest to the reference mask; they sum to 1.
 
-    logits: (3, H, W) float of the reference image; mask: (H, W) bool. AdamW on dice and focal loss, from a third each.
+    logits: (3, H, W) float, SAM's three masks of the reference image at its size; mask: (H, W) bool. For K objects:
+    (K, 3, H, W) and (K, H, W) to (K, 3). `schedule` replaces that of a published solver. Raises ShapeError or
+    EmptyMaskError, and InputError for an unknown solver.
     """
-    if logits.ndim != 3 or len(logits) != 3 or logits.shape[1:] != mask.shape:
-        raise ShapeError(f"expected logits (3, H, W) and a mask (H, W), got {tuple(logits.shape)}, {tuple(mask.shape)}")
-    logits, truth = logits.detach(), mask.to(logits.dtype)
-    free = torch.full((2,), 1 / 3, dtype=logits.dtype, device=logits.device, requires_grad=True)
-    optimizer = torch.optim.AdamW([free], lr=learning_rate, eps=1e-4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-
-    with torch.enable_grad():
-        for _ in range(steps):
-            merged = weigh_masks(logits, _all_three(free))[0]
-            loss = _dice_loss(merged, truth) + _focal_loss(merged, truth)
-            (free.grad,) = torch.autograd.grad(loss, [free])
-            optimizer.step()
-            schedule.step()
-    return _all_three(free.detach())
+    if solver != "optimal" and solver not in SCHEDULES:
+        raise InputError(f"unknown solver {solver!r}; known: optimal, {', '.join(SCHEDULES)}")
+    if logits.ndim == 4:
+        if len(logits) != len(mask):
+            raise ShapeError(f"got logits of {len(logits)} objects and masks of {len(mask)}; give one mask an object")
+        fitted = [fit_scale_weights(*pair, solver=solver, schedule=schedule) for pair in zip(logits, mask, strict=True)]
+        return torch.stack(fitted)
+    with torch.no_grad():
+        problem = ScaleProblem.of_pixels(logits, mask)
+        gathered = problem.gathered()
+        descent = None if solver == "optimal" else schedule or SCHEDULES[solver]
+        free = _minimum(problem, gathered) if descent is None else _descend(gathered, descent)
+    return all_three(free).to(logits.dtype)
 
 
-def _all_three(free: Tensor) -> Tensor:
-    return torch.cat([1 - free.sum(dim=0, keepdim=True), free])
+def _descend(problem: ScaleProblem, schedule: Schedule) -> Tensor:
+    """The two free weights (2,) that the published descent ends at."""
+    free = torch.full((2,), 1 / 3, dtype=torch.float64, device=problem.first.device)
+    optimizer = torch.optim.AdamW([free], lr=schedule.learning_rate, eps=1e-4)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps)
+    for _ in range(schedule.steps):
+        free.grad = problem.expand(free[None]).gradient[0]
+        optimizer.step()
+        cosine.step()
+    return free.detach()
 
 
-def _dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    probability = logits.sigmoid()
-    return 1 - (2 * (probability * truth).sum() + 1) / (probability.sum() + truth.sum() + 1)
+def _minimum(problem: ScaleProblem, gathered: ScaleProblem) -> Tensor:
+    """The two free weights (2,) of the lowest minimum: the loss has several, so those near good starts are compared.
+
+    Newton's steps are taken on gathered pixels first, and to the end on all of them.
+    """
+    candidates = torch.stack([_newton(gathered, start, rounds=_ROUNDS) for start in _starts(gathered)])
+    best = candidates[int(gathered.loss(candidates).argmin())]
+    return _newton(problem, best, rounds=_POLISHING_ROUNDS)
 
 
-def _focal_loss(logits: Tensor, truth: Tensor, *, alpha: float = 0.25, gamma: float = 2) -> Tensor:
-    probability = logits.sigmoid()
-    entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-    agreement = probability * truth + (1 - probability) * (1 - truth)
-    balance = alpha * truth + (1 - alpha) * (1 - truth)
-    return (balance * entropy * (1 - agreement) ** gamma).mean()
+def _starts(problem: ScaleProblem) -> Tensor:
+    """A third each, and the deepest places of a grid that are lower than their neighbours: (S, 2)."""
+    third = torch.full((1, 2), 1 / 3, dtype=torch.float64, device=problem.first.device)
+    axis = torch.linspace(LOWEST, HIGHEST, _GRID, dtype=torch.float64, device=problem.first.device)
+    places = torch.cartesian_prod(axis, axis)
+    losses = torch.cat([problem.loss(some) for some in torch.split(places, _GRID)]).reshape(1, 1, _GRID, _GRID)
+    around = -torch.nn.functional.max_pool2d(-losses, kernel_size=3, stride=1, padding=1)
+    valleys = torch.where(losses == around, losses, torch.inf).flatten()
+    lowest = valleys.topk(_STARTS, largest=False)
+    return torch.cat([third, places[lowest.indices[lowest.values.isfinite()]]])
+
+
+def _newton(problem: ScaleProblem, free: Tensor, *, rounds: int) -> Tensor:
+    """From (2,) downhill to a minimum within the limits; the loss never rises."""
+    for _ in range(rounds):
+        here = problem.expand(free[None])
+        gradient, hessian = here.gradient[0], here.hessian[0]
+
+        # A weight at its limit that wants to go beyond stays there
+        held = ((free <= LOWEST) & (gradient > 0)) | ((free >= HIGHEST) & (gradient < 0))
+        gradient = torch.where(held, 0, gradient)
+        if float(gradient.abs().max()) < _TOLERANCE:
+            break
+        hessian = torch.where(held[:, None] | held[None, :], torch.eye(2).to(hessian), hessian)
+
+        shorter = _shorter(problem, free, _downhill(gradient, hessian), loss=float(here.loss[0]), gradient=gradient)
+        if shorter is None:
+            break
+        free = shorter
+    return free
+
+
+def _downhill(gradient: Tensor, hessian: Tensor) -> Tensor:
+    """Newton's step (2,), downhill also where the loss is not convex, and no longer than 1."""
+    curvature, directions = torch.linalg.eigh(hessian)
+    curvature = curvature.abs().clamp(min=1e-9)
+    step = -directions @ ((directions.T @ gradient) / curvature)
+    bounded: Tensor = step / step.norm().clamp(min=1)
+    return bounded
+
+
+def _shorter(problem: ScaleProblem, free: Tensor, step: Tensor, *, loss: float, gradient: Tensor) -> Tensor | None:
+    """Where the step leads, halved until the loss falls as far as its slope promises; None where it does not."""
+    for _ in range(_HALVINGS):
+        there = (free + step).clamp(LOWEST, HIGHEST)
+        promised = 1e-4 * float(gradient @ (there - free))
+        if float(problem.loss(there[None])[0]) < loss + promised:
+            return there
+        step = step / 2
+    return None
