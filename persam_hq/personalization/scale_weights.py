@@ -93,7 +93,8 @@ def _minimum(problem: ScaleProblem, gathered: ScaleProblem) -> Tensor:
     Newton's steps are taken on gathered pixels first, and to the end on all of them.
     """
     candidates = torch.stack([_newton(gathered, start, rounds=_ROUNDS) for start in _starts(gathered)])
-    best = candidates[int(gathered.loss(candidates).argmin())]
+    losses = gathered.loss(candidates)
+    best = candidates[int((losses > losses.min() + _TOLERANCE).byte().argmin())]  # among equals, from a third each
     return _newton(problem, best, rounds=_POLISHING_ROUNDS)
 
 
