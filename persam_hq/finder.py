@@ -8,15 +8,26 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from persam_hq.errors import EmptyMaskError, ShapeError
 from persam_hq.modeling.lite import Lite
 from persam_hq.modeling.sam import Sam
-from persam_hq.personalization import bottom_points, cascade, guide, locate, top_points
-from persam_hq.predictor import ImageModel, bind, encode, personalize
+from persam_hq.personalization import (
+    ScaleSolver,
+    bottom_points,
+    cascade,
+    fit_scale_weights,
+    guide,
+    locate,
+    refine_weighed,
+    scale_loss,
+    top_points,
+)
+from persam_hq.predictor import ImageModel, bind, decode, decode_scales, encode, personalize
 from persam_hq.segmenter import Decoded, LiteSegmenter
 from persam_hq.transforms import RgbImage
-from persam_hq.types import PromptSet
+from persam_hq.types import LocationPrior, MaskPrediction, PromptSet
 
 PRESENT_FROM = 0.5
 """An object is there from this probability on."""
@@ -53,14 +64,45 @@ class Finder(Protocol):
         ...
 
 
-def build_finder(model: ImageModel, image: RgbImage, mask: NDArray[np.bool_]) -> Finder:
+@dataclass(frozen=True, slots=True)
+class ScaleFit:
+    """PerSAM-F's weights of the three masks, as they were fitted to a reference, and the loss they leave there."""
+
+    weights: tuple[float, float, float]
+    loss: float
+    solver: ScaleSolver
+
+    @classmethod
+    def of(cls, logits: Tensor, mask: NDArray[np.bool_], solver: ScaleSolver) -> ScaleFit:
+        """Fitted to logits (3, H, W) and the mask (H, W) of the reference."""
+        truth = torch.from_numpy(mask).to(logits.device)
+        weights = fit_scale_weights(logits, truth, solver=solver)
+        first, second, third = weights.tolist()
+        return cls(weights=(first, second, third), loss=scale_loss(logits, truth, weights), solver=solver)
+
+
+def build_finder(model: ImageModel, image: RgbImage, mask: NDArray[np.bool_]) -> LiteFinder | SamFinder:
     """A finder of the object that `mask` (H, W) bool shows in `image` (H, W, 3) uint8 RGB."""
+    _check_reference(image, mask)
+    return LiteFinder(model, image, mask) if isinstance(model, Lite) else SamFinder(model, image, mask)
+
+
+def build_tuned_finder(
+    model: ImageModel, image: RgbImage, mask: NDArray[np.bool_], *, solver: ScaleSolver = "optimal"
+) -> TunedLiteFinder | TunedSamFinder:
+    """The same, with the three masks weighed as fits the reference best (PerSAM-F)."""
+    _check_reference(image, mask)
+    if isinstance(model, Lite):
+        return TunedLiteFinder(model, image, mask, solver=solver)
+    return TunedSamFinder(model, image, mask, solver=solver)
+
+
+def _check_reference(image: RgbImage, mask: NDArray[np.bool_]) -> None:
     if mask.shape != image.shape[:2]:
         (height, width), (h, w) = image.shape[:2], mask.shape
         raise ShapeError(f"the reference mask is {w}x{h}, its image {width}x{height}; give a mask of the image's size")
     if not mask.any():
         raise EmptyMaskError("the reference mask is empty, so it shows no object; mark the object's pixels in it")
-    return LiteFinder(model, image, mask) if isinstance(model, Lite) else SamFinder(model, image, mask)
 
 
 class LiteFinder:
@@ -92,14 +134,58 @@ class SamFinder:
         prior = locate(features, self.target)
         prompts = PromptSet.from_points(positive=top_points(prior.similarity), negative=bottom_points(prior.similarity))
         *_, last = cascade(bind(self.model, features), prompts, guidance=guide(prior, self.target))
-        mask = last.masks[last.best]
-        similarity = prior.similarity[mask]
-        return Found(
-            mask=mask.cpu().numpy(),
-            presence=float(mask.any()),
-            similarity=float(similarity.mean()) if len(similarity) else 0.0,
-            predicted_iou=float(last.scores[last.best].clamp(0, 1)),
+        return _best_of(last, prior)
+
+
+class TunedLiteFinder(LiteFinder):
+    """As LiteFinder, with the weighed sum of the three masks in place of the one that agrees best."""
+
+    def __init__(self, model: Lite, image: RgbImage, mask: NDArray[np.bool_], *, solver: ScaleSolver) -> None:
+        super().__init__(model, image, mask)
+        located = self.segmenter.locate(self.reference, self.segmenter.encode(image), None)
+        self.fit = ScaleFit.of(self.segmenter.decode_scales(located)[0], mask, solver)
+
+    def find(self, image: RgbImage) -> Found:
+        """See Finder."""
+        located = self.segmenter.locate(self.reference, self.segmenter.encode(image), None)
+        return _found(self.segmenter.decode_weighed(located, torch.tensor([self.fit.weights])))
+
+
+class TunedSamFinder:
+    """PerSAM-F: the most similar point, the three masks weighed, two refining passes; nothing else guides it."""
+
+    def __init__(self, model: Sam, image: RgbImage, mask: NDArray[np.bool_], *, solver: ScaleSolver) -> None:
+        self.model = model
+        features = encode(model, image)
+        self.target = personalize(model, features, mask, pooling="mean_and_max")
+        self.fit = ScaleFit.of(
+            decode_scales(model, features, self._prompts(locate(features, self.target))), mask, solver
         )
+
+    def find(self, image: RgbImage) -> Found:
+        """See SamFinder."""
+        features = encode(self.model, image)
+        prior = locate(features, self.target)
+        prompts = self._prompts(prior)
+        first = decode(self.model, features, prompts, mask_weights=torch.tensor(self.fit.weights))
+        _, last = refine_weighed(bind(self.model, features), prompts, first)
+        return _best_of(last, prior)
+
+    @staticmethod
+    def _prompts(prior: LocationPrior) -> PromptSet:
+        return PromptSet.from_points(positive=top_points(prior.similarity))
+
+
+def _best_of(last: MaskPrediction, prior: LocationPrior) -> Found:
+    """The best mask of SAM's last pass, of one object."""
+    mask = last.masks[last.best]
+    similarity = prior.similarity[mask]
+    return Found(
+        mask=mask.cpu().numpy(),
+        presence=float(mask.any()),
+        similarity=float(similarity.mean()) if len(similarity) else 0.0,
+        predicted_iou=float(last.scores[last.best].clamp(0, 1)),
+    )
 
 
 def _found(decoded: Decoded) -> Found:

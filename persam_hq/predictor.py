@@ -14,7 +14,7 @@ import torch
 
 from persam_hq.errors import InputError, ShapeError
 from persam_hq.modeling.lite import Lite
-from persam_hq.modeling.mask_decoder import select_masks
+from persam_hq.modeling.mask_decoder import merge_masks, select_masks
 from persam_hq.personalization import foreground_cells, target_from_features
 from persam_hq.prompting import encode_image, segment_prompts
 from persam_hq.transforms import boxes_to_input, mask_image, masks_to_original, points_to_input
@@ -35,6 +35,7 @@ __all__ = [
     "SamPredictor",
     "bind",
     "decode",
+    "decode_scales",
     "decode_unselected",
     "encode",
     "personalize",
@@ -90,8 +91,12 @@ def decode(
     multimask_output: bool = True,
     hq_token_only: bool = False,
     guidance: Guidance | None = None,
+    mask_weights: Tensor | None = None,
 ) -> MaskPrediction:
-    """The masks of one object: three or one on SAM's decoder and on lite, always one on SAM's with HQ parts."""
+    """The masks of one object: three or one on SAM's decoder and on lite, always one on SAM's with HQ parts.
+
+    mask_weights: (3,) float, PerSAM-F's; the three masks are weighed into one, whatever `multimask_output` says.
+    """
     if isinstance(model, Lite):
         return segment_prompts(
             model,
@@ -100,15 +105,31 @@ def decode(
             multimask_output=multimask_output,
             hq_token_only=hq_token_only,
             guidance=guidance,
+            mask_weights=mask_weights,
         )
     if hq_token_only and not model.has_hq:
         raise InputError("hq_token_only asks for the HQ mask, but this model has no HQ parts; build it with hq=True")
     output = decode_unselected(model, features, prompts, guidance=guidance)
-    low_res, scores = select_masks(output, multimask_output=multimask_output, hq_token_only=hq_token_only)
+    if mask_weights is None:
+        low_res, scores = select_masks(output, multimask_output=multimask_output, hq_token_only=hq_token_only)
+    else:
+        low_res, scores = merge_masks(output, mask_weights, hq_token_only=hq_token_only)
     logits = masks_to_original(low_res, features.geometry)[0]
     return MaskPrediction(
         masks=logits > model.mask_threshold, scores=scores[0], low_res_logits=low_res[0], logits=logits
     )
+
+
+@torch.no_grad()
+def decode_scales(
+    model: Sam, features: ImageFeatures, prompts: PromptSet, *, guidance: Guidance | None = None
+) -> Tensor:
+    """SAM's masks 1 to 3, which PerSAM-F's weights are fitted to, as logits (3, H, W) of the original image.
+
+    The HQ mask, which is added after weighing, is not in them.
+    """
+    output = decode_unselected(model, features, prompts, guidance=guidance)
+    return masks_to_original(output.masks[:, 1:], features.geometry)[0]
 
 
 def bind(model: ImageModel, features: ImageFeatures, *, hq_token_only: bool = False) -> Decode:

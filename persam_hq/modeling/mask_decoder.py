@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from persam_hq.modeling.common import MLP, LayerNorm2d
 from persam_hq.modeling.transformer import TwoWayTransformer
+from persam_hq.personalization.scale_weights import weigh_masks
 from persam_hq.types import DecoderOutput
 
 
@@ -217,6 +218,22 @@ def select_masks(
     if hq_token_only:
         return output.hq_masks, iou
     return corrected_masks(masks[rows, best][:, None], output.hq_masks), iou
+
+
+def merge_masks(output: DecoderOutput, weights: Tensor, *, hq_token_only: bool = False) -> tuple[Tensor, Tensor]:
+    """SAM's masks 1 to 3 weighed into one (PerSAM-F), plus the HQ mask where there is one: (B, 1, L, L) and (B, 1) IoU.
+
+    weights: (3,) or (B, 3) float. The HQ mask is added once, after the three are weighed. The IoU is that of the mask
+    with the largest weight: the IoU head never saw the sum.
+    """
+    scales, b = output.masks[:, 1:], len(output.masks)
+    weights = weights.to(scales).expand(b, -1)
+    rows = torch.arange(b, device=scales.device)
+    iou = output.iou_predictions[:, 1:][rows, weights.argmax(dim=1)][:, None]
+    if output.hq_masks is not None and hq_token_only:
+        return output.hq_masks, iou
+    merged = weigh_masks(scales, weights)
+    return merged if output.hq_masks is None else corrected_masks(merged, output.hq_masks), iou
 
 
 def token_product(weights: Tensor, features: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Personalization as plain functions: target, location prior, guidance, points, cascade, scale weights."""
 
-from persam_hq.personalization.cascade import Decode, cascade, mask_box, refine
+from persam_hq.personalization.cascade import Decode, cascade, mask_box, refine, refine_weighed
 from persam_hq.personalization.guidance import Alignment, attention_similarity, guide
 from persam_hq.personalization.points import bottom_points, top_points
 from persam_hq.personalization.scale_loss import scale_loss
@@ -25,6 +25,7 @@ __all__ = [
     "locate",
     "mask_box",
     "refine",
+    "refine_weighed",
     "scale_loss",
     "target_from_features",
     "top_points",

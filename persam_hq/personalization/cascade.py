@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from persam_hq.types import Guidance, MaskPrediction, PromptSet
 
-__all__ = ["Decode", "cascade", "mask_box", "refine"]
+__all__ = ["Decode", "cascade", "mask_box", "refine", "refine_weighed"]
 
 
 class Decode(Protocol):
@@ -39,6 +39,16 @@ def refine(decode: Decode, prompts: PromptSet, logits: Tensor) -> tuple[MaskPred
     Where the mask of the first of them is empty there is no box, and the second goes without.
     """
     second = decode(replace(prompts, mask_input=logits), multimask_output=True)
+    best = second.best
+    with_box = replace(prompts, box=mask_box(second.masks[best]), mask_input=second.low_res_logits[best : best + 1])
+    return second, decode(with_box, multimask_output=True)
+
+
+def refine_weighed(decode: Decode, prompts: PromptSet, first: MaskPrediction) -> tuple[MaskPrediction, MaskPrediction]:
+    """Two more passes over the weighed mask of `first` (PerSAM-F): each gets the last mask and its box."""
+    second = decode(
+        replace(prompts, box=mask_box(first.masks[0]), mask_input=first.low_res_logits[:1]), multimask_output=True
+    )
     best = second.best
     with_box = replace(prompts, box=mask_box(second.masks[best]), mask_input=second.low_res_logits[best : best + 1])
     return second, decode(with_box, multimask_output=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from persam_hq.errors import InputError
 from persam_hq.modeling.efficientnet_lite import EMBEDDING_STRIDE
 from persam_hq.modeling.lite import Lite
-from persam_hq.modeling.mask_decoder import corrected_masks
+from persam_hq.modeling.mask_decoder import corrected_masks, merge_masks
 from persam_hq.modeling.window import move_window, paste_window, resample_window
 from persam_hq.prompting.candidates import Candidates, best_candidates
 from persam_hq.prompting.drawn_prompt import DrawnPrompt
@@ -43,12 +43,14 @@ def segment_prompts(
     multimask_output: bool = True,
     hq_token_only: bool = False,
     guidance: Guidance | None = None,
+    mask_weights: Tensor | None = None,
     policy: PromptPolicy | None = None,
 ) -> MaskPrediction:
     """Masks of one object, in pixels of the original image: the best one, or with a larger and a smaller one beside it.
 
     The first pass is guided, where there is `guidance` over the grid of the image embedding. Low-resolution logits are
-    (N, 256, 256) over the padded input. `hq_token_only`: the HQ mask alone instead of its sum with SAM's.
+    (N, 256, 256) over the padded input. `hq_token_only`: the HQ mask alone instead of its sum with SAM's. mask_weights:
+    (3,) float, PerSAM-F's; the first look's three masks are weighed into the one that closer looks go on from.
     """
     if hq_token_only and not model.mask_decoder.has_hq:
         raise InputError("hq_token_only asks for the HQ mask, but this model has no HQ parts; build it with hq=True")
@@ -56,7 +58,10 @@ def segment_prompts(
     geometry = features.geometry
     prompt = DrawnPrompt.on_input(prompts, geometry, radius=policy.point_radius, device=model.device)
 
-    several = _first_candidates(model, features, prompt, policy, guidance=guidance, ambiguous=multimask_output)
+    multimask_output = multimask_output and mask_weights is None
+    several = _first_candidates(
+        model, features, prompt, policy, guidance=guidance, ambiguous=multimask_output, mask_weights=mask_weights
+    )
     number = policy.followed if multimask_output else 1
     wide = best_candidates(several, geometry, number=number, distinct=policy.alike)
     output, windows = _closer_looks(model, features, prompt, policy, wide)
@@ -81,11 +86,16 @@ def _first_candidates(
     *,
     guidance: Guidance | None,
     ambiguous: bool,
+    mask_weights: Tensor | None,
 ) -> Candidates:
-    """A wide look: the single mask of a window, or all three where the prompt may mean several things."""
+    """A wide look: a window's single mask, or all three where the prompt may mean several things, or these weighed."""
     windows = first_windows(prompt, features.geometry, policy)
     shapes = prompt.draw(windows, grid=4 * model.geometry.grid)
     output = _look(model, features, prompt, windows, shapes, guidance=guidance or _PLAIN)
+    if mask_weights is not None:
+        plain = replace(output, hq_masks=None)
+        merged, iou = merge_masks(plain, mask_weights)
+        return Candidates(logits=merged[:, 0], windows=windows, scores=iou[:, 0])
     kinds = slice(1, None) if ambiguous or len(windows) > 1 else slice(0, 1)
     masks, scores = output.masks[:, kinds], output.iou_predictions[:, kinds]
     _, n, _, _ = masks.shape

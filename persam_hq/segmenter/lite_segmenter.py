@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from persam_hq.modeling.efficientnet_lite import KEY_STRIDE
 from persam_hq.modeling.lite import Lite, WindowFeatures, guided_similarity
 from persam_hq.modeling.location_prior import PAST_CHANNELS, MatchMemory, PriorSources
-from persam_hq.modeling.mask_decoder import corrected_masks, select_masks
+from persam_hq.modeling.mask_decoder import corrected_masks, merge_masks, select_masks
 from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.modeling.window import OUTSIDE_LOGIT, move_window, paste_window, resample_window
 from persam_hq.personalization import locate
@@ -252,6 +252,23 @@ class LiteSegmenter:
             memory.logits.float(), source=memory.windows, destination=located.windows.cpu(), grid=grid
         )
         return torch.where(covered > 0, moved, OUTSIDE_LOGIT)
+
+    @torch.inference_mode()
+    def decode_scales(self, located: Located) -> Tensor:
+        """The three masks of K objects that PerSAM-F weighs, from the dense prior: logits (K, 3, H, W)."""
+        masks = self._run(located.context, range(len(located.priors)), PromptBatch(), guided=True).masks[:, 1:]
+        geometry = located.features.geometry
+        scale = (geometry.input[0] / geometry.original[0], geometry.input[1] / geometry.original[1])
+        return paste_window(masks, located.windows, size=geometry.original, scale=scale)
+
+    @torch.inference_mode()
+    def decode_weighed(self, located: Located, weights: Tensor) -> Decoded:
+        """K objects from the dense prior, the three masks of each weighed into one by `weights` (K, 3)."""
+        output = self._run(located.context, range(len(located.priors)), PromptBatch(), guided=True)
+        assert output.presence is not None
+        low_res, scores = merge_masks(replace(output, hq_masks=None), weights)
+        logits = low_res if output.hq_masks is None else hq_along_the_border(low_res, output.hq_masks)
+        return self._predict(located, logits, low_res, scores[:, 0], torch.sigmoid(output.presence))
 
     def _run(self, context: LiteContext, group: Sequence[int], prompts: PromptBatch, *, guided: bool) -> DecoderOutput:
         """Decode the objects of `group` in one call."""

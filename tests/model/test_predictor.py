@@ -6,7 +6,7 @@ from stand_in_lite import tiny_lite
 from persam_hq import PerSamPredictor, SamPredictor
 from persam_hq.errors import InputError, ShapeError
 from persam_hq.personalization import bottom_points, cascade, guide, locate, top_points
-from persam_hq.predictor import bind, decode, encode, personalize, prompts_from_arrays
+from persam_hq.predictor import bind, decode, decode_scales, encode, personalize, prompts_from_arrays
 from persam_hq.types import PromptSet
 
 PROMPTS = {"point_coords": [[20, 10], [5, 5]], "point_labels": [1, 0]}
@@ -225,3 +225,31 @@ def test_a_script_of_persam_runs_on_lite(lite, image, mask):
     prompts = PromptSet.from_points(positive=top_points(prior.similarity), negative=bottom_points(prior.similarity))
     *_, last = cascade(bind(lite, predictor.image_features), prompts, guidance=guidance)
     assert last.masks.shape == (3, 24, 40)
+
+
+@pytest.mark.parametrize("name", ["square", "square_plain", "rectangular"])
+@pytest.mark.parametrize("multimask_output", [True, False])
+def test_weights_make_one_mask_of_the_three(request, image, name, multimask_output):
+    model = request.getfixturevalue(name)
+    features, prompts = encode(model, image), PromptSet.from_points(positive=[(20, 10)])
+    weights = torch.tensor([0.2, 0.5, 0.3])
+    got = decode(model, features, prompts, multimask_output=multimask_output, mask_weights=weights)
+    scales = decode_scales(model, features, prompts)
+    assert scales.shape == (3, 24, 40)
+    assert got.logits.shape == (1, 24, 40)
+    if not model.has_hq:
+        assert torch.allclose(got.logits[0], (weights[:, None, None] * scales).sum(dim=0), atol=1e-4)
+        return
+    # The HQ mask comes on top of the weighed ones
+    hq = decode(model, features, prompts, hq_token_only=True)
+    assert torch.allclose(got.logits, hq.logits + (weights[:, None, None] * scales).sum(dim=0), atol=1e-3)
+
+
+def test_lite_goes_on_from_the_weighed_mask(lite, image):
+    features, prompts = encode(lite, image), PromptSet.from_points(positive=[(20, 10)])
+    results = [
+        decode(lite, features, prompts, mask_weights=torch.tensor(weights)).logits
+        for weights in ([1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0])
+    ]
+    assert all(logits.shape == (1, 24, 40) for logits in results)
+    assert not torch.equal(results[0], results[1])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from persam_hq.personalization import cascade, mask_box, refine
+from persam_hq.personalization import cascade, mask_box, refine, refine_weighed
 from persam_hq.types import Guidance, MaskPrediction, PromptSet
 
 PROMPTS = PromptSet.from_points(positive=[(3, 2)], negative=[(0, 0)])
@@ -72,3 +72,19 @@ def test_the_box_of_one_pixel_and_of_none():
     assert mask_box(mask) is None
     mask[3, 1] = True
     assert mask_box(mask).tolist() == [1, 3, 1, 3]
+
+
+@pytest.mark.parametrize("first_mask", [blob(), torch.zeros(6, 8, dtype=torch.bool)], ids=["some", "empty"])
+def test_refining_a_weighed_mask_gives_every_pass_a_box(first_mask):
+    decoder = RecordingDecoder(blob().roll(1, dims=0))
+    low_res = torch.full((1, 2, 2), 7.0)
+    first = MaskPrediction(
+        masks=first_mask[None], scores=torch.ones(1), low_res_logits=low_res, logits=first_mask[None].float()
+    )
+    assert len(refine_weighed(decoder, PROMPTS, first)) == 2
+    (second, many, plain), (third, many_again, plain_again) = decoder.calls
+    assert (many, many_again, plain, plain_again) == (True, True, None, None)
+    assert (second.mask_input == 7).all()
+    assert second.box is None if not first_mask.any() else second.box.tolist() == [1, 2, 5, 3]
+    assert third.box.tolist() == [1, 3, 5, 4]
+    assert (third.mask_input == 11).all()
