@@ -81,20 +81,24 @@ class ScaleFit:
         return cls(weights=(first, second, third), loss=scale_loss(logits, truth, weights), solver=solver)
 
 
-def build_finder(model: ImageModel, image: RgbImage, mask: NDArray[np.bool_]) -> LiteFinder | SamFinder:
+def build_finder(
+    model: ImageModel, image: RgbImage, mask: NDArray[np.bool_], *, use_hq: bool = True
+) -> LiteFinder | SamFinder:
     """A finder of the object that `mask` (H, W) bool shows in `image` (H, W, 3) uint8 RGB."""
     _check_reference(image, mask)
-    return LiteFinder(model, image, mask) if isinstance(model, Lite) else SamFinder(model, image, mask)
+    if isinstance(model, Lite):
+        return LiteFinder(model, image, mask, use_hq=use_hq)
+    return SamFinder(model, image, mask, use_hq=use_hq)
 
 
 def build_tuned_finder(
-    model: ImageModel, image: RgbImage, mask: NDArray[np.bool_], *, solver: ScaleSolver = "optimal"
+    model: ImageModel, image: RgbImage, mask: NDArray[np.bool_], *, solver: ScaleSolver = "optimal", use_hq: bool = True
 ) -> TunedLiteFinder | TunedSamFinder:
     """The same, with the three masks weighed as fits the reference best (PerSAM-F)."""
     _check_reference(image, mask)
     if isinstance(model, Lite):
-        return TunedLiteFinder(model, image, mask, solver=solver)
-    return TunedSamFinder(model, image, mask, solver=solver)
+        return TunedLiteFinder(model, image, mask, solver=solver, use_hq=use_hq)
+    return TunedSamFinder(model, image, mask, solver=solver, use_hq=use_hq)
 
 
 def _check_reference(image: RgbImage, mask: NDArray[np.bool_]) -> None:
@@ -108,8 +112,8 @@ def _check_reference(image: RgbImage, mask: NDArray[np.bool_]) -> None:
 class LiteFinder:
     """Dense matching to the reference over the whole photo, then once more through a window around what it gave."""
 
-    def __init__(self, model: Lite, image: RgbImage, mask: NDArray[np.bool_]) -> None:
-        self.segmenter = LiteSegmenter(model)
+    def __init__(self, model: Lite, image: RgbImage, mask: NDArray[np.bool_], *, use_hq: bool = True) -> None:
+        self.segmenter = LiteSegmenter(model, use_hq=use_hq)
         features = self.segmenter.encode(image)
         self.reference = self.segmenter.personalize(features, torch.from_numpy(mask)[None])
 
@@ -124,13 +128,13 @@ class LiteFinder:
 class SamFinder:
     """PerSAM: the most and the least similar point, target guidance, cascaded post-refinement."""
 
-    def __init__(self, model: Sam, image: RgbImage, mask: NDArray[np.bool_]) -> None:
-        self.model = model
+    def __init__(self, model: Sam, image: RgbImage, mask: NDArray[np.bool_], *, use_hq: bool = True) -> None:
+        self.model, self.use_hq = model, use_hq
         self.target = personalize(model, encode(model, image), mask)
 
     def find(self, image: RgbImage) -> Found:
         """See Finder. Segment Anything has no presence head: the object is there where the mask is not empty."""
-        features = encode(self.model, image)
+        features = encode(self.model, image, with_hq=self.use_hq)
         prior = locate(features, self.target)
         prompts = PromptSet.from_points(positive=top_points(prior.similarity), negative=bottom_points(prior.similarity))
         *_, last = cascade(bind(self.model, features), prompts, guidance=guide(prior, self.target))
@@ -140,8 +144,10 @@ class SamFinder:
 class TunedLiteFinder(LiteFinder):
     """As LiteFinder, with the weighed sum of the three masks in place of the one that agrees best."""
 
-    def __init__(self, model: Lite, image: RgbImage, mask: NDArray[np.bool_], *, solver: ScaleSolver) -> None:
-        super().__init__(model, image, mask)
+    def __init__(
+        self, model: Lite, image: RgbImage, mask: NDArray[np.bool_], *, solver: ScaleSolver, use_hq: bool = True
+    ) -> None:
+        super().__init__(model, image, mask, use_hq=use_hq)
         located = self.segmenter.locate(self.reference, self.segmenter.encode(image), None)
         self.fit = ScaleFit.of(self.segmenter.decode_scales(located)[0], mask, solver)
 
@@ -154,8 +160,10 @@ class TunedLiteFinder(LiteFinder):
 class TunedSamFinder:
     """PerSAM-F: the most similar point, the three masks weighed, two refining passes; nothing else guides it."""
 
-    def __init__(self, model: Sam, image: RgbImage, mask: NDArray[np.bool_], *, solver: ScaleSolver) -> None:
-        self.model = model
+    def __init__(
+        self, model: Sam, image: RgbImage, mask: NDArray[np.bool_], *, solver: ScaleSolver, use_hq: bool = True
+    ) -> None:
+        self.model, self.use_hq = model, use_hq
         features = encode(model, image)
         self.target = personalize(model, features, mask, pooling="mean_and_max")
         self.fit = ScaleFit.of(
@@ -164,7 +172,7 @@ class TunedSamFinder:
 
     def find(self, image: RgbImage) -> Found:
         """See SamFinder."""
-        features = encode(self.model, image)
+        features = encode(self.model, image, with_hq=self.use_hq)
         prior = locate(features, self.target)
         prompts = self._prompts(prior)
         first = decode(self.model, features, prompts, mask_weights=torch.tensor(self.fit.weights))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,34 @@ def write_labels(path: Path, labels: NDArray[np.uint8]) -> None:
     image.save(path)
 
 
-def write_overlay(path: Path, image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
+def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+    """(H, W, 3) uint8 RGB, in the format that the path's suffix names."""
+    Image.fromarray(image).save(path)
+
+
+def overlaid(image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """An image (H, W, 3) RGB with the objects of a label map (H, W) tinted in their colours."""
     tinted = image * (1 - _OPACITY) + id_colours()[labels] * _OPACITY
-    Image.fromarray(np.where(labels[..., None] > 0, tinted, image).astype(np.uint8)).save(path)
+    return np.where(labels[..., None] > 0, tinted, image).astype(np.uint8)
+
+
+def thumbnail(image: NDArray[np.uint8], *, side: int = 320) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 shrunk so that neither side is longer than `side`; never enlarged."""
+    small = Image.fromarray(image)
+    small.thumbnail((side, side))
+    return np.asarray(small)
+
+
+def contact_sheet(tiles: Sequence[NDArray[np.uint8]], *, columns: int = 4) -> NDArray[np.uint8]:
+    """Images (h, w, 3) in rows of `columns`, each in the middle of a cell of the largest one's size, on white."""
+    height, width = (max(tile.shape[axis] for tile in tiles) for axis in (0, 1))
+    columns = min(columns, len(tiles))
+    sheet = np.full((-(-len(tiles) // columns) * height, columns * width, 3), 255, np.uint8)
+    for index, tile in enumerate(tiles):
+        (row, column), (h, w, _) = divmod(index, columns), tile.shape
+        top, left = row * height + (height - h) // 2, column * width + (width - w) // 2
+        sheet[top : top + h, left : left + w] = tile
+    return sheet
 
 
 def id_colours() -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ those of Segment Anything, which see the whole image at once, and `lite`, which 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -17,8 +18,9 @@ from persam_hq.modeling.lite import Lite
 from persam_hq.modeling.mask_decoder import merge_masks, select_masks
 from persam_hq.personalization import foreground_cells, target_from_features
 from persam_hq.prompting import encode_image, segment_prompts
-from persam_hq.transforms import boxes_to_input, mask_image, masks_to_original, points_to_input
-from persam_hq.types import DecoderOutput, Guidance, ImageFeatures, MaskPrediction, PromptSet, Target
+from persam_hq.prompting.procedure import LOW_RES_SIDE
+from persam_hq.transforms import boxes_to_input, mask_image, mask_logits, masks_to_original, points_to_input
+from persam_hq.types import DecoderOutput, Guidance, ImageFeatures, ImageGeometry, MaskPrediction, PromptSet, Target
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -38,6 +40,7 @@ __all__ = [
     "decode_scales",
     "decode_unselected",
     "encode",
+    "mask_prompt",
     "personalize",
     "prompts_from_arrays",
 ]
@@ -48,11 +51,10 @@ ImageModel: TypeAlias = "Sam | Lite"
 
 
 @torch.no_grad()
-def encode(model: ImageModel, image: RgbImage) -> ImageFeatures:
-    """The features of an image (H, W, 3) uint8 RGB."""
-    if isinstance(model, Lite):
-        return encode_image(model, image)
-    return model.encode(*model.prepare(image))
+def encode(model: ImageModel, image: RgbImage, *, with_hq: bool = True) -> ImageFeatures:
+    """The features of an image (H, W, 3) uint8 RGB; without HQ features the decoder gives SAM's masks alone."""
+    features = encode_image(model, image) if isinstance(model, Lite) else model.encode(*model.prepare(image))
+    return features if with_hq else replace(features, hq_features=None)
 
 
 @torch.no_grad()
@@ -130,6 +132,12 @@ def decode_scales(
     """
     output = decode_unselected(model, features, prompts, guidance=guidance)
     return masks_to_original(output.masks[:, 1:], features.geometry)[0]
+
+
+def mask_prompt(model: ImageModel, mask: NDArray[np.bool_], geometry: ImageGeometry) -> Tensor:
+    """A rough mask (H, W) bool of an image as PromptSet.mask_input: logits (1, L, L')."""
+    size = (LOW_RES_SIDE, LOW_RES_SIDE) if isinstance(model, Lite) else model.prompt_encoder.mask_input_size
+    return mask_logits(torch.from_numpy(mask), geometry, size=size)
 
 
 def bind(model: ImageModel, features: ImageFeatures, *, hq_token_only: bool = False) -> Decode:

@@ -30,6 +30,7 @@ __all__ = [
     "boxes_to_input",
     "image_tensor",
     "mask_image",
+    "mask_logits",
     "masks_to_original",
     "normalize_and_pad",
     "points_to_input",
@@ -142,6 +143,18 @@ def masks_to_original(maps: Tensor, geometry: ImageGeometry) -> Tensor:
     height, width = geometry.input
     padded = F.interpolate(maps, size=geometry.padded, mode="bilinear", align_corners=False)
     return F.interpolate(padded[..., :height, :width], size=geometry.original, mode="bilinear", align_corners=False)
+
+
+def mask_logits(mask: Tensor, geometry: ImageGeometry, *, size: Size, sureness: float = 10.0) -> Tensor:
+    """A mask (H, W) bool as a decoder's low-resolution logits over the padded frame: (1, *size) float.
+
+    They run from minus to plus `sureness` with the share of a cell that is mask; the padding is background.
+    """
+    height, width = geometry.input
+    share = F.interpolate(mask[None, None].float(), size=(height, width), mode="area")
+    padded = F.pad(share, (0, geometry.padded[1] - width, 0, geometry.padded[0] - height))
+    cells = F.interpolate(padded, size=size, mode="area")[0]
+    return sureness * (2 * cells - 1)
 
 
 def _scale(like: Tensor, *, numerator: Size, denominator: Size) -> Tensor:

@@ -12,6 +12,7 @@ from persam_hq.errors import InputError
 if TYPE_CHECKING:
     from persam_hq.predictor import ImageModel
 
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 MODELS = ("lite", "vit_tiny", "vit_b", "vit_l", "vit_h")
 
 
@@ -34,17 +35,44 @@ def model_of(options: argparse.Namespace) -> ImageModel:
     return load_model(options.model, checkpoint=options.checkpoint, device=options.device)
 
 
-def output_folder(folder: Path, images: Sequence[Path]) -> Path:
-    """The folder, made if need be; refused where two images would be written under one name."""
-    stems = [image.stem for image in images]
+def add_hq_option(parser: argparse.ArgumentParser) -> None:
+    """--hq."""
+    parser.add_argument(
+        "--hq",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="HQ-SAM's correction of the masks: where the weights have it (default), or refused without, or never",
+    )
+
+
+def use_hq(options: argparse.Namespace, model: ImageModel) -> bool:
+    """Whether the model's HQ parts are used; InputError where they are asked for and are not there."""
+    from persam_hq.modeling.sam import Sam
+
+    has_hq = model.has_hq if isinstance(model, Sam) else model.mask_decoder.has_hq
+    if options.hq == "on" and not has_hq:
+        what = options.checkpoint or options.model
+        raise InputError(f"--hq on: {what} has no HQ parts; give an HQ-SAM --checkpoint, or leave --hq away")
+    return has_hq and options.hq != "off"
+
+
+def images_of(paths: Sequence[Path]) -> list[Path]:
+    """Files, and the images of folders in order of name; refused where two would be written under one name."""
+    found: list[Path] = []
+    for path in paths:
+        within = (
+            sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+            if path.is_dir()
+            else [path]
+        )
+        if not within:
+            raise InputError(f"the folder {path} holds no image; expected JPEG or PNG files in it")
+        found += within
+    stems = [image.stem for image in found]
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})
     if twice:
         raise InputError(f"two images are called {twice[0]}, and masks are named after images; run them one by one")
-    missing = [image for image in images if not image.is_file()]
+    missing = [image for image in found if not image.is_file()]
     if missing:
-        raise InputError(f"{missing[0]}: no such image; give the path of a JPEG or PNG file")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise InputError(f"cannot make the folder {folder}: {exc.strerror}; choose another --out") from exc
-    return folder
+        raise InputError(f"{missing[0]}: no such image; give the path of a JPEG or PNG file, or of a folder of these")
+    return found

@@ -10,23 +10,25 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from persam_hq.commands.click_files import as_object, is_object
 from persam_hq.errors import InputError
 
 
 class ObjectPrompt(BaseModel):
-    """One object: points as x, y, label (1 on the object, 0 beside it) and a box x0, y0, x1, y1."""
+    """One object: points as x, y, label (1 on it, 0 beside it), a box x0, y0, x1, y1, and a rough mask's file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     points: tuple[tuple[float, float, int], ...] = ()
     box: tuple[float, float, float, float] | None = None
+    mask: Path | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> ObjectPrompt:
         if any(label not in {0, 1} for _, _, label in self.points):
             raise ValueError("a point's label is 1 (on the object) or 0 (beside it)")
-        if self.box is None and not any(label == 1 for _, _, label in self.points):
-            raise ValueError("an object needs a box or a point with label 1")
+        if self.box is None and self.mask is None and not any(label == 1 for _, _, label in self.points):
+            raise ValueError("an object needs a box, a mask or a point with label 1")
         if self.box is not None and (self.box[0] >= self.box[2] or self.box[1] >= self.box[3]):
             raise ValueError("a box is x0, y0, x1, y1 with x0 < x1 and y0 < y1")
         return self
@@ -77,36 +79,56 @@ def prompts_of(options: argparse.Namespace) -> ImagePrompts:
     """The prompts of every image: one object from --point and --box, or what the file of --prompts says."""
     names = [image.name for image in options.images]
     if options.prompts is None:
-        one = {"points": options.point or (), "box": options.box}
-        if not options.point and options.box is None:
-            raise InputError("nothing says what to segment; give --point X,Y or --box X0,Y0,X1,Y1 or --prompts JSON")
+        one = {"points": options.point or (), "box": options.box, "mask": options.mask_prompt}
+        if not options.point and options.box is None and options.mask_prompt is None:
+            wanted = "give --point X,Y or --box X0,Y0,X1,Y1 or --mask-prompt FILE or --prompts JSON"
+            raise InputError(f"nothing says what to segment; {wanted}")
         return dict.fromkeys(names, _checked([one], source="--point and --box"))
-    if options.point or options.box is not None:
-        raise InputError("--prompts and --point or --box exclude each other; put all into the file")
+    if options.point or options.box is not None or options.mask_prompt is not None:
+        raise InputError("--prompts and --point, --box or --mask-prompt exclude each other; put all into the file")
     return _from_file(options.prompts, names)
 
 
 def _from_file(path: Path, names: Sequence[str]) -> ImagePrompts:
-    """A list of objects for every image, or such a list by file name."""
+    """Objects for every image, or by file name; see docs/prompt-files.md."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
         raise InputError(f"cannot read the prompts {path}: {exc.strerror}") from exc
     except (ValueError, UnicodeDecodeError) as exc:
         raise InputError(f"{path} is no JSON: {exc}") from exc
-    if isinstance(content, list):
-        return dict.fromkeys(names, _checked(content, source=str(path)))
+    if isinstance(content, list) or is_object(content):
+        return dict.fromkeys(names, _checked(_records(content, source=str(path)), source=str(path), folder=path.parent))
     if not isinstance(content, dict):
         raise InputError(f"{path} holds neither a list of objects nor one for each image's file name; see --help")
     missing = [name for name in names if name not in content]
     if missing:
         raise InputError(f"{path} has no prompts for {missing[0]}; add its file name with a list of objects")
-    return {name: _checked(content[name], source=f"{path}, {name}") for name in names}
+    found = {}
+    for name in names:
+        source = f"{path}, {name}"
+        found[name] = _checked(_records(content[name], source=source), source=source, folder=path.parent)
+    return found
 
 
-def _checked(objects: Any, *, source: str) -> tuple[ObjectPrompt, ...]:
+def _records(content: Any, *, source: str) -> Any:
+    """Objects in the layout of ObjectPrompt; one that stands by itself is a list of one."""
+    if not isinstance(content, list) and not is_object(content):
+        return content
+    records = []
+    for index, record in enumerate(content if isinstance(content, list) else [content]):
+        try:
+            records.append(as_object(record))
+        except ValueError as exc:
+            raise InputError(f"{source}: object {index} {exc}") from exc
+    return records
+
+
+def _checked(objects: Any, *, source: str, folder: Path = Path()) -> tuple[ObjectPrompt, ...]:
+    """Objects as they should be; masks' files are looked for from `folder` on."""
     try:
-        return TypeAdapter(_PromptFile).validate_python({"objects": objects}).objects
+        found = TypeAdapter(_PromptFile).validate_python({"objects": objects}).objects
+        return tuple(item.model_copy(update={"mask": item.mask and folder / item.mask}) for item in found)
     except ValidationError as exc:
         first = exc.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"][1:])

@@ -68,17 +68,20 @@ class PersegObject:
 
 def read_perseg(root: Path | str) -> list[PersegObject]:
     """All objects below ROOT, in order of name."""
-    root = Path(root)
+    return [
+        PersegObject(name=name, photo_paths=photos, annotation_paths=annotations)
+        for name, photos, annotations in object_folders(Path(root))
+    ]
+
+
+def object_folders(root: Path) -> list[tuple[str, tuple[Path, ...], tuple[Path, ...]]]:
+    """Name, photos and annotations of the objects below ROOT, in order of name; no file is read."""
     photos, annotations = root / "Images", root / "Annotations"
     if photos.is_dir():
         folders = [(path.name, path, annotations / path.name) for path in _folders(photos)]
     else:
         folders = [(path.name, path / "images", path / "annotations") for path in _folders(root)]
-    objects = [
-        PersegObject(name=name, photo_paths=_files(first), annotation_paths=_files(second))
-        for name, first, second in folders
-        if first.is_dir()
-    ]
+    objects = [(name, _files(first), _files(second)) for name, first, second in folders if first.is_dir()]
     if not objects:
         msg = (
             f"{root} holds no object: expected Images/<object> and Annotations/<object>, or <object>/images; check ROOT"

@@ -3,7 +3,16 @@ import pytest
 from PIL import Image
 
 from persam_hq.errors import InputError
-from persam_hq.image_files import id_colours, read_image, read_mask, write_labels, write_overlay
+from persam_hq.image_files import (
+    contact_sheet,
+    id_colours,
+    overlaid,
+    read_image,
+    read_mask,
+    thumbnail,
+    write_image,
+    write_labels,
+)
 
 LABELS = np.zeros((4, 6), np.uint8)
 LABELS[1:3, 2:5] = 1
@@ -50,7 +59,7 @@ def test_images_are_upright(tmp_path):
 
 
 def test_the_overlay_tints_objects_alone(tmp_path):
-    write_overlay(tmp_path / "o.png", np.full((4, 6, 3), 100, np.uint8), LABELS)
+    write_image(tmp_path / "o.png", overlaid(np.full((4, 6, 3), 100, np.uint8), LABELS))
     overlay = read_image(tmp_path / "o.png")
     assert overlay[1, 2].tolist() == [114, 50, 50]
     assert overlay[0, 0].tolist() == [100, 100, 100]
@@ -62,3 +71,20 @@ def test_no_image(tmp_path, content, said):
         (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(InputError, match=said):
         read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("size", "want"), [((80, 40), (20, 10)), ((40, 80), (10, 20)), ((6, 9), (6, 9))])
+def test_thumbnails_shrink_and_never_grow(size, want):
+    assert thumbnail(np.zeros((*size, 3), np.uint8), side=20).shape == (*want, 3)
+
+
+def test_a_contact_sheet_has_each_image_in_the_middle_of_its_cell():
+    tiles = [np.full((h, w, 3), value, np.uint8) for h, w, value in ((4, 8, 10), (2, 8, 20), (4, 4, 30))]
+    sheet = contact_sheet(tiles, columns=2)
+    assert sheet.shape == (8, 16, 3)
+    assert (sheet[:4, :8] == 10).all()
+    assert (sheet[1:3, 8:] == 20).all()
+    assert (sheet[4:, 2:6] == 30).all()
+    assert sum(int((sheet == value).all(axis=2).sum()) for value in (10, 20, 30)) == 32 + 16 + 16
+    assert sheet[0, 8].tolist() == sheet[7, 15].tolist() == [255, 255, 255]
+    assert contact_sheet(tiles[:1]).shape == (4, 8, 3)

@@ -9,6 +9,7 @@ from persam_hq.transforms import (
     boxes_to_input,
     image_tensor,
     mask_image,
+    mask_logits,
     masks_to_original,
     normalize_and_pad,
     points_to_input,
@@ -103,3 +104,23 @@ def test_masks_lose_their_padding():
     restored = masks_to_original(maps, GEOMETRY)
     assert restored.shape == (1, 1, 20, 40)
     assert torch.allclose(restored[..., :18, :], torch.ones(18, 40))
+
+
+def test_a_mask_as_logits_of_an_earlier_pass():
+    # A 4 by 8 image fills the upper half of an 8 by 8 frame; a cell of the 4 by 4 grid is 2 by 2 pixels
+    geometry = ImageGeometry(original=(4, 8), input=(4, 8), padded=(8, 8))
+    mask = torch.zeros(4, 8, dtype=torch.bool)
+    mask[:2, :3] = True
+    logits = mask_logits(mask, geometry, size=(4, 4), sureness=8)
+    assert logits.shape == (1, 4, 4)
+    assert logits[0, 0].tolist() == [8, 0, -8, -8]
+    assert (logits[0, 1:] == -8).all()
+
+
+def test_mask_logits_follow_the_resize():
+    geometry = LongestSide(64)((24, 40))
+    mask = torch.zeros(24, 40, dtype=torch.bool)
+    mask[6:18, 10:30] = True
+    logits = mask_logits(mask, geometry, size=(16, 16))
+    back = masks_to_original(logits[None], geometry)[0, 0] > 0
+    assert (back & mask).sum() / (back | mask).sum() > 0.8

@@ -1,5 +1,7 @@
 """The commands on a small lite, from arguments to files."""
 
+import csv
+import hashlib
 import json
 
 import numpy as np
@@ -41,14 +43,27 @@ def fails(capsys, *arguments):
     return err.removeprefix("persam-hq: error: ")
 
 
+def scores(out):
+    with (out / "scores.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def test_segment_writes_masks_and_overlays(photos, tmp_path, capsys):
     out = tmp_path / "out"
     images = [str(photos / "0.png"), str(photos / "1.png")]
     assert cli.main(["segment", *images, "--box", "10,20,40,40", "--out", str(out)]) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["0.png", "0_overlay.jpg", "1.png", "1_overlay.jpg"]
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        ["0.png", "0_overlay.jpg", "1.png", "1_overlay.jpg", "contact_sheet.jpg", "scores.csv"]
+    )
     said = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in said] == ["0.png", "1.png"]
     assert f"{read_mask(out / '0.png').sum()} pixels" in said[0]
+    rows = scores(out)
+    assert [(row["image"], row["object"]) for row in rows] == [("0.png", "1"), ("1.png", "1")]
+    assert int(rows[1]["pixels"]) == read_mask(out / "1.png").sum()
+    y, x = np.nonzero(read_mask(out / "0.png"))
+    box = [str(value) for value in (x.min(), y.min(), x.max(), y.max())] if len(x) else [""] * 4
+    assert [rows[0][name] for name in ("x0", "y0", "x1", "y1")] == box
 
 
 def test_segment_takes_points_and_files_of_several_objects(photos, tmp_path, capsys):
@@ -83,6 +98,56 @@ def test_images_that_cannot_be_told_apart_or_are_not_there(photos, tmp_path, cap
     assert "cannot make the folder" in fails(capsys, "segment", photos / "0.png", *common)
 
 
+def test_segment_takes_folders_and_rough_masks(photos, tmp_path):
+    out, rough = tmp_path / "out", photos.parent / "annotations" / "0.png"
+    assert cli.main(["segment", str(photos), "--mask-prompt", str(rough), "--out", str(out)]) == 0
+    assert [row["image"] for row in scores(out)] == ["0.png", "1.png"]
+    (tmp_path / "p.json").write_text(json.dumps({"clicked_points": [[20, 30]], "mask": "cat/annotations/0.png"}))
+    assert cli.main(["segment", str(photos), "--prompts", str(tmp_path / "p.json"), "--out", str(out)]) == 0
+
+
+def test_segment_with_the_hq_parts_or_without(photos, tmp_path):
+    masks = {}
+    for name, options in (("auto", []), ("on", ["--hq", "on"]), ("off", ["--hq", "off"]), ("one", ["--hq-token-only"])):
+        out = tmp_path / name
+        assert cli.main(["segment", str(photos / "0.png"), "--point", "20,30", "--out", str(out), *options]) == 0
+        masks[name] = read_mask(out / "0.png")
+    assert np.array_equal(masks["auto"], masks["on"])
+    assert not np.array_equal(masks["auto"], masks["off"])
+    assert not np.array_equal(masks["auto"], masks["one"])
+
+
+def test_hq_that_is_not_there(photos, tmp_path, capsys, monkeypatch):
+    plain = tiny_lite(hq=False)
+    monkeypatch.setattr("persam_hq.pretrained.load_model", lambda name, *, checkpoint, device: plain)
+    common = (photos / "0.png", "--point", "20,30", "--out", tmp_path / "out")
+    assert "--hq on: lite has no HQ parts; give an HQ-SAM" in fails(capsys, "segment", *common, "--hq", "on")
+    assert "--hq-token-only asks for" in fails(capsys, "segment", *common, "--hq-token-only")
+    assert "--hq-token-only asks for" in fails(capsys, "segment", *common, "--hq", "off", "--hq-token-only")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("rough", "said"), [(np.full((9, 9), 255, np.uint8), "is 9x9, "), (np.zeros(SIZE, np.uint8), "is empty")]
+)
+def test_rough_masks_that_say_nothing(photos, tmp_path, capsys, rough, said):
+    Image.fromarray(rough).save(tmp_path / "m.png")
+    options = ("--mask-prompt", tmp_path / "m.png", "--out", tmp_path / "out")
+    assert said in fails(capsys, "segment", photos / "0.png", *options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_written_where_one_image_is_broken(photos, tmp_path, capsys):
+    (photos / "2.png").write_bytes(b"text")
+    common = (photos, "--out", tmp_path / "out")
+    assert "2.png cannot be read as an image" in fails(capsys, "segment", *common, "--point", "9,9")
+    assert "2.png cannot be read as an image" in fails(capsys, "personalize", *common, *reference(photos))
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "bare").mkdir()
+    wanted = ("--point", "9,9", "--out", tmp_path / "out")
+    assert "holds no image" in fails(capsys, "segment", tmp_path / "bare", *wanted)
+
+
 def reference(photos):
     return ["--image", str(photos / "0.png"), "--mask", str(photos.parent / "annotations" / "0.png")]
 
@@ -109,6 +174,67 @@ def test_personalize_needs_a_mask_that_shows_something(photos, tmp_path, capsys)
     Image.fromarray(np.zeros(SIZE, np.uint8)).save(tmp_path / "empty.png")
     options = ("--image", photos / "0.png", "--mask", tmp_path / "empty.png", "--out", tmp_path / "out")
     assert "shows no object" in fails(capsys, "personalize", photos / "1.png", *options)
+
+
+def test_personalize_searches_a_folder_of_objects(photos, tmp_path, capsys):
+    root, out = photos.parent.parent, tmp_path / "out"
+    assert cli.main(["personalize", str(root), "--out", str(out)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("cat/1.png: ")
+    assert said[-1].split()[:2] == ["mean", "1"]
+    assert read_mask(out / "cat" / "1.png").shape == SIZE
+    (row,) = scores(out)
+    assert (row["image"], row["object"]) == ("cat/1.png", "cat")
+    assert 0 <= float(row["iou"]) <= 1
+    assert (out / "contact_sheet.jpg").is_file()
+
+
+def test_only_the_reference_needs_an_annotation(photos, tmp_path, capsys):
+    (photos.parent / "annotations" / "1.png").unlink()
+    assert cli.main(["personalize", str(photos.parent.parent), "--out", str(tmp_path / "out")]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    (row,) = scores(tmp_path / "out")
+    assert not row["iou"]
+    (photos.parent / "annotations" / "0.png").rename(photos.parent / "annotations" / "7.png")
+    said = fails(capsys, "personalize", photos.parent.parent, "--out", tmp_path / "other")
+    assert "expected an annotated photo and others" in said
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("solver", ["optimal", "published"])
+def test_weights_are_fitted_saved_and_used(photos, tmp_path, capsys, solver):
+    path = tmp_path / "w.json"
+    options = ["--finetune", "--solver", solver, "--save-weights", str(path), "--out", str(tmp_path / "out")]
+    assert cli.main(["personalize", str(photos / "1.png"), *reference(photos), *options]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("object 1: mask weights ")
+    assert said[0].endswith(f"({solver})")
+    (record,) = json.loads(path.read_text())["objects"].values()
+    assert record["reference"]["image"] == hashlib.sha256((photos / "0.png").read_bytes()).hexdigest()
+
+    found = []
+    for number, weights in enumerate(([3.0, -1.0, -1.0], [-3.0, 2.0, 2.0])):
+        content = json.loads(path.read_text())
+        content["objects"]["1"]["weights"] = weights
+        path.write_text(json.dumps(content))
+        out = tmp_path / str(number)
+        common = ["--point", "20,30", "--mask-weights", str(path), "--out", str(out)]
+        assert cli.main(["segment", str(photos / "0.png"), *common]) == 0
+        found += scores(out)
+    assert found[0] != found[1]  # no more is to be seen of this small model
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--save-weights", "w.json"], "give both"),
+        (["--image", "a.png"], "--image and --mask go together"),
+        ([], "nothing shows the object"),
+    ],
+)
+def test_personalize_says_what_is_missing(photos, tmp_path, capsys, options, said):
+    assert said in fails(capsys, "personalize", photos / "1.png", "--out", tmp_path / "out", *options)
+    assert not (tmp_path / "out").exists()
 
 
 def test_evaluate_perseg_prints_a_table(photos, tmp_path, capsys):

@@ -8,8 +8,10 @@ from persam_hq.commands.prompt_options import ObjectPrompt, parse_box, parse_poi
 from persam_hq.errors import InputError
 
 
-def options(*images, point=None, box=None, prompts=None):
-    return argparse.Namespace(images=[Path(image) for image in images], point=point, box=box, prompts=prompts)
+def options(*images, point=None, box=None, prompts=None, mask_prompt=None):
+    return argparse.Namespace(
+        images=[Path(image) for image in images], point=point, box=box, prompts=prompts, mask_prompt=mask_prompt
+    )
 
 
 @pytest.mark.parametrize(("text", "point"), [("3,4", (3, 4, 1)), ("3.5,4,0", (3.5, 4, 0)), ("3,4,1", (3, 4, 1))])
@@ -51,10 +53,11 @@ def test_a_file_holds_objects_for_all_images_or_for_each(tmp_path, by_name):
         ("3", "neither a list of objects nor one for each"),
         ('{"b.jpg": []}', r"no prompts for a\.jpg"),
         ("[]", "at least 1 item"),
-        ("[{}]", "object 0 an object needs a box or a point with label 1"),
-        ('[{"points": [[1, 2, 0]]}]', "needs a box or a point with label 1"),
+        ("[{}]", "object 0 an object needs a box, a mask or a point with label 1"),
+        ('[{"points": [[1, 2, 0]]}]', "needs a box, a mask or a point with label 1"),
         ('[{"points": [[1, 2, 5]]}]', "label is 1"),
         ('[{"box": [5, 2, 3, 9]}]', "x0 < x1"),
+        ('[{"box": [1, 2, 9, 9]}, {"points": [[1, 2]], "labels": []}]', "object 1 1 points have 0 labels"),
         ('[{"boxes": [1, 2, 3, 4]}]', "object 0.boxes Extra inputs"),
     ],
 )
@@ -64,6 +67,24 @@ def test_a_file_that_says_nothing_useful(tmp_path, content, said):
     with pytest.raises(InputError, match=said) as caught:
         prompts_of(options("a.jpg", prompts=path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_one_object_may_stand_by_itself(tmp_path, by_name):
+    clicks = {"clicked_points": [[3, 4], [5, 6]], "clicked_labels": [1, 0]}
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps({"a.jpg": clicks} if by_name else clicks))
+    assert prompts_of(options("a.jpg", prompts=path)) == {"a.jpg": (ObjectPrompt(points=((3, 4, 1), (5, 6, 0))),)}
+
+
+def test_masks_lie_beside_the_file_that_names_them(tmp_path):
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps([{"mask": "rough.png"}, {"mask": "/elsewhere/m.png", "box": [1, 2, 3, 4]}]))
+    first, second = prompts_of(options("a.jpg", prompts=path))["a.jpg"]
+    assert first.mask == tmp_path / "rough.png"
+    assert second.mask == Path("/elsewhere/m.png")
+    (alone,) = prompts_of(options("a.jpg", mask_prompt=Path("m.png")))["a.jpg"]
+    assert alone.mask == Path("m.png")
 
 
 def test_prompts_that_are_missing_or_given_twice(tmp_path):

@@ -1,0 +1,94 @@
+"""PerSAM-F's weights as a JSON file: fitted by one command, used by others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from persam_hq.errors import InputError
+
+__all__ = [
+    "ObjectWeights",
+    "ReferenceHashes",
+    "read_mask_weights",
+    "reference_hashes",
+    "weights_of",
+    "write_mask_weights",
+]
+
+Weights = tuple[float, float, float]
+
+
+class ReferenceHashes(BaseModel):
+    """SHA-256 of the files of a reference, hexadecimal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image: str
+    mask: str
+
+
+class ObjectWeights(BaseModel):
+    """What was fitted to one object: weights of the three masks, which sum to 1, and the loss that they leave."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    weights: Weights
+    loss: float
+    solver: Literal["optimal", "published", "published_video"]
+    reference: ReferenceHashes
+
+
+class _WeightsFile(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["persam-hq mask weights"] = "persam-hq mask weights"
+    version: Literal[1] = 1
+    objects: dict[str, ObjectWeights] = Field(min_length=1)
+
+
+def reference_hashes(image: Path, mask: Path) -> ReferenceHashes:
+    """Of the files that a reference was read from."""
+    first, second = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (image, mask))
+    return ReferenceHashes(image=first, mask=second)
+
+
+def write_mask_weights(path: Path, objects: Mapping[str, ObjectWeights]) -> None:
+    """Weights by the objects' ids; InputError where the file cannot be written."""
+    text = _WeightsFile(objects=dict(objects)).model_dump_json(indent=2)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as exc:
+        raise InputError(f"cannot write the mask weights {path}: {exc.strerror}; choose another file") from exc
+
+
+def read_mask_weights(path: Path) -> Mapping[str, ObjectWeights]:
+    """Weights by the objects' ids; InputError, in one line, where the file says something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise InputError(f"cannot read the mask weights {path}: {exc.strerror}") from exc
+    except (ValueError, UnicodeDecodeError) as exc:
+        raise InputError(f"{path} is no JSON: {exc}; give a file that personalize --save-weights wrote") from exc
+    try:
+        return _WeightsFile.model_validate(content).objects
+    except ValidationError as exc:
+        first = exc.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the whole"
+        advice = "give a file that personalize --save-weights wrote"
+        raise InputError(f"{path} holds no mask weights: {place}: {first['msg']}; {advice}") from exc
+
+
+def weights_of(objects: Mapping[str, ObjectWeights], name: str) -> Weights:
+    """Those of the object `name`; where the file knows one object only, its weights serve all."""
+    if name in objects:
+        return objects[name].weights
+    if len(objects) == 1:
+        return next(iter(objects.values())).weights
+    raise InputError(f"there are no mask weights for object {name}, only for {', '.join(objects)}; fit them first")
