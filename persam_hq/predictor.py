@@ -204,6 +204,17 @@ class _CurrentImage:
             guidance=guidance,
         )
 
+    def _take(self, image: RgbImage, *, mask: RgbImage | None, image_format: str, cal_image: bool) -> Tensor | None:
+        """Make `image` the current one, if `cal_image`, and prepare `mask` as an image is."""
+        if cal_image:
+            self._features = encode(self.model, self._as_rgb(image, image_format))
+        if mask is None:
+            return None
+        if mask.shape != image.shape:
+            raise ShapeError(f"the mask is {mask.shape}, its image {image.shape}; both must be (H, W, 3) of one size")
+        prepared, _ = self.model.prepare(mask)
+        return prepared
+
     def _as_rgb(self, image: RgbImage, image_format: str) -> RgbImage:
         if image_format not in ("RGB", "BGR"):
             raise InputError(f"image_format must be 'RGB' or 'BGR', got {image_format!r}")
@@ -256,14 +267,7 @@ class PerSamPredictor(_CurrentImage):
 
         mask: (H, W, 3) uint8, 0 and 255. Returns it resized, normalised and padded, (1, 3, H', W') float, or None.
         """
-        if cal_image:
-            self._features = encode(self.model, self._as_rgb(image, image_format))
-        if mask is None:
-            return None
-        if mask.shape != image.shape:
-            raise ShapeError(f"the mask is {mask.shape}, its image {image.shape}; both must be (H, W, 3) of one size")
-        prepared, _ = self.model.prepare(mask)
-        return prepared
+        return self._take(image, mask=mask, image_format=image_format, cal_image=cal_image)
 
     def predict(  # noqa: PLR0917 - the published signature
         self,

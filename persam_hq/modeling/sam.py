@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from persam_hq.modeling.mask_decoder import MaskDecoder
+from persam_hq.errors import InputError
+from persam_hq.modeling.mask_decoder import MaskDecoder, select_masks
 from persam_hq.modeling.prompt_encoder import PromptEncoder
 from persam_hq.transforms import (
     InputFrame,
@@ -73,6 +75,11 @@ class Sam(nn.Module):
         The HQ features depend on the image alone, so they are fused here, once, where the decoder has a use for them.
         """
         image_embedding, interm_embeddings = self.image_encoder(pixels)
+        return self._features(image_embedding, interm_embeddings, geometry)
+
+    def _features(
+        self, image_embedding: Tensor, interm_embeddings: tuple[Tensor, ...], geometry: ImageGeometry
+    ) -> ImageFeatures:
         hq_features = None
         if self.has_hq:
             hq_features = self.mask_decoder.fuse_hq_features(
@@ -111,6 +118,56 @@ class Sam(nn.Module):
             target_embedding=guidance.target_embedding,
         )
         return output
+
+    @torch.no_grad()
+    def forward(
+        self,
+        batched_input: Sequence[Mapping[str, Any]],
+        multimask_output: bool,  # noqa: FBT001 - the published signature
+        hq_token_only: bool = False,  # noqa: FBT001, FBT002 - as above
+    ) -> list[dict[str, Tensor]]:
+        """Masks of several images at once, as the published models are called.
+
+        A record holds `image` (3, h, w), resized already, in 0 to 255, and its `original_size`; prompts of the input
+        frame, each of them optional: `point_coords` (B, N, 2) with `point_labels` (B, N), `boxes` (B, 4) and
+        `mask_inputs` (B, 1, L, L'); and, as it likes, `attn_sim` (1 or B, 1, 1, h*w), `target_embedding` (1, 1, C) and
+        an `hq_token_only` of its own. Gives for each `masks` (B, N, H, W) bool, `iou_predictions` (B, N) and
+        `low_res_logits` (B, N, L, L').
+        """
+        frames = [self.preprocess(record["image"].to(self.device)) for record in batched_input]
+        embeddings, interm = self.image_encoder(torch.stack(frames))
+        answers = []
+        for index, record in enumerate(batched_input):
+            one, (height, width) = slice(index, index + 1), record["image"].shape[-2:]
+            features = self._features(
+                embeddings[one],
+                tuple(embedding[one] for embedding in interm),
+                ImageGeometry(
+                    original=(int(record["original_size"][0]), int(record["original_size"][1])),
+                    input=(height, width),
+                    padded=(frames[index].shape[-2], frames[index].shape[-1]),
+                ),
+            )
+            only = bool(record.get("hq_token_only", hq_token_only))
+            answers.append(self._answer(features, record, multimask_output=multimask_output, hq_token_only=only))
+        return answers
+
+    def _answer(
+        self, features: ImageFeatures, record: Mapping[str, Any], *, multimask_output: bool, hq_token_only: bool
+    ) -> dict[str, Tensor]:
+        """What `forward` gives for one image."""
+        if hq_token_only and not self.has_hq:
+            raise InputError("hq_token_only asks for the HQ mask, but this model has no HQ parts; load HQ-SAM weights")
+        points = None
+        if record.get("point_coords") is not None:
+            points = (record["point_coords"], record["point_labels"])
+        guidance = Guidance(attn_sim=record.get("attn_sim"), target_embedding=record.get("target_embedding"))
+        output = self.decode(
+            features, points=points, boxes=record.get("boxes"), masks=record.get("mask_inputs"), guidance=guidance
+        )
+        low_res, iou = select_masks(output, multimask_output=multimask_output, hq_token_only=hq_token_only)
+        masks = masks_to_original(low_res, features.geometry) > self.mask_threshold
+        return {"masks": masks, "iou_predictions": iou, "low_res_logits": low_res}
 
     def preprocess(self, x: Tensor) -> Tensor:
         """(..., 3, h, w) in 0 to 255, resized already, to the encoder's input (..., 3, H', W') float."""
