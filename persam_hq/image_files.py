@@ -29,6 +29,12 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     return np.asarray((values > 0).any(axis=2) if values.ndim == 3 else values > 0)
 
 
+def read_grey(path: Path) -> NDArray[np.uint8]:
+    """(H, W) uint8, upright: an annotation of shades, 0 to 255; one of 0 and 1 alone becomes 0 and 255."""
+    grey = np.asarray(_open(path).convert("L"))
+    return grey * np.uint8(255) if grey.max(initial=0) == 1 else grey
+
+
 def write_labels(path: Path, labels: NDArray[np.uint8]) -> None:
     """Object ids (H, W) uint8 as a palette PNG, in the colours of DAVIS."""
     image = Image.fromarray(labels)

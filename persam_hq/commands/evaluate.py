@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from persam_hq.commands.options import add_model_options, model_of
+from persam_hq.commands.options import add_hq_option, add_model_options, model_of, use_hq
+from persam_hq.errors import InputError
 
 if TYPE_CHECKING:
     from persam_hq.evaluation.label_maps import Frame
@@ -42,6 +43,20 @@ def add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_model_options(perseg)
     perseg.set_defaults(run=_perseg)
 
+    hq = below.add_parser("hq", help="masks from the boxes of fine annotations (HQ-SAM)")
+    hq.add_argument(
+        "root",
+        type=Path,
+        metavar="ROOT",
+        help="folder with DIS5K and thin_object_detection as HQSeg-44K has them, or one set: im and gt, or images and "
+        "masks",
+    )
+    hq.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th photo (default: 1)")
+    hq.add_argument("--published", action="store_true", help="stretch photos to a square, as HQ-SAM's own script does")
+    add_hq_option(hq)
+    add_model_options(hq)
+    hq.set_defaults(run=_hq)
+
 
 def _prompts(options: argparse.Namespace) -> None:
     from persam_hq.evaluation.davis_layout import DavisDataset
@@ -64,6 +79,18 @@ def _perseg(options: argparse.Namespace) -> None:
     personalize = _personalizer(model_of(options))
     rows = list(evaluate_perseg(personalize, objects, every_reference=options.every_reference))
     print(render_overlaps(rows, first="object", columns=COLUMNS), end="")
+
+
+def _hq(options: argparse.Namespace) -> None:
+    from persam_hq.evaluation.hq import COLUMNS, evaluate_hq, read_hq, segment_by_box
+    from persam_hq.evaluation.overlap_table import render_overlaps
+
+    if options.every < 1:
+        raise InputError(f"--every is {options.every}; give 1 for every photo, 2 for every second one, and so on")
+    sets = read_hq(options.root, every=options.every)
+    model = model_of(options)
+    segment = segment_by_box(model, with_hq=use_hq(options, model), published=options.published)
+    print(render_overlaps(list(evaluate_hq(segment, sets)), first="set", columns=COLUMNS), end="")
 
 
 def _personalizer(model: ImageModel) -> Personalize:

@@ -7,6 +7,7 @@ from persam_hq.image_files import (
     contact_sheet,
     id_colours,
     overlaid,
+    read_grey,
     read_image,
     read_mask,
     thumbnail,
@@ -88,3 +89,12 @@ def test_a_contact_sheet_has_each_image_in_the_middle_of_its_cell():
     assert sum(int((sheet == value).all(axis=2).sum()) for value in (10, 20, 30)) == 32 + 16 + 16
     assert sheet[0, 8].tolist() == sheet[7, 15].tolist() == [255, 255, 255]
     assert contact_sheet(tiles[:1]).shape == (4, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "want"),
+    [([[0, 1]], [[0, 255]]), ([[0, 128]], [[0, 128]]), ([[0, 0]], [[0, 0]]), ([[1, 255]], [[1, 255]])],
+)
+def test_shades_of_an_annotation(tmp_path, values, want):
+    Image.fromarray(np.array(values, np.uint8)).save(tmp_path / "m.png")
+    assert read_grey(tmp_path / "m.png").tolist() == want

@@ -246,6 +246,24 @@ def test_evaluate_perseg_prints_a_table(photos, tmp_path, capsys):
     assert "is no folder" in fails(capsys, "evaluate", "perseg", tmp_path / "none")
 
 
+@pytest.mark.parametrize("options", [[], ["--published"], ["--hq", "off"]])
+def test_evaluate_hq_prints_a_table(photos, tmp_path, capsys, options):
+    root = tmp_path / "hq" / "thin_object_detection" / "COIFT"
+    root.mkdir(parents=True)
+    photos.rename(root / "images")
+    (photos.parent / "annotations").rename(root / "masks")
+    assert cli.main(["evaluate", "hq", str(tmp_path / "hq"), *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["set", "images", "mIoU", "mBIoU"]
+    assert lines[2].split()[:2] == ["COIFT", "2"]
+    assert lines[-1].split()[:2] == ["mean", "2"]
+
+
+def test_evaluate_hq_says_what_is_wrong(tmp_path, capsys):
+    assert "is no folder" in fails(capsys, "evaluate", "hq", tmp_path / "none")
+    assert "--every is 0" in fails(capsys, "evaluate", "hq", tmp_path, "--every", "0")
+
+
 def test_evaluate_prompts_prints_a_table(photos, tmp_path, capsys):
     for folder, source in (("JPEGImages", "images"), ("Annotations", "annotations")):
         (tmp_path / "davis" / folder).mkdir(parents=True)
