@@ -113,6 +113,7 @@ class RunConfig(BaseModel):
     refine: Annotated[tuple[StrategyChoice, ...] | None, BeforeValidator(_none_means_empty)] = None
     plugins: tuple[str, ...] = ()
     blocked_plugins: tuple[str, ...] = ()
+    mask_weights: Path | None = None
     no_guidance: bool = False
     published: bool = False
     without: tuple[PartName, ...] = ()

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from persam_hq.errors import PersamHQError
+from persam_hq.scale_weights_file import read_mask_weights
 from persamhq_video.config import RunConfig
 from persamhq_video.errors import ConfigError, ExecutorError
 from persamhq_video.fingerprint import Fingerprint, measure_fingerprint
@@ -165,10 +166,20 @@ def resolve_strategies(config: RunConfig, registry: PluginRegistry) -> RunConfig
         options = register.entry(choice.name).check(choice.options)
         return StrategyChoice(name=choice.name, options=options)
 
-    strategies = config.strategies
+    strategies, known = config.strategies, _known_weights(config.mask_weights)
     prompts = resolved(registry.prompt_selectors, strategies.prompts)
-    refine = tuple(resolved(registry.mask_refiners, choice) for choice in strategies.refine)
-    return config.model_copy(update={"prompts": prompts, "refine": refine})
+    refine = tuple(resolved(registry.mask_refiners, choice) for choice in (*known, *strategies.refine))
+    return config.model_copy(update={"prompts": prompts, "refine": refine, "mask_weights": None})
+
+
+def _known_weights(path: Path | None) -> tuple[StrategyChoice, ...]:
+    """PerSAM-F's refiner with the weights of a file, if there is one; a single object's weights serve all."""
+    if path is None:
+        return ()
+    objects = read_mask_weights(path)
+    named = {int(name) if name.isdigit() else 0: found.weights for name, found in objects.items()}
+    weights = {0: next(iter(named.values()))} if len(named) == 1 else named
+    return (StrategyChoice(name="scale_weights", options={"weights": weights}),)
 
 
 def _make(register: Register[StrategyT], choice: StrategyChoice) -> Strategy[StrategyT]:

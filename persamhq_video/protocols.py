@@ -87,11 +87,13 @@ class Decode(Protocol):
 class FirstFrame:
     """The annotated frame, for a strategy that fits something to it.
 
-    `image` is (H, W, 3) uint8 RGB, `masks` (K, H, W) bool; `priors` and `prompts` are one an object, as on any other
-    frame (`prompts` is empty where a selector is fitted: it has not chosen any yet).
+    `object_ids` are the objects, in the order of everything else here and of the slots that are returned. `image` is
+    (H, W, 3) uint8 RGB, `masks` (K, H, W) bool; `priors` and `prompts` are one an object, as on any other frame
+    (`prompts` is empty where a selector is fitted: it has not chosen any yet).
     """
 
     frame: FrameInfo
+    object_ids: tuple[int, ...]
     image: NDArray[np.uint8]
     masks: Tensor
     priors: tuple[LocationPrior, ...]

@@ -226,7 +226,7 @@ class VideoTracker:
             return ((None,) * len(ids),) * len(self._strategies)
         info, located = FrameInfo(index=frame.index, size=frame.size), locate()
         decode = FrameDecoder(self.segmenter, located, info, on_call=self._count_call)
-        first = FirstFrame(info, frame.image, masks, located.priors, prompts=(), decode=decode)
+        first = FirstFrame(info, tuple(ids), frame.image, masks, located.priors, prompts=(), decode=decode)
         of_selector = self.selector.fit(first, ids)
         if any(isinstance(refiner.call, Fits) for refiner in self.refiners):
             first = replace(first, prompts=self._select(located, ids, memory, info, of_selector))

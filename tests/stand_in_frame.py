@@ -88,6 +88,7 @@ def first_frame(*masks, prior=None, image=None, decode=None, prompts=()):
     height, width = masks[0].shape
     return FirstFrame(
         frame=FrameInfo(index=0, size=(height, width)),
+        object_ids=tuple(range(1, len(masks) + 1)),
         image=np.zeros((height, width, 3), np.uint8) if image is None else image,
         masks=torch.stack(masks),
         priors=(prior,) * len(masks),

@@ -85,6 +85,9 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
     )
     text = "mask refiner, repeatable; `none` for none (default: by mode)"
     _several(group, "--refine", "refine", "NAME[:OPTION=VALUE,...]", text)
+    _value(
+        group, "--mask-weights", "FILE", "PerSAM-F's weights, of personalize --save-weights; scale_weights comes first"
+    )
     _several(group, "--plugin", "plugins", "FILE|MODULE", "plugin to load beside the built-in ones, repeatable")
     _several(group, "--block-plugin", "blocked_plugins", "NAME", "plugin to leave out, also a built-in one, repeatable")
     _flag(group, "--no-guidance", "without target-guided attention and target embedding")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
 import numpy as np
@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from persam_hq.personalization import fit_scale_weights, weigh_masks
+from persam_hq.personalization import ScaleSolver, fit_scale_weights, weigh_masks
 from persam_hq.types import MaskPrediction, PromptSet
 from persamhq_video.plugin import hookimpl
 from persamhq_video.plugin.register import Register
@@ -21,8 +21,11 @@ from persamhq_video.protocols import Decode, FirstFrame, MaskRefiner, Slot
 _SCALES: Final = slice(1, 4)
 """SAM's three masks; the first of its four tokens is the single one."""
 
-Steps = Annotated[int, Field(ge=1, le=10_000, description="steps of AdamW on the first frame")]
-Side = Annotated[int, Field(ge=16, description="longer side in pixels that the masks are fitted at")]
+Solver = Annotated[ScaleSolver, Field(description="how they are fitted; the published ones replay AdamW")]
+Known = Annotated[
+    dict[int, tuple[float, float, float]] | None,
+    Field(description="weights by object id, fitted elsewhere (--mask-weights); 0 stands for every other object"),
+]
 
 
 class ScaleWeights:
@@ -31,29 +34,32 @@ class ScaleWeights:
     It starts from the selector's prompts again, so it belongs first in the list of refiners.
     """
 
-    def __init__(self, *, steps: Steps = 1000, side: Side = 256) -> None:
-        self.steps, self.side = steps, side
+    def __init__(self, *, solver: Solver = "optimal", weights: Known = None) -> None:
+        self.solver: ScaleSolver = solver
+        self.weights = weights
 
     def fit(self, first: FirstFrame) -> Sequence[Slot]:
         """See Fits: the weights (3,) of each object."""
+        if self.weights is not None:
+            return [self._known(self.weights, object_id) for object_id in first.object_ids]
         output = first.decode.unselected(first.prompts)
         shown = [
             first.decode.show(output.masks[:, scale, None], scores=output.iou_predictions[:, scale]).logits
             for scale in range(4)[_SCALES]
         ]
         objects = torch.stack(shown, dim=1)  # (K, 3, H, W)
-        # The fit is by gradients, which inference mode rules out for good, also for tensors made in it
-        with torch.inference_mode(False):
-            return [self._weights(logits.clone(), mask) for logits, mask in zip(objects, first.masks, strict=True)]
+        return [
+            fit_scale_weights(logits, mask.to(logits.device), solver=self.solver).cpu()
+            for logits, mask in zip(objects, first.masks, strict=True)
+        ]
 
-    def _weights(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """Fit the three masks (3, H, W) of an object to its mask (H, W) bool."""
-        height, width = mask.shape
-        scale = min(1.0, self.side / max(height, width))
-        size = (max(1, round(height * scale)), max(1, round(width * scale)))
-        small = F.interpolate(logits[None].float().cpu(), size=size, mode="area")[0]
-        truth = F.interpolate(mask[None, None].float().cpu(), size=size, mode="area")[0, 0] > 0.5
-        return fit_scale_weights(small, truth, steps=self.steps)
+    @staticmethod
+    def _known(weights: Mapping[int, tuple[float, float, float]], object_id: int) -> Tensor:
+        found = weights.get(object_id, weights.get(0))
+        if found is None:
+            known = ", ".join(map(str, weights))
+            raise ValueError(f"there are no weights for object {object_id}, only for {known}; fit them first")
+        return torch.tensor(found)
 
     def __call__(
         self,

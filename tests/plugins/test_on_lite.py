@@ -17,7 +17,7 @@ SIZE = (61, 83)
 REGISTRY = load_registry()
 SELECTORS = [entry.name for entry in REGISTRY.prompt_selectors.entries()]
 REFINERS = [entry.name for entry in REGISTRY.mask_refiners.entries()]
-QUICK = {"scale_weights": {"steps": 20}}
+
 UPDATING = {"model": "logistic", "update": True, "confident": 0.0}
 
 
@@ -43,7 +43,7 @@ def segmenter():
 
 def strategy(register, name, options=None):
     entry = register.entry(name)
-    return Strategy(entry.kind, name, entry.plugin, entry.make(QUICK.get(name, {}) if options is None else options))
+    return Strategy(entry.kind, name, entry.plugin, entry.make(options or {}))
 
 
 def run(segmenter, selector, refiners=(), *, chained=True):
