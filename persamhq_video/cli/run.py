@@ -14,20 +14,32 @@ from persamhq_video.cli.job_progress import error_line
 from persamhq_video.cli.options import config_of
 from persamhq_video.cli.progress import report_progress
 from persamhq_video.config import RunConfig
+from persamhq_video.endpoints import load_endpoints
 from persamhq_video.outcome import Outcome, exit_code, summary_event, summary_table
 from persamhq_video.plan import check_tasks
+from persamhq_video.plugin.sources import read_plugins
 from persamhq_video.tasks import VideoTask, collect_tasks
 
 __all__ = ["run", "run_and_report"]
 
 _INTERRUPTED: Final = 130
+_WAS_LIVE: Final = (
+    "persamhq-video: interrupted; the files hold the frames until now, a live source cannot be gone on with"
+)
 _GOES_ON: Final = "persamhq-video: interrupted; the same command again goes on from here"
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the videos and tell how each ended."""
+    config = config_of(args)
+    endpoints = load_endpoints(read_plugins(config.plugins))
+
+    def takes_text(source: str | None, text: str) -> bool:
+        return endpoints.takes_text(source or config.source, text)
+
     out = None if args.out is None else Path(args.out)
-    return run_and_report(args, config_of(args), collect_tasks(args.videos, mask=args.mask, out=out))
+    tasks = collect_tasks(args.videos, mask=args.mask, out=out, takes_text=takes_text)
+    return run_and_report(args, config, tasks)
 
 
 def run_and_report(args: argparse.Namespace, config: RunConfig, tasks: Sequence[VideoTask]) -> int:
@@ -44,7 +56,8 @@ def run_and_report(args: argparse.Namespace, config: RunConfig, tasks: Sequence[
     code = exit_code(outcomes)
     _tell(args, tasks, outcomes)
     if code == _INTERRUPTED:
-        print(_GOES_ON, file=sys.stderr)
+        goes_on = all(outcome.goes_on for outcome in outcomes)
+        print(_GOES_ON if goes_on else _WAS_LIVE, file=sys.stderr)
     return code
 
 

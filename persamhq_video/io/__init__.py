@@ -6,16 +6,20 @@ from persamhq_video.io.label_video import LabelVideo
 from persamhq_video.io.mask_search import find_mask_for
 from persamhq_video.io.masks import LabelMap, label_png, read_first_masks, read_label_png, write_label_png
 from persamhq_video.io.matte import MATTE_SUFFIXES, Matte, MatteCodec
-from persamhq_video.io.overlay import Overlay, paint
+from persamhq_video.io.overlay import Overlay, RGBVideo, paint
 from persamhq_video.io.palette import davis_palette
-from persamhq_video.io.scores import ScoresWriter, score_rows
+from persamhq_video.io.rle import RLE_NAME, rle_of, write_rle
+from persamhq_video.io.scores import ScoresWriter, read_score_rows, score_rows
 from persamhq_video.io.segments import SEGMENT_FRAMES, SegmentedVideo
-from persamhq_video.io.source import FrameSource, FrameWindow, ReaderName, open_source
+from persamhq_video.io.source import FrameSource, FrameWindow, ReaderName, open_folder, open_source, open_video_file
+from persamhq_video.io.stream import StreamSource
+from persamhq_video.io.stream_names import input_stem
 from persamhq_video.io.times import RisingTimes
 from persamhq_video.io.video_search import VIDEO_SUFFIXES, FoundVideo, find_videos
 
 __all__ = [
     "MATTE_SUFFIXES",
+    "RLE_NAME",
     "SEGMENT_FRAMES",
     "VIDEO_SUFFIXES",
     "FoundVideo",
@@ -26,21 +30,29 @@ __all__ = [
     "Matte",
     "MatteCodec",
     "Overlay",
+    "RGBVideo",
     "ReaderName",
     "RisingTimes",
     "ScoresWriter",
     "SegmentedVideo",
+    "StreamSource",
     "VideoKind",
     "atomic_write",
     "davis_palette",
     "find_mask_for",
     "find_videos",
+    "input_stem",
     "label_png",
+    "open_folder",
     "open_source",
+    "open_video_file",
     "paint",
     "read_first_masks",
     "read_label_png",
+    "read_score_rows",
+    "rle_of",
     "score_rows",
     "sha256_of",
     "write_label_png",
+    "write_rle",
 ]

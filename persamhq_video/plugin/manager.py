@@ -10,15 +10,31 @@ from typing import Any, Final
 import pluggy
 
 from persamhq_video.errors import OutputError, PluginError
+from persamhq_video.frame_source import FrameSourceKind
 from persamhq_video.plugin import hookspecs
 from persamhq_video.plugin.markers import PROJECT_NAME
 from persamhq_video.plugin.register import Register
 from persamhq_video.plugin.sources import PluginSource
 from persamhq_video.protocols import MaskRefiner, PromptSelector
+from persamhq_video.result_sink import AnySink
+
+SOURCES_AND_SINKS: Final[tuple[str, ...]] = (
+    "persamhq_plugins.frame_sources.folder",
+    "persamhq_plugins.frame_sources.video",
+    "persamhq_plugins.frame_sources.stream",
+    "persamhq_plugins.result_sinks.masks",
+    "persamhq_plugins.result_sinks.mask_video",
+    "persamhq_plugins.result_sinks.mattes",
+    "persamhq_plugins.result_sinks.overlay",
+    "persamhq_plugins.result_sinks.scores",
+    "persamhq_plugins.result_sinks.rle",
+)
+"""Loaded without torch, so that wrong names are told at once."""
 
 BUILT_IN: Final[tuple[str, ...]] = (
     "persamhq_plugins.prompt_selectors",
     "persamhq_plugins.mask_refiners",
+    *SOURCES_AND_SINKS,
 )
 
 
@@ -29,6 +45,8 @@ class PluginRegistry:
     manager: pluggy.PluginManager
     prompt_selectors: Register[PromptSelector]
     mask_refiners: Register[MaskRefiner]
+    frame_sources: Register[FrameSourceKind]
+    result_sinks: Register[AnySink]
 
     @property
     def plugins(self) -> tuple[str, ...]:
@@ -37,8 +55,8 @@ class PluginRegistry:
 
     @property
     def registers(self) -> tuple[Register[Any], ...]:
-        """One register a kind of strategy."""
-        return self.prompt_selectors, self.mask_refiners
+        """One register a kind of thing that plugins offer."""
+        return self.prompt_selectors, self.mask_refiners, self.frame_sources, self.result_sinks
 
     def run_finished(self, directory: Path, record: Mapping[str, Any]) -> None:
         """Tell the observers; that one of them fails is an OutputError, as the frames are through."""
@@ -60,7 +78,11 @@ def load_registry(sources: Sequence[PluginSource] = (), *, built_in: Sequence[st
     refiners: Register[MaskRefiner] = Register("mask refiner")
     _fill(manager, "persamhq_register_prompt_selectors", selectors)
     _fill(manager, "persamhq_register_mask_refiners", refiners)
-    return PluginRegistry(manager, selectors, refiners)
+    frame_sources: Register[FrameSourceKind] = Register("frame source")
+    sinks: Register[AnySink] = Register("result sink")
+    _fill(manager, "persamhq_register_frame_sources", frame_sources)
+    _fill(manager, "persamhq_register_result_sinks", sinks)
+    return PluginRegistry(manager, selectors, refiners, frame_sources, sinks)
 
 
 def _add(manager: pluggy.PluginManager, source: PluginSource) -> None:

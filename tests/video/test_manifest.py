@@ -113,7 +113,6 @@ WRONG_TABLES = {
     "no number": ("video,start\na.mp4,first\n", r"line 2: option start: got 'first'; input should be a valid integer"),
     "a negative number": ("video,start\na.mp4,-1\n", r"line 2: option start: got '-1'"),
     "no frame between": ("video,start,end\na.mp4,9,5\n", r"line 2: got start 9 and end 5"),
-    "unknown output": ("video,outputs\na.mp4,holograms\n", r"line 2: option outputs: got 'holograms'"),
     "not UTF-8": ("video,mask\nzoë.mp4,a.png\n".encode("latin-1"), r"jobs\.csv is not UTF-8 text; save it as"),
     "UTF-16": ("video\n".encode("utf-16"), r"is not UTF-8 text"),
 }

@@ -132,7 +132,10 @@ REFUSED = {
     "unknown refiner": (lambda t: {"--refine": "casc"}, "unknown mask refiner 'casc'"),
     "missing plugin": (lambda t: {"--plugin": t / "none.py"}, "cannot read the plugin"),
     "missing module": (lambda t: {"--plugin": "no_such_module"}, "ModuleNotFoundError"),
-    "unknown output": (lambda t: {"--outputs": "masks,holograms"}, "option outputs: got 'holograms'; known: masks"),
+    "unknown output": (
+        lambda t: {"--outputs": "masks,holograms"},
+        "option outputs: unknown result sink 'holograms'; known: mask-video",
+    ),
     "no output": (lambda t: {"--outputs": ","}, "option outputs: got nothing"),
     "wrong number": (lambda t: {"--workers": "0"}, "option workers: got '0'"),
     "start beyond the end": (lambda t: {"--start": "99"}, "got start 99, expected 0 to 11"),
