@@ -18,6 +18,7 @@ from persamhq_video.io import (
     find_mask_for,
     read_first_masks,
     sha256_of,
+    without_password,
 )
 from persamhq_video.io.folder import image_files
 from persamhq_video.plugin.sources import read_plugins
@@ -154,9 +155,9 @@ def _video_identity(request: Request) -> dict[str, str]:
     kind = request.source.info.kind
     known = {} if kind in FILE_SOURCES else {"source": kind}
     path = Path(request.video)
-    if isinstance(request.video, Path) or path.exists():
+    if path.exists() and not request.source.info.is_live:
         return {"video_sha256": _hash(path), **known}
-    return {"video": request.video, **known}
+    return {"video": without_password(str(request.video)), **known}
 
 
 def _hash(video: Path) -> str:

@@ -13,7 +13,7 @@ from persamhq_video.io.scores import ScoresWriter, read_score_rows, score_rows
 from persamhq_video.io.segments import SEGMENT_FRAMES, SegmentedVideo
 from persamhq_video.io.source import FrameSource, FrameWindow, ReaderName, open_folder, open_source, open_video_file
 from persamhq_video.io.stream import StreamSource
-from persamhq_video.io.stream_names import input_stem
+from persamhq_video.io.stream_names import input_stem, without_password
 from persamhq_video.io.times import RisingTimes
 from persamhq_video.io.video_search import VIDEO_SUFFIXES, FoundVideo, find_videos
 
@@ -53,6 +53,7 @@ __all__ = [
     "rle_of",
     "score_rows",
     "sha256_of",
+    "without_password",
     "write_label_png",
     "write_rle",
 ]

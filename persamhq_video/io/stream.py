@@ -9,7 +9,7 @@ from av.video.stream import VideoStream
 
 from persamhq_video.errors import DecodeError, InputError
 from persamhq_video.io.container import DEFAULT_RATE, frame_step, promised_frames, quarter_turns, reason, time_base_of
-from persamhq_video.io.stream_names import stream_input
+from persamhq_video.io.stream_names import stream_input, without_password
 from persamhq_video.io.upright import UprightRGB
 from persamhq_video.types import Frame, SourceInfo
 
@@ -34,10 +34,10 @@ class StreamSource:
     """
 
     def __init__(self, text: str, window: FrameWindow) -> None:
-        self._text, self._window, self._is_read = text, window, False
+        self._text, self._window, self._is_read = without_password(text), window, False
         self._container = _open(text)
         try:
-            self._stream = _video_stream(text, self._container)
+            self._stream = _video_stream(self._text, self._container)
             self._pictures = _sound_pictures(self._container, self._stream)
             self._first = self._first_picture()
         except BaseException:
@@ -46,7 +46,7 @@ class StreamSource:
         turned = quarter_turns(self._first) % 2 == 1
         size = (self._first.width, self._first.height)
         self.info = SourceInfo(
-            path=text,
+            path=self._text,
             kind="stream",
             width=size[turned],
             height=size[not turned],
@@ -138,7 +138,8 @@ def _open(text: str) -> InputContainer:
             timeout=(_TIMEOUT_SECONDS, _TIMEOUT_SECONDS),
         )
     except (av.FFmpegError, OSError, ValueError) as exc:
-        raise InputError(f"{text}: cannot be opened ({_told(exc)}); see whether it plays elsewhere") from exc
+        name = without_password(text)
+        raise InputError(f"{name}: cannot be opened ({_told(exc)}); see whether it plays elsewhere") from exc
 
 
 def _video_stream(text: str, container: InputContainer) -> VideoStream:

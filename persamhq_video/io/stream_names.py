@@ -14,6 +14,7 @@ _SCHEMES: Final = frozenset(
 )
 _CAMERA: Final = "camera:"
 _DEVICE_FILE: Final = re.compile(r"/dev/video\d+")
+_PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 _SUFFIX: Final = re.compile(r"(?<=[^.])\.[A-Za-z][A-Za-z0-9]{1,4}$")
 _CAMERA_FORMATS: Final = {"linux": "v4l2", "darwin": "avfoundation"}
 
@@ -43,6 +44,11 @@ def stream_input(text: str, *, platform: str = sys.platform) -> StreamInput:
     # UDP packets that are lost would leave damage in the picture.
     is_rtsp = text.lower().startswith(("rtsp://", "rtsps://"))
     return StreamInput(text, options={"rtsp_flags": "prefer_tcp"} if is_rtsp else {})
+
+
+def without_password(text: str) -> str:
+    """A URL as it may be written down: `user:word@host` without the word."""
+    return _PASSWORD.sub(r"\1:***@", text)
 
 
 def input_stem(text: str) -> str:

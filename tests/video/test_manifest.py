@@ -68,6 +68,15 @@ def test_tables(read, tmp_path, content, rows):
     assert told(read(content), tmp_path) == rows
 
 
+def test_inputs_that_are_no_paths(tmp_path):
+    path = tmp_path / "jobs.csv"
+    path.write_text("video,source\nrtsp://host/yard,\na.mp4,\nanything,mine\nthere,mine\n")
+    (tmp_path / "there").touch()
+    rows = read_manifest(path, takes_text=lambda source, text: source == "mine" or "://" in text)
+    assert [row.video for row in rows] == ["rtsp://host/yard", tmp_path / "a.mp4", "anything", tmp_path / "there"]
+    assert [row.options for row in rows[2:]] == [{"source": "mine"}] * 2
+
+
 @pytest.mark.parametrize(
     ("lines", "rows"),
     [

@@ -12,7 +12,7 @@ import pytest
 from persamhq_video.errors import ConfigError, DecodeError, InputError
 from persamhq_video.frame_source import FrameWindow
 from persamhq_video.io import StreamSource, input_stem, open_source
-from persamhq_video.io.stream_names import is_stream_name, stream_input
+from persamhq_video.io.stream_names import is_stream_name, stream_input, without_password
 
 TEST_PICTURES = "camera:lavfi:testsrc=size=64x36:rate=25"
 
@@ -107,6 +107,18 @@ class TestNames:
     def test_stems(self, text, stem):
         assert input_stem(text) == stem
 
+    @pytest.mark.parametrize(
+        ("text", "written"),
+        [
+            ("rtsp://me:secret@host/a", "rtsp://me:***@host/a"),
+            ("rtsp://me@host/a:b@c", "rtsp://me@host/a:b@c"),
+            ("http://host:80/a", "http://host:80/a"),
+            ("clips/a.mp4", "clips/a.mp4"),
+        ],
+    )
+    def test_passwords_are_not_written_down(self, text, written):
+        assert without_password(text) == written
+
 
 class TestUrl:
     @pytest.mark.parametrize("name", ["clip.ts", "clip.mkv"])
@@ -145,6 +157,10 @@ class TestUrl:
     def test_what_is_not_there(self, server):
         with pytest.raises(InputError, match=r"none.ts: cannot be opened \(.*404"):
             StreamSource(f"{server}/none.ts", FrameWindow())
+
+    def test_its_password_is_not_told(self, server):
+        with pytest.raises(InputError, match=r"me:\*\*\*@127.0.0.1:\d+/none.ts: cannot be opened"):
+            StreamSource(f"{server}/none.ts".replace("://", "://me:secret@"), FrameWindow())
 
     def test_what_is_no_video(self, server, tmp_path):
         (tmp_path / "page.html").write_text("<p>not a video</p>" * 100)
