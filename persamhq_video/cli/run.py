@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -26,6 +27,7 @@ _INTERRUPTED: Final = 130
 _WAS_LIVE: Final = (
     "persamhq-video: interrupted; the files hold the frames until now, a live source cannot be gone on with"
 )
+_KEPT: Final = "persamhq-video: interrupted; the committed frames are kept"
 _GOES_ON: Final = "persamhq-video: interrupted; the same command again goes on from here"
 
 
@@ -48,11 +50,13 @@ def run_and_report(args: argparse.Namespace, config: RunConfig, tasks: Sequence[
     check_tasks(config, tasks)
     from persamhq_video.pipeline import run_tasks
 
+    # What is no file may be live; whether it goes on is not known here.
+    end_at_once = partial(_end_at_once, _GOES_ON if all(isinstance(task.video, Path) for task in tasks) else _KEPT)
     try:
         with report_progress(quiet=args.quiet, as_json=args.json, videos=len(tasks)) as listener:
-            outcomes = run_tasks(config, tasks, listener=listener, at_second_interrupt=_end_at_once)
+            outcomes = run_tasks(config, tasks, listener=listener, at_second_interrupt=end_at_once)
     except KeyboardInterrupt:
-        _end_at_once()
+        end_at_once()
     code = exit_code(outcomes)
     _tell(args, tasks, outcomes)
     if code == _INTERRUPTED:
@@ -61,10 +65,10 @@ def run_and_report(args: argparse.Namespace, config: RunConfig, tasks: Sequence[
     return code
 
 
-def _end_at_once(*signal: object) -> NoReturn:
+def _end_at_once(line: str, *signal: object) -> NoReturn:
     """Without waiting for threads that are in the middle of a frame, or hang: what is committed is on the disk."""
     del signal
-    os.write(sys.stderr.fileno(), f"{_GOES_ON}\n".encode())
+    os.write(sys.stderr.fileno(), f"{line}\n".encode())
     os._exit(_INTERRUPTED)
 
 

@@ -1,5 +1,6 @@
 """Files in and out: readers, writers and masks; the only room that imports av and decord."""
 
+from persamhq_video.io.alpha import CutOut
 from persamhq_video.io.encoder import VideoKind
 from persamhq_video.io.files import atomic_write, sha256_of
 from persamhq_video.io.label_video import LabelVideo
@@ -22,6 +23,7 @@ __all__ = [
     "RLE_NAME",
     "SEGMENT_FRAMES",
     "VIDEO_SUFFIXES",
+    "CutOut",
     "FoundVideo",
     "FrameSource",
     "FrameWindow",

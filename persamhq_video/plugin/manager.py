@@ -28,6 +28,7 @@ SOURCES_AND_SINKS: Final[tuple[str, ...]] = (
     "persamhq_plugins.result_sinks.overlay",
     "persamhq_plugins.result_sinks.scores",
     "persamhq_plugins.result_sinks.rle",
+    "persamhq_plugins.result_sinks.alpha",
 )
 """Loaded without torch, so that wrong names are told at once."""
 

@@ -36,6 +36,7 @@ def frames(count=3):
         ("mask-video", VideoSink),
         ("mattes", VideoSink),
         ("overlay", VideoSink),
+        ("alpha", VideoSink),
         ("scores", ResultSink),
         ("rle", ResultSink),
     ],
@@ -50,6 +51,7 @@ def test_kinds(name, kind):
     [
         ("mask-video", "h264", {"masks.mkv"}),
         ("overlay", "h264", {"overlay.mp4"}),
+        ("alpha", "h264", {"alpha.mov"}),
         ("mattes", "h264", {"mattes/1.mp4", "mattes/3.mp4"}),
         ("mattes", "prores", {"mattes/1.mov", "mattes/3.mov"}),
     ],
