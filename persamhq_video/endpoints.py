@@ -30,9 +30,8 @@ class Endpoints:
 
     def choose_source(self, chosen: str | None, video: Path | str) -> tuple[str, FrameSourceKind]:
         """The kind of source named `chosen`, else the one that takes the video: a plugin's before the built-in ones."""
-        register = self.registry.frame_sources
         if chosen is not None:
-            return chosen, register.make(chosen)
+            return chosen, self._make_source(chosen)
         takers = self._plugin_takers(str(video))
         if len(takers) > 1:
             both = " and ".join(f"{entry.name!r} ({entry.plugin})" for entry, _ in takers[:2])
@@ -41,7 +40,7 @@ class Endpoints:
             entry, kind = takers[0]
             return entry.name, kind
         for entry in self._entries(built_in=True):
-            kind = register.make(entry.name)
+            kind = self._make_source(entry.name)
             if kind.accepts(str(video)):
                 return entry.name, kind
         raise _not_taken(str(video), self.registry)
@@ -53,7 +52,7 @@ class Endpoints:
         if self._plugin_takers(text):
             return True
         built_in = [entry.name for entry in self._entries(built_in=True) if entry.name not in FILE_SOURCES]
-        return any(self.registry.frame_sources.make(name).accepts(text) for name in built_in)
+        return any(self._make_source(name).accepts(text) for name in built_in)
 
     def open_source(self, config: RunConfig, video: Path | str) -> FrameSource:
         """Open a video with the source that the configuration names, or that takes it."""
@@ -72,6 +71,16 @@ class Endpoints:
     def make_sinks(self, names: Sequence[str]) -> dict[str, AnySink]:
         """The sinks of these names, each once; an unknown one is a ConfigError with the closest name."""
         return {name: self._make_sink(name) for name in names}
+
+    def _make_source(self, name: str) -> FrameSourceKind:
+        kind = self.registry.frame_sources.make(name)
+        if not isinstance(kind, FrameSourceKind):
+            plugin = self.registry.frame_sources.entry(name).plugin
+            raise PluginError(
+                f"the frame source {name!r} of plugin {plugin} is a {type(kind).__name__}; expected is_live,"
+                " accepts(text) and open(request)"
+            )
+        return kind
 
     def _make_sink(self, name: str) -> AnySink:
         try:
@@ -92,7 +101,7 @@ class Endpoints:
 
     def _plugin_takers(self, text: str) -> list[tuple[Entry[FrameSourceKind], FrameSourceKind]]:
         """The sources of other people's plugins that take an input."""
-        kinds = [(entry, self.registry.frame_sources.make(entry.name)) for entry in self._entries(built_in=False)]
+        kinds = [(entry, self._make_source(entry.name)) for entry in self._entries(built_in=False)]
         return [(entry, kind) for entry, kind in kinds if _accepts(entry, kind, text)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from persamhq_video.errors import ConfigError, InputError
 from persamhq_video.types import Frame, SourceInfo
@@ -70,6 +70,7 @@ class FrameRequest:
     reader: str = "pyav"
 
 
+@runtime_checkable
 class FrameSourceKind(Protocol):
     """One kind of source: it knows which inputs are its own, and opens them."""
 

@@ -89,6 +89,16 @@ class TestSources:
         with pytest.raises(PluginError, match=r"'mine' of plugin p0.py failed to look at abc: ZeroDivisionError"):
             endpoints(source("mine", "return 1 / 0")).takes_text(None, "abc")
 
+    def test_what_is_no_source(self):
+        text = """
+        class Half:
+            def open(self, request): ...
+        @hookimpl
+        def persamhq_register_frame_sources(register): register.add("half", Half)
+        """
+        with pytest.raises(PluginError, match=r"'half' of plugin p0.py is a Half; expected is_live, accepts\(text\)"):
+            endpoints(text).choose_source("half", "x")
+
 
 class TestSinks:
     def test_each_once(self):
