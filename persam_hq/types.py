@@ -111,15 +111,19 @@ class LocationPrior(_ShapeRepr):
 
     grid: (h, w) float, cosine similarity in [-1, 1] of every cell of the padded frame.
     similarity: (H, W) float, the same at the size of the original image, padding cut off.
+    embedding: (C, h, w) float, the features of every cell, or None where they are not handed on.
     """
 
     grid: Tensor
     similarity: Tensor
     geometry: ImageGeometry
+    embedding: Tensor | None = None
 
     def __post_init__(self) -> None:
         _check("LocationPrior.grid", self.grid, (None, None))
         _check("LocationPrior.similarity", self.similarity, self.geometry.original)
+        if self.embedding is not None:
+            _check("LocationPrior.embedding", self.embedding, (None, *self.grid.shape))
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError
 
 from persamhq_video.errors import ConfigError
+from persamhq_video.strategy_choice import StrategyChoice
 
 __all__ = [
     "NEUTRAL_OPTIONS",
@@ -73,17 +74,22 @@ PER_VIDEO_OPTIONS: Final = ("start", "end", "stride", "source", "reader", "outpu
 class Preset:
     """The strategies that a mode brings along where the configuration names none."""
 
-    prompts: str
-    refine: tuple[str, ...]
+    prompts: StrategyChoice
+    refine: tuple[StrategyChoice, ...]
+
+    @classmethod
+    def of(cls, prompts: str, *refine: str) -> Preset:
+        """By name, each with its defaults."""
+        return cls(StrategyChoice(name=prompts), tuple(StrategyChoice(name=name) for name in refine))
 
 
 PRESETS: Final[Mapping[ModeName, Preset]] = {
-    "auto": Preset(prompts="persam_video", refine=("cascade",)),
-    "chained": Preset(prompts="persam_video", refine=("cascade",)),
-    "independent": Preset(prompts="top_k_points", refine=("cascade",)),
+    "auto": Preset.of("persam_video", "cascade"),
+    "chained": Preset.of("persam_video", "cascade"),
+    "independent": Preset.of("top_k_points", "cascade"),
 }
 
-LITE_AUTO: Final = Preset(prompts="dense_prior", refine=("drop_specks",))
+LITE_AUTO: Final = Preset.of("dense_prior", "drop_specks")
 """What `auto` means for lite, whose dense location prior needs neither points nor further passes."""
 
 
@@ -100,9 +106,10 @@ class RunConfig(BaseModel):
     model: ModelName = "lite"
     checkpoint: Path | None = None
     mode: ModeName = "auto"
-    prompts: str | None = None
-    refine: Annotated[tuple[str, ...] | None, BeforeValidator(_none_means_empty)] = None
+    prompts: StrategyChoice | None = None
+    refine: Annotated[tuple[StrategyChoice, ...] | None, BeforeValidator(_none_means_empty)] = None
     plugins: tuple[str, ...] = ()
+    blocked_plugins: tuple[str, ...] = ()
     no_guidance: bool = False
     published: bool = False
     without: tuple[PartName, ...] = ()
@@ -135,7 +142,7 @@ class RunConfig(BaseModel):
 
     @property
     def strategies(self) -> Preset:
-        """The names of the strategies: what is configured, and the mode's preset for the rest."""
+        """The strategies: what is configured, and the mode's preset for the rest."""
         own_way = (self.model, self.mode, self.published) == ("lite", "auto", False)
         preset = LITE_AUTO if own_way else PRESETS[self.mode]
         prompts = preset.prompts if self.prompts is None else self.prompts
@@ -145,11 +152,6 @@ class RunConfig(BaseModel):
     def uses_hq(self) -> bool:
         """Whether the HQ-Output token has a say; by default not for lite, whose HQ parts add next to nothing yet."""
         return self.decoder == "hq" or (self.decoder == "auto" and self.model != "lite")
-
-    def with_strategies(self) -> RunConfig:
-        """The same configuration with the preset written out."""
-        strategies = self.strategies
-        return self.model_copy(update={"prompts": strategies.prompts, "refine": strategies.refine})
 
     def for_video(self, options: Mapping[str, Any]) -> RunConfig:
         """The same configuration for a video with options of its own (see PER_VIDEO_OPTIONS)."""

@@ -12,6 +12,7 @@ __all__ = [
     "OutputError",
     "PersamHQVideoError",
     "PluginError",
+    "StrategyError",
 ]
 
 
@@ -57,6 +58,10 @@ class OutputError(PersamHQVideoError):
 
 class ExecutorError(PersamHQVideoError):
     """A worker or a cluster that could not do its part."""
+
+
+class StrategyError(ExecutorError):
+    """A strategy that failed on a frame: it raised, or returned something else than its kind returns."""
 
 
 def _rebuild_decode_error(message: str, frame: int) -> DecodeError:

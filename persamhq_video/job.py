@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import secrets
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -23,20 +23,34 @@ from persamhq_video.fingerprint import Fingerprint, measure_fingerprint
 from persamhq_video.io import atomic_write, sha256_of
 from persamhq_video.memory import free_memory
 from persamhq_video.plugin.manager import PluginRegistry, load_registry
+from persamhq_video.plugin.register import Register
 from persamhq_video.plugin.sources import PluginSource
 from persamhq_video.protocols import MaskRefiner, PromptSelector, Tracker
+from persamhq_video.strategy import Strategy
+from persamhq_video.strategy_choice import StrategyChoice
 
-__all__ = ["TRACKER_MODULE", "AnyTracker", "Job", "choose_strategies", "find_weights", "state_types"]
+__all__ = [
+    "TRACKER_MODULE",
+    "AnyTracker",
+    "Job",
+    "choose_strategies",
+    "find_weights",
+    "resolve_strategies",
+    "state_types",
+]
 
 TRACKER_MODULE: Final = "persamhq_video.tracker"
 
 AnyTracker = Tracker[Any, Any, Any]
+StrategyT = TypeVar("StrategyT")
 
 
 class TrackerModule(Protocol):
     """What a module that makes trackers offers."""
 
-    def build_tracker(self, config: RunConfig, selector: PromptSelector, refiners: Sequence[MaskRefiner]) -> AnyTracker:
+    def build_tracker(
+        self, config: RunConfig, selector: Strategy[PromptSelector], refiners: Sequence[Strategy[MaskRefiner]]
+    ) -> AnyTracker:
         """The tracker of a resolved configuration."""
         ...
 
@@ -59,13 +73,17 @@ class Job:
     config: RunConfig
     fingerprint: Fingerprint
     plugins: tuple[PluginSource, ...] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """The plugins that the strategies are from, and what tells one version of each from another."""
     tracker_module: str = TRACKER_MODULE
     version: str = field(default_factory=_package_version)
     """Of this package where the job was made."""
 
     def build(self) -> AnyTracker:
         """The tracker, with strategies of this process's own."""
-        selector, refiners = choose_strategies(self.config, load_registry(self.plugins))
+        registry = load_registry(self.plugins, blocked=self.config.blocked_plugins)
+        selector, refiners = choose_strategies(self.config, registry)
+        self._check_origins(registry)
         return _tracker_module(self.tracker_module).build_tracker(self.config, selector, refiners)
 
     def check_fingerprint(self, worker: str) -> None:
@@ -113,6 +131,13 @@ class Job:
         if self.config.device == "cuda":
             torch.cuda.empty_cache()
 
+    def _check_origins(self, registry: PluginRegistry) -> None:
+        """Refuse a worker whose plugins are others than the driver's."""
+        for name, expected in self.origins.items():
+            found = registry.origin(name)
+            if found != expected:
+                raise ExecutorError(f"the plugin {name} is {found} here and {expected} at the driver; install the same")
+
     def _has_weights(self) -> bool:
         try:
             return sha256_of(find_weights(self.config, self.tracker_module)) == self.fingerprint.weights_sha256
@@ -120,16 +145,49 @@ class Job:
             return False
 
 
-def choose_strategies(config: RunConfig, registry: PluginRegistry) -> tuple[PromptSelector, tuple[MaskRefiner, ...]]:
-    """Make the strategies that the configuration names and check that they fit its mode."""
+def choose_strategies(
+    config: RunConfig, registry: PluginRegistry
+) -> tuple[Strategy[PromptSelector], tuple[Strategy[MaskRefiner], ...]]:
+    """Make the strategies that the configuration names and check that they fit the rest of it."""
     strategies = config.strategies
-    selector = registry.prompt_selectors.make(strategies.prompts)
-    if config.mode == "independent" and selector.needs_history:
+    selector = _make(registry.prompt_selectors, strategies.prompts)
+    refiners = tuple(_make(registry.mask_refiners, choice) for choice in strategies.refine)
+    _check_fits(selector, config)
+    for refiner in refiners:
+        _check_fits(refiner, config)
+    return selector, refiners
+
+
+def resolve_strategies(config: RunConfig, registry: PluginRegistry) -> RunConfig:
+    """The configuration with every option of its strategies written out; a wrong one is a ConfigError."""
+
+    def resolved(register: Register[Any], choice: StrategyChoice) -> StrategyChoice:
+        options = register.entry(choice.name).check(choice.options)
+        return StrategyChoice(name=choice.name, options=options)
+
+    strategies = config.strategies
+    prompts = resolved(registry.prompt_selectors, strategies.prompts)
+    refine = tuple(resolved(registry.mask_refiners, choice) for choice in strategies.refine)
+    return config.model_copy(update={"prompts": prompts, "refine": refine})
+
+
+def _make(register: Register[StrategyT], choice: StrategyChoice) -> Strategy[StrategyT]:
+    entry = register.entry(choice.name)
+    return Strategy(kind=entry.kind, name=entry.name, plugin=entry.plugin, call=entry.make(choice.options))
+
+
+def _check_fits(strategy: Strategy[Any], config: RunConfig) -> None:
+    who = f"the {strategy.kind} {strategy.name!r}"
+    if config.mode == "independent" and strategy.needs_history:
         raise ConfigError(
-            f"the prompt selector {strategies.prompts!r} needs earlier results, which mode independent does not have;"
-            " choose another selector or mode chained"
+            f"{who} needs earlier results, which mode independent does not have; choose another, or mode chained"
         )
-    return selector, tuple(registry.mask_refiners.make(name) for name in strategies.refine)
+    if strategy.needs("dense_prior") and config.model != "lite":
+        raise ConfigError(f"{who} needs the dense location prior of lite, got the model {config.model}; choose another")
+    if strategy.needs("hq") and not config.uses_hq:
+        raise ConfigError(f"{who} needs the HQ-Output token, which this run does without; add --decoder hq")
+    if strategy.needs("interm") and not config.keep_interm:
+        raise ConfigError(f"{who} needs the interm embeddings, which this run does not keep; add --keep-interm")
 
 
 def find_weights(config: RunConfig, tracker_module: str = TRACKER_MODULE) -> Path:

@@ -84,7 +84,7 @@ def personalize_video(
     """
     config = make_config(options)
     job = make_job(config)
-    source = load_endpoints(job.plugins).open_source(config, video)
+    source = load_endpoints(job.plugins, config.blocked_plugins).open_source(config, video)
     size = (source.info.height, source.info.width)
     labels = mask if isinstance(mask, np.ndarray) else read_first_masks(Path(mask), size=size).labels
     if labels.shape != size or labels.dtype != np.uint8 or not labels.any():
@@ -131,7 +131,9 @@ class _Queue:
             config = self.job.config.for_video(task.options)
             directory = RunDirectory(task.out)
             directory.check_place()
-            request = open_request(config, task.video, task.mask, load_endpoints(self.job.plugins))
+            request = open_request(
+                config, task.video, task.mask, load_endpoints(self.job.plugins, config.blocked_plugins)
+            )
             plan = plan_video(self.job.for_video(config), request, directory)
         except PersamHQVideoError as exc:
             self._notify(Event("refused", str(task.video), message=str(exc)))

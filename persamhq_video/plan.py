@@ -65,7 +65,7 @@ def open_request(config: RunConfig, video: Path | str, mask: str | Path, endpoin
 
 def check_tasks(config: RunConfig, tasks: Sequence[VideoTask]) -> None:
     """What can be told wrong with a job without torch; with the files too where it is about a single video."""
-    endpoints = load_endpoints(read_plugins(config.plugins))
+    endpoints = load_endpoints(read_plugins(config.plugins), config.blocked_plugins)
     for task in tasks:
         own = config.for_video(task.options)
         FrameWindow(own.start, own.end, own.stride)
@@ -95,24 +95,28 @@ def make_job(config: RunConfig) -> Job:
     """Decide device, dtype and strategies, and check plugins and weights."""
     # Torch and the plugins take seconds to import; wrong paths are told before.
     from persamhq_video.fingerprint import measure_fingerprint, resolve_numerics
-    from persamhq_video.job import TRACKER_MODULE, Job, choose_strategies, find_weights
+    from persamhq_video.job import TRACKER_MODULE, Job, choose_strategies, find_weights, resolve_strategies
     from persamhq_video.plugin.manager import load_registry
 
-    resolved = resolve_numerics(config.with_strategies())
-    plugins = read_plugins(resolved.plugins)
-    choose_strategies(resolved, load_registry(plugins))
+    plugins = read_plugins(config.plugins)
+    registry = load_registry(plugins, blocked=config.blocked_plugins)
+    resolved = resolve_numerics(resolve_strategies(config, registry))
+    selector, refiners = choose_strategies(resolved, registry)
+    plugin_names = (selector.plugin, *(refiner.plugin for refiner in refiners))
+    origins = {name: registry.origin(name) for name in plugin_names}
     weights = find_weights(resolved, TRACKER_MODULE)
-    return Job(resolved, measure_fingerprint(resolved, weights), plugins, TRACKER_MODULE)
+    return Job(resolved, measure_fingerprint(resolved, weights), plugins, origins, TRACKER_MODULE)
 
 
 def plan_video(job: Job, request: Request, directory: RunDirectory) -> VideoPlan:
     """Compare with what is in the output folder; nothing is written yet."""
     config, info = job.config, request.source.info
     video = SinkVideo(info, request.first_masks.ids, matte_codec=config.matte_codec)
-    sinks = plan_sinks(load_endpoints(job.plugins).make_sinks(config.outputs), video)
+    endpoints = load_endpoints(job.plugins, config.blocked_plugins)
+    sinks = plan_sinks(endpoints.make_sinks(config.outputs), video)
     if info.is_live:
         _check_live(request, config, sinks)
-    identity = _identity(job, request)
+    identity = _identity(job, request, endpoints)
     decision = directory.decide(
         identity, overwrite=config.overwrite, no_resume=config.no_resume, files=tuple(sinks.owners)
     )
@@ -135,7 +139,7 @@ def _check_live(request: Request, config: RunConfig, sinks: SinkPlan) -> None:
         )
 
 
-def _identity(job: Job, request: Request) -> dict[str, Any]:
+def _identity(job: Job, request: Request, endpoints: Endpoints) -> dict[str, Any]:
     """What makes two runs the same one; as JSON would give it back."""
     config, masks = job.config, request.first_masks
     return {
@@ -146,7 +150,7 @@ def _identity(job: Job, request: Request) -> dict[str, Any]:
             "mask_sha256": sha256_of(request.mask),
             "mask_mapping": dict(masks.mapping),
         },
-        "plugins": [{"name": plugin.name, "sha256": plugin.sha256} for plugin in job.plugins],
+        "plugins": {**job.origins, **endpoints.origins(config, request.video)},
     }
 
 

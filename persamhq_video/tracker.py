@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,17 +19,32 @@ from persam_hq.modeling.location_prior import RidgeSums
 from persam_hq.segmenter import Choice, Decoded, Located, Memory, Segmenter, build_segmenter
 from persam_hq.segmenter.appearance import Appearance
 from persam_hq.segmenter.build import embedded_weights
-from persam_hq.types import ImageFeatures, LocationPrior, MaskPrediction, PromptSet
+from persam_hq.types import ImageFeatures, MaskPrediction, PromptSet
 from persamhq_video.config import RunConfig
-from persamhq_video.errors import ConfigError, ExecutorError
-from persamhq_video.protocols import Beginning, FrameInfo, MaskRefiner, ObjectView, PromptSelector
-from persamhq_video.types import Frame, FrameResult, ObjectResult, PresenceState
+from persamhq_video.frame_decoder import FrameDecoder
+from persamhq_video.frame_results import frame_result, given_object, merge_masks, object_results
+from persamhq_video.protocols import (
+    Beginning,
+    FirstFrame,
+    Fits,
+    FrameInfo,
+    MaskRefiner,
+    ObjectView,
+    PromptSelector,
+    Seen,
+    Slot,
+)
+from persamhq_video.strategy import Strategy, slot_bytes
+from persamhq_video.types import Frame, FrameResult, PresenceState
 
 __all__ = ["Encoded", "Presence", "State", "TrackTarget", "VideoTracker", "build_tracker", "weights_path"]
 
-ValueT = TypeVar("ValueT")
 BYTES_PER_OBJECT, BYTES_PER_VIDEO = 256 * 1024, 1024 * 1024
 """The bound of the travelling state."""
+
+
+Slots = tuple[tuple[Slot, ...], ...]
+"""What the strategies keep, the selector's first: a slot an object, or nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,22 +60,28 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackTarget:
-    """The object ids of a video, in the order of everything else, and what the segmenter made of the first frame."""
+    """The object ids of a video, in the order of everything else, and what the first frame taught.
+
+    `reference` is the segmenter's; `fitted` has the slots that the strategies fitted, one an object, selector first.
+    """
 
     ids: tuple[int, ...]
     reference: Any
+    fitted: Slots
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """What travels from frame to frame; None in `independent` mode."""
+    """What travels from frame to frame; None in `independent` mode. `slots` are those of strategies that remember."""
 
     memory: Memory | None
+    slots: Slots = ()
 
     def __post_init__(self) -> None:
         if self.memory is not None:
+            held = self.memory.nbytes + slot_bytes(self.slots)
             bound = BYTES_PER_VIDEO + BYTES_PER_OBJECT * len(self.memory.boxes)
-            assert self.memory.nbytes <= bound, f"the state holds {self.memory.nbytes} bytes, more than {bound}"
+            assert held <= bound, f"the state holds {held} bytes, more than {bound}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +124,8 @@ class VideoTracker:
         self,
         segmenter: Segmenter,
         *,
-        selector: PromptSelector,
-        refiners: Sequence[MaskRefiner],
+        selector: Strategy[PromptSelector],
+        refiners: Sequence[Strategy[MaskRefiner]],
         chained: bool,
         guided: bool,
         first_choice: Choice = "single",
@@ -125,10 +146,16 @@ class VideoTracker:
         ids = tuple(int(i) for i in np.unique(labels) if i)
         masks = torch.from_numpy(np.stack([labels == i for i in ids]))
         features = self.encode(frame).features
-        target = TrackTarget(ids=ids, reference=self.segmenter.personalize(features, masks))
+        reference = self.segmenter.personalize(features, masks)
         memory = self.segmenter.begin(features, masks) if self.chained else None
-        given = [_given(i, mask) for i, mask in zip(ids, masks.numpy(), strict=True)]
-        return Beginning(target=target, state=State(memory), result=_result(frame, labels, given))
+        fitted = self._fit(frame, ids, masks, memory, lambda: self.segmenter.locate(reference, features, memory))
+        slots = tuple(kept if s.remembers else () for s, kept in zip(self._strategies, fitted, strict=True))
+        given = [given_object(i, mask) for i, mask in zip(ids, masks.numpy(), strict=True)]
+        return Beginning(
+            target=TrackTarget(ids=ids, reference=reference, fitted=fitted),
+            state=State(memory, slots) if self.chained else State(None),
+            result=frame_result(frame, labels, given),
+        )
 
     def encode(self, frame: Frame) -> Encoded:
         """See Tracker."""
@@ -152,63 +179,120 @@ class VideoTracker:
     def track(self, target: TrackTarget, state: State, features: Encoded) -> tuple[State, FrameResult]:
         """See Tracker."""
         frame, memory = features.frame, state.memory
+        info = FrameInfo(index=frame.index, size=frame.size)
+        slots = self._slots(target, state)
         located = self.segmenter.locate(target.reference, features.features, memory)
 
         # Prompts by the chosen strategy, then the first, guided pass
-        prompts = self._select(located.priors, target.ids, memory, frame)
-        decoded = self._decode(located, prompts, guided=self.guided, choice=self.first_choice)
-        decoded = self._refine(located, decoded, prompts, frame)
+        prompts = self._select(located, target.ids, memory, info, slots[0])
+        decoder = FrameDecoder(self.segmenter, located, info, on_call=self._count_call)
+        decoded = decoder.run(prompts, guided=self.guided, choice=self.first_choice)
+        decoded = self._refine(decoder, decoded, prompts, frame.image, slots[1:])
 
         # What is there, and what is remembered of it
         missing = torch.zeros(len(prompts)) if memory is None else memory.missing
         states = self.presence.states(decoded, missing)
         present = torch.tensor([s != "absent" for s in states])
-        labels = _merge(decoded.prediction.logits, present, target.ids)
-        result = _result(frame, labels, _objects(decoded, states, target.ids, labels))
-        if memory is not None:
-            memory = self.segmenter.remember(located, decoded, memory, present)
-        return State(memory), result
+        labels = merge_masks(decoded.prediction.logits, present, target.ids)
+        result = frame_result(frame, labels, object_results(decoded, states, target.ids, labels))
+        if memory is None:
+            return State(None), result
+        kept = self._remember(located, info, result, slots)
+        return State(self.segmenter.remember(located, decoded, memory, present), kept), result
+
+    @property
+    def _strategies(self) -> tuple[Strategy[Any], ...]:
+        """The selector, then the refiners."""
+        return self.selector, *self.refiners
+
+    def _slots(self, target: TrackTarget, state: State) -> Slots:
+        """What each strategy keeps: what travels, or what was fitted to the first frame."""
+        return tuple(map(lambda kept, fitted: kept or fitted, state.slots or ((),) * len(target.fitted), target.fitted))
+
+    def _fit(
+        self,
+        frame: Frame,
+        ids: Sequence[int],
+        masks: Tensor,
+        memory: Memory | None,
+        locate: Callable[[], Located],
+    ) -> Slots:
+        """Let the strategies learn from the first frame; it is located only where one of them does."""
+        if not any(isinstance(strategy.call, Fits) for strategy in self._strategies):
+            return ((None,) * len(ids),) * len(self._strategies)
+        info, located = FrameInfo(index=frame.index, size=frame.size), locate()
+        decode = FrameDecoder(self.segmenter, located, info, on_call=self._count_call)
+        first = FirstFrame(info, frame.image, masks, located.priors, prompts=(), decode=decode)
+        of_selector = self.selector.fit(first, ids)
+        if any(isinstance(refiner.call, Fits) for refiner in self.refiners):
+            first = replace(first, prompts=self._select(located, ids, memory, info, of_selector))
+        return of_selector, *(refiner.fit(first, ids) for refiner in self.refiners)
 
     def _select(
-        self, priors: Sequence[LocationPrior], ids: Sequence[int], memory: Memory | None, frame: Frame
+        self, located: Located, ids: Sequence[int], memory: Memory | None, frame: FrameInfo, slots: Sequence[Slot]
     ) -> tuple[PromptSet, ...]:
-        info = FrameInfo(index=frame.index, size=frame.size)
+        views = self._views(located, ids, memory, slots)
         prompts = []
-        for row, (prior, object_id) in enumerate(zip(priors, ids, strict=True)):
-            prompt = self.selector(prior, _view(object_id, row, memory), info)
-            prompts.append(_expect(prompt, PromptSet, strategy=self.selector, kind="prompt selector"))
+        for prior, view in zip(located.priors, views, strict=True):
+            with self.selector.at(frame.index, view.object_id):
+                prompt = self.selector.call(prior, view, frame)
+            prompts.append(self.selector.expect(prompt, PromptSet, frame.index, view.object_id))
         return tuple(prompts)
 
-    def _decode(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool, choice: Choice) -> Decoded:
+    def _views(
+        self, located: Located, ids: Sequence[int], memory: Memory | None, slots: Sequence[Slot]
+    ) -> list[ObjectView]:
+        """What the selector is shown of each object."""
+        if memory is None or self.selector.shuns_history:
+            return [
+                ObjectView(i, box=None, mask_logits=None, missing=0, slot=s) for i, s in zip(ids, slots, strict=True)
+            ]
+        logits = self.segmenter.carried(located, memory).numpy()
+        rows = zip(ids, memory.boxes.tolist(), logits, memory.missing.tolist(), slots, strict=True)
+        return [ObjectView(i, tuple(box), mask, missing, slot) for i, box, mask, missing, slot in rows]
+
+    def _refine(
+        self,
+        decoder: FrameDecoder,
+        decoded: Decoded,
+        prompts: Sequence[PromptSet],
+        image: NDArray[np.uint8],
+        slots: Sequence[tuple[Slot, ...]],
+    ) -> Decoded:
+        prediction, index = decoded.prediction, decoder.frame.index
+        for refiner, kept in zip(self.refiners, slots, strict=True):
+            decoder.slots = kept
+            with refiner.at(index):
+                refined = refiner.call(prediction, prompts, decoder, image)
+            refiner.expect(refined, MaskPrediction, index)
+            _check_shapes(refiner, refined, prediction, index)
+            prediction = refined
+        latest = decoder.latest or decoded
+        return Decoded(prediction=prediction, presence=latest.presence, similarity=latest.similarity)
+
+    def _remember(self, located: Located, frame: FrameInfo, result: FrameResult, slots: Slots) -> Slots:
+        """What the strategies keep after a frame; nothing of those that do not remember."""
+        if not any(strategy.remembers for strategy in self._strategies):
+            return ()
+        seen = [
+            Seen(frame, o.object_id, o.state, o.score, torch.from_numpy(result.labels == o.object_id), prior)
+            for o, prior in zip(result.objects, located.priors, strict=True)
+        ]
+        return tuple(
+            tuple(map(strategy.remember, kept, seen)) if strategy.remembers else ()
+            for strategy, kept in zip(self._strategies, slots, strict=True)
+        )
+
+    def _count_call(self, guided: bool) -> None:  # noqa: FBT001 - a callback with one thing to say
         with self._lock:
             self._counts["decoder_calls"] += 1
             self._counts["guided_decoder_calls"] += int(guided)
-        return self.segmenter.decode(located, prompts, guided=guided, choice=choice)
-
-    def _refine(self, located: Located, decoded: Decoded, prompts: Sequence[PromptSet], frame: Frame) -> Decoded:
-        latest = decoded
-
-        def decode_again(again: Sequence[PromptSet]) -> MaskPrediction:
-            nonlocal latest
-            latest = self._decode(located, again, guided=False, choice="best")
-            return latest.prediction
-
-        prediction = decoded.prediction
-        for refiner in self.refiners:
-            prediction = refiner(prediction, prompts, decode_again, frame.image)
-            _expect(prediction, MaskPrediction, strategy=refiner, kind="mask refiner")
-            if len(prediction.masks) != len(prompts):
-                name, got = type(refiner).__name__, len(prediction.masks)
-                raise ExecutorError(f"the mask refiner {name} returned {got} masks for {len(prompts)} objects")
-        return Decoded(prediction=prediction, presence=latest.presence, similarity=latest.similarity)
 
 
-def build_tracker(config: RunConfig, selector: PromptSelector, refiners: Sequence[MaskRefiner]) -> VideoTracker:
+def build_tracker(
+    config: RunConfig, selector: Strategy[PromptSelector], refiners: Sequence[Strategy[MaskRefiner]]
+) -> VideoTracker:
     """The tracker of a resolved configuration; raises PersamHQError where model and weights do not fit."""
-    if config.model != "lite" and config.strategies.prompts == "dense_prior":
-        raise ConfigError(
-            f"the prompt selector dense_prior goes with the model lite, got {config.model}; choose another --prompts"
-        )
     segmenter = build_segmenter(
         config.model,
         checkpoint=config.checkpoint,
@@ -246,82 +330,9 @@ def weights_path(config: RunConfig) -> Path:
     )
 
 
-def _expect(value: object, expected: type[ValueT], *, strategy: object, kind: str) -> ValueT:
-    """What a strategy returned, if it is what strategies of its kind return."""
-    if not isinstance(value, expected):
-        name, got = type(strategy).__name__, type(value).__name__
-        raise ExecutorError(f"the {kind} {name} returned a {got}, not a {expected.__name__}")
-    return value
-
-
-def _view(object_id: int, row: int, memory: Memory | None) -> ObjectView:
-    if memory is None:
-        return ObjectView(object_id=object_id, box=None, mask_logits=None, missing=0)
-    x0, y0, x1, y1 = memory.boxes[row].tolist()
-    return ObjectView(
-        object_id=object_id,
-        box=(x0, y0, x1, y1),
-        mask_logits=memory.logits[row].float().numpy(),
-        missing=int(memory.missing[row]),
-    )
-
-
-def _merge(logits: Tensor, present: Tensor, ids: Sequence[int]) -> NDArray[np.uint8]:
-    """One label map (H, W) from logits (K, H, W): each pixel goes to the object that claims it most."""
-    claims = torch.where(present[:, None, None].to(logits.device), logits, torch.full_like(logits, -torch.inf))
-    strongest, owner = claims.max(dim=0)
-    names = torch.tensor(ids, dtype=torch.uint8, device=logits.device)
-    labels = torch.where(strongest > 0, names[owner], torch.zeros_like(names[owner]))
-    return labels.cpu().numpy()
-
-
-def _objects(
-    decoded: Decoded, states: Sequence[PresenceState], ids: Sequence[int], labels: NDArray[np.uint8]
-) -> list[ObjectResult]:
-    results = []
-    scores, presence = decoded.prediction.scores.tolist(), decoded.presence.tolist()
-    for row, (object_id, state) in enumerate(zip(ids, states, strict=True)):
-        mask = labels == object_id
-        iou = min(max(float(scores[row]), 0.0), 1.0)
-        results.append(
-            ObjectResult(
-                object_id=object_id,
-                state=state,
-                score=0.0 if state == "absent" else iou * float(presence[row]),
-                similarity=float(decoded.similarity[row]),
-                predicted_iou=iou,
-                area=int(mask.sum()),
-                box=_box(mask),
-            )
-        )
-    return results
-
-
-def _given(object_id: int, mask: NDArray[np.bool_]) -> ObjectResult:
-    return ObjectResult(
-        object_id=object_id,
-        state="given",
-        score=1.0,
-        similarity=1.0,
-        predicted_iou=1.0,
-        area=int(mask.sum()),
-        box=_box(mask),
-    )
-
-
-def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
-
-
-def _result(frame: Frame, labels: NDArray[np.uint8], objects: Sequence[ObjectResult]) -> FrameResult:
-    return FrameResult(
-        index=frame.index,
-        pts=frame.pts,
-        time_base=frame.time_base,
-        name=frame.name,
-        labels=labels,
-        objects=tuple(objects),
-    )
+def _check_shapes(refiner: Strategy[Any], got: MaskPrediction, before: MaskPrediction, frame: int) -> None:
+    """A refiner changes masks, not how many there are nor their sizes."""
+    for name in ("masks", "low_res_logits"):
+        shape, expected = (tuple(getattr(of, name).shape) for of in (got, before))
+        if shape != expected:
+            raise refiner.failed(frame, None, f"it returned {name} of shape {shape}, expected {expected}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -27,7 +26,6 @@ __all__ = ["VideoRun"]
 
 _MOST_REPLAYS: Final = 4
 """Frames read again for an unfinished segment that may wait to be coded."""
-_PAUSE_SECONDS: Final = 0.01
 
 Command = Callable[[], None]
 
@@ -57,7 +55,7 @@ class VideoRun:
         self._early: list[tuple[Stage, int]] = []
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
         self._waiting = 0
-        self._lock = threading.Lock()
+        self._fewer = threading.Condition()
         self._thread = threading.Thread(target=self._write, name="write", daemon=True)
         self._thread.start()
         if plan.directory.resumes:
@@ -113,7 +111,7 @@ class VideoRun:
     @property
     def backlog(self) -> int:
         """See Client."""
-        with self._lock:
+        with self._fewer:
             return self._waiting
 
     def ended(self, usage: TotalUsage, error: BaseException | None) -> None:
@@ -139,12 +137,12 @@ class VideoRun:
             self._notify(self._pace.event("started", self._results.committed))
 
     def _replay(self, frame: Frame) -> None:
-        while self.backlog >= _MOST_REPLAYS and self.failure is None and self._thread.is_alive():
-            time.sleep(_PAUSE_SECONDS)
+        with self._fewer:
+            self._fewer.wait_for(lambda: self._waiting < _MOST_REPLAYS)
         self._order(lambda: self._results.replay(frame))
 
     def _order(self, command: Command) -> None:
-        with self._lock:
+        with self._fewer:
             self._waiting += 1
         self._commands.put(command)
 
@@ -154,8 +152,9 @@ class VideoRun:
             if self.failure is None:
                 with self._failing():
                     command()
-            with self._lock:
+            with self._fewer:
                 self._waiting -= 1
+                self._fewer.notify_all()
         self._end(self._last_error)
 
     def _end(self, error: BaseException | None) -> None:
@@ -199,7 +198,9 @@ class VideoRun:
         failure = error if isinstance(error, PersamHQVideoError) else None
         content = self._record.content(status, failure=failure)
         self._plan.directory.write_record(content, final=True)
-        load_registry(self._plan.job.plugins).run_finished(self._plan.directory.path, content)
+        job = self._plan.job
+        registry = load_registry(job.plugins, blocked=job.config.blocked_plugins)
+        registry.run_finished(self._plan.directory.path, content)
 
     def _outcome(self, error: BaseException | None) -> Outcome:
         count = self._results.committed if self._is_open else 0

@@ -152,12 +152,16 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Of one measurement, beside what the workers could do if nothing but their work took time (None: no limit)."""
+    """Of one measurement, beside what the workers could do if nothing but their work took time (None: no limit).
+
+    driver_seconds: CPU time of the driver a frame, all of its threads together.
+    """
 
     workers: int
     videos: int
     frames_a_second: float
     ideal: float | None
+    driver_seconds: float | None = None
 
 
 def rate(times: Sequence[float], *, since: float) -> float:
@@ -166,18 +170,22 @@ def rate(times: Sequence[float], *, since: float) -> float:
     return (len(counted) - 1) / (counted[-1] - counted[0]) if len(counted) > 1 else 0.0
 
 
-def follow_clips(executor: Executor, *, videos: int, leave_out: float, seconds: float) -> float:
-    """Frames a second of that many clips at once, counted for `seconds`, `leave_out` seconds after all have begun."""
+def follow_clips(executor: Executor, *, videos: int, leave_out: float, seconds: float) -> tuple[float, float]:
+    """Frames a second of that many clips at once, and the driver's CPU seconds a frame.
+
+    Counted for `seconds`, `leave_out` seconds after all have begun.
+    """
     clips = [Clip() for _ in range(videos)]
-    counted_from = float("inf")
+    counted_from, cpu = float("inf"), 0.0
 
     def watch() -> None:
-        nonlocal counted_from
+        nonlocal counted_from, cpu
         while not all(clip.delivered_at for clip in clips):
             time.sleep(POLL_SECONDS)
         time.sleep(leave_out)
-        counted_from = time.perf_counter()
+        counted_from, cpu = time.perf_counter(), -time.process_time()
         time.sleep(seconds)
+        cpu += time.process_time()
         executor.stop()
 
     threading.Thread(target=watch, name="watch", daemon=True).start()
@@ -185,7 +193,8 @@ def follow_clips(executor: Executor, *, videos: int, leave_out: float, seconds: 
     for clip in clips:
         if not isinstance(clip.error, KeyboardInterrupt):
             raise ExecutorError("a clip ended before its time") from clip.error
-    return sum(rate(clip.delivered_at, since=counted_from) for clip in clips)
+    found = sum(rate(clip.delivered_at, since=counted_from) for clip in clips)
+    return found, cpu / seconds / found
 
 
 def follow_sleeping(work: SleepingWork, *, workers: int, videos: Iterable[int], seconds: float) -> Iterator[Speed]:
@@ -199,9 +208,9 @@ def follow_sleeping(work: SleepingWork, *, workers: int, videos: Iterable[int], 
     with Executor(pool, call_timeout=CALL_TIMEOUT) as executor:
         for number in videos:
             active = min(number, workers)
-            found = follow_clips(executor, videos=active, leave_out=leave_out, seconds=seconds)
+            found, cpu = follow_clips(executor, videos=active, leave_out=leave_out, seconds=seconds)
             ideal = min(workers / taken, number / work.track_seconds) if taken else None
-            yield Speed(workers, number, found, ideal)
+            yield Speed(workers, number, found, ideal, cpu)
 
 
 def follow_lite(video: Path, mask: Path, *, workers: int) -> Speed:
@@ -251,11 +260,13 @@ def print_scaling(workers: Iterable[int], videos: Sequence[int], *, seconds: flo
 
 def print_overhead(*, seconds: float) -> None:
     """What the engine itself takes."""
-    print("encode and track 0 ms\nworkers  videos  frames/s  ms a frame", flush=True)
+    print("encode and track 0 ms\nworkers  videos  frames/s  ms a frame  ms of the driver's CPU", flush=True)
     for workers in (1, 2):
         for speed in follow_sleeping(SleepingWork(0, 0), workers=workers, videos=(1, 4), seconds=seconds):
             found = speed.frames_a_second
-            print(f"{workers:7}  {speed.videos:6}  {found:8.1f}  {1000 / found:10.2f}", flush=True)
+            assert speed.driver_seconds is not None
+            cpu = f"{1000 * speed.driver_seconds:22.2f}"
+            print(f"{workers:7}  {speed.videos:6}  {found:8.1f}  {1000 / found:10.2f}  {cpu}", flush=True)
 
 
 def run(video: Path | None, mask: Path | None, *, parts: Iterable[str], workers: Sequence[int], seconds: float) -> None:

@@ -304,3 +304,29 @@ def follow(monkeypatch, pool, *clients, call_timeout=60.0, before=lambda schedul
     before(scheduler)
     scheduler.run(iter(clients))
     return scheduler
+
+
+def once(*faults):
+    """Each fault, a (kind, frame, what happens), strikes the first time that work is done."""
+    left = {(kind, index): fault for kind, index, fault in faults}
+    return lambda asked: left.pop((asked.kind, asked.index), None)
+
+
+def always(kind, index, fault, *, video=0):
+    return lambda asked: fault if (asked.kind, asked.index, asked.video) == (kind, index, video) else None
+
+
+def assert_complete(*clients):
+    for client in clients:
+        assert client.endings == [None]
+        first = 0 if client.continuation is None else client.continuation.next_index
+        assert client.delivered == list(range(first, client.num_frames))
+
+
+def assert_nothing_left(scheduler, pool):
+    """No worker is left with work or features, and none waits for a frame that is through."""
+    for desk in scheduler._desks:
+        assert not desk.holding
+        assert not desk.waiting_alone
+        assert desk.idle
+    assert all(not worker.kept for worker in pool.workers)

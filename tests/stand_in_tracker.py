@@ -44,7 +44,8 @@ class HashTracker:
 
     def __init__(self, config: Any, selector: Any, refiners: Any) -> None:
         self.chained = config.mode != "independent"
-        self._strategies = f"{type(selector).__name__} {[type(refiner).__name__ for refiner in refiners]}"
+        names = [type(strategy.call).__name__ for strategy in (selector, *refiners)]
+        self._strategies = " ".join(names)
         self._lock = threading.Lock()
         self._tracked = 0
 

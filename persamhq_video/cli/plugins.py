@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import argparse
 import inspect
+from collections.abc import Sequence
+from pathlib import Path
 
 from persamhq_video.errors import PluginError
+from persamhq_video.plugin.checks import closest
 from persamhq_video.plugin.manager import PluginRegistry, load_registry
+from persamhq_video.plugin.options import Option
+from persamhq_video.plugin.scaffold import new_package
 from persamhq_video.plugin.sources import read_plugins
 
 __all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:
-    """List every strategy, or show one."""
-    registry = load_registry(read_plugins(args.plugins))
-    if args.name is None:
+    """List every strategy, show one, or write a package for a new one."""
+    if args.action == "new":
+        _new(args.name, Path(args.out or args.name))
+        return 0
+    registry = load_registry(read_plugins(args.plugins), blocked=args.blocked)
+    if args.action == "list":
         _list(registry)
     else:
         _show(registry, args.name)
     return 0
+
+
+def _new(name: str, folder: Path) -> None:
+    for file in new_package(name, folder):
+        print(file)
+    print(f"next: pip install {folder.absolute()}; pytest {folder}; persamhq-video plugins show {name}")
 
 
 def _list(registry: PluginRegistry) -> None:
@@ -33,11 +47,23 @@ def _list(registry: PluginRegistry) -> None:
 
 
 def _show(registry: PluginRegistry, name: str) -> None:
-    found = [(register.kind, entry) for register in registry.registers for entry in register.entries()]
-    matching = [(kind, entry) for kind, entry in found if entry.name == name]
+    found = [entry for register in registry.registers for entry in register.entries()]
+    matching = [entry for entry in found if entry.name == name]
     if not matching:
-        known = ", ".join(sorted(entry.name for _, entry in found))
-        raise PluginError(f"no strategy is named {name!r}; known: {known}")
-    for kind, entry in matching:
-        print(f"{entry.name}: {kind} of the plugin {entry.plugin}")
+        known = sorted(entry.name for entry in found)
+        raise PluginError(f"no strategy is named {name!r}{closest(name, known)}; known: {', '.join(known)}")
+    for entry in matching:
+        print(f"{entry.name}: {entry.kind} of the plugin {entry.plugin}")
         print(inspect.getdoc(entry.factory) or "no description")
+        _show_options(entry.options)
+
+
+def _show_options(options: Sequence[Option]) -> None:
+    if not options:
+        print("options: none")
+        return
+    print("options:")
+    rows = [(option.name, option.type, f"default {option.default}", option.doc) for option in options]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        print("  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, (*widths, 0), strict=True)).rstrip())

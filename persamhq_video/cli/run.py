@@ -34,7 +34,7 @@ _GOES_ON: Final = "persamhq-video: interrupted; the same command again goes on f
 def run(args: argparse.Namespace) -> int:
     """Run the videos and tell how each ended."""
     config = config_of(args)
-    endpoints = load_endpoints(read_plugins(config.plugins))
+    endpoints = load_endpoints(read_plugins(config.plugins), config.blocked_plugins)
 
     def takes_text(source: str | None, text: str) -> bool:
         return endpoints.takes_text(source or config.source, text)

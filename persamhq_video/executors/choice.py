@@ -58,6 +58,7 @@ def _pool(job: Job) -> Pool:
         gpus_per_worker=gpus,
         weights=weights,
         workers_decode=config.decode == "workers",
+        start_timeout=config.call_timeout,
     )
     return RayPool(replace(job, config=config.model_copy(update={"workers": workers})), cluster)
 

@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 import numpy as np
 import ray
 from numpy.typing import NDArray
-from ray.exceptions import ObjectLostError, OwnerDiedError, RayActorError, RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, ObjectLostError, OwnerDiedError, RayActorError, RayError, RayTaskError
 
 from persamhq_video.errors import ExecutorError, PersamHQVideoError
 from persamhq_video.executors.base import Usage
@@ -49,7 +49,7 @@ class Cluster:
     """Where the workers run and what each reserves; `address=None` starts a cluster of our own for the run.
 
     weights: a file that every node is sent once, None where the nodes have it; workers_decode: they read the videos
-    themselves, so that no frame but the first has to travel.
+    themselves, so that no frame but the first has to travel; start_timeout: seconds until the workers have to be ready.
     """
 
     workers: int
@@ -58,6 +58,7 @@ class Cluster:
     gpus_per_worker: float = 0
     weights: Path | None = None
     workers_decode: bool = False
+    start_timeout: float = 600.0
 
 
 class RayWorker(Worker):
@@ -231,7 +232,12 @@ class RayPool:
         self._actors = [self._actor() for _ in range(self.size)]
         ready = [self._prepare(actor, number) for number, actor in enumerate(self._actors)]
         try:
-            self._chained = bool(ray.get(ready)[0])
+            self._chained = bool(ray.get(ready, timeout=self._cluster.start_timeout)[0])
+        except GetTimeoutError as exc:
+            raise ExecutorError(
+                f"{self.size} workers were not all ready within {self._cluster.start_timeout:g} s; other jobs may hold"
+                " what they reserve: ask for fewer --workers, wait, or give them longer with --call-timeout"
+            ) from exc
         except RayError as exc:
             raise _told(exc) from exc
 

@@ -18,12 +18,22 @@ from persamhq_video.result_sink import AnySink
 
 @hookspec
 def persamhq_register_prompt_selectors(register: Register[PromptSelector]) -> None:
-    """Add prompt selectors with `register.add(name, factory)`; called once in every process of a run."""
+    """Offer prompt selectors.
+
+    Fires once in every process of a run, after all plugins are loaded, before the configuration is checked against
+    them; also for `plugins list` and `plugins show`. `register.add(name, factory)` offers one: the factory (a class,
+    mostly) is called with the options of the run as keyword arguments, once a process, where the configuration chooses
+    that name. Returns nothing. A name that is taken is an error.
+    """
 
 
 @hookspec
 def persamhq_register_mask_refiners(register: Register[MaskRefiner]) -> None:
-    """Add mask refiners with `register.add(name, factory)`; called once in every process of a run."""
+    """Offer mask refiners.
+
+    Fires when `persamhq_register_prompt_selectors` does, and takes the same calls. A configuration may choose several
+    refiners, and one of them more than once; they run in its order.
+    """
 
 
 @hookspec
@@ -38,4 +48,10 @@ def persamhq_register_result_sinks(register: Register[AnySink]) -> None:
 
 @hookspec
 def persamhq_run_finished(directory: Path, record: Mapping[str, Any]) -> None:
-    """Look at what a run left: its folder and the content of its run.json, whatever the status; driver only."""
+    """Look at what a run left.
+
+    Fires once a video, on the driver, when its folder is as it will stay: after the last file is written where the
+    status is "complete", and after the committed frames are saved where it is "failed" or "interrupted". `directory` is
+    the video's folder, `record` the content of its run.json. Returns nothing. An error in it fails the run (exit code
+    3), and loses nothing.
+    """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,9 +13,10 @@ import pluggy
 from persamhq_video.errors import OutputError, PluginError
 from persamhq_video.frame_source import FrameSourceKind
 from persamhq_video.plugin import hookspecs
+from persamhq_video.plugin.checks import check_hooks, closest
 from persamhq_video.plugin.markers import PROJECT_NAME
 from persamhq_video.plugin.register import Register
-from persamhq_video.plugin.sources import PluginSource
+from persamhq_video.plugin.sources import PluginSource, load_failure, module_sha256
 from persamhq_video.protocols import MaskRefiner, PromptSelector
 from persamhq_video.result_sink import AnySink
 
@@ -44,6 +46,7 @@ class PluginRegistry:
     """Everything that the plugins of this process offer."""
 
     manager: pluggy.PluginManager
+    origins: Mapping[str, str]
     prompt_selectors: Register[PromptSelector]
     mask_refiners: Register[MaskRefiner]
     frame_sources: Register[FrameSourceKind]
@@ -59,21 +62,43 @@ class PluginRegistry:
         """One register a kind of thing that plugins offer."""
         return self.prompt_selectors, self.mask_refiners, self.frame_sources, self.result_sinks
 
+    def origin(self, plugin: str) -> str:
+        """What tells one version of a plugin from another: the hash of its text, or the version of its package."""
+        return self.origins[plugin]
+
     def run_finished(self, directory: Path, record: Mapping[str, Any]) -> None:
         """Tell the observers; that one of them fails is an OutputError, as the frames are through."""
-        try:
-            self.manager.hook.persamhq_run_finished(directory=directory, record=record)
-        except Exception as exc:
-            raise OutputError(f"a plugin failed in persamhq_run_finished: {type(exc).__name__}: {exc}") from exc
+        hook = "persamhq_run_finished"
+        for plugin, caller in _callers(self.manager, hook):
+            try:
+                caller(directory=directory, record=record)
+            except Exception as exc:
+                reason = " ".join(f"{type(exc).__name__}: {exc}".split())
+                raise OutputError(f"the plugin {plugin} failed in {hook}: {reason}") from exc
 
 
-def load_registry(sources: Sequence[PluginSource] = (), *, built_in: Sequence[str] = BUILT_IN) -> PluginRegistry:
-    """Load every plugin and let it register what it offers; a broken or doubled one is a PluginError."""
+def load_registry(
+    sources: Sequence[PluginSource] = (), *, built_in: Sequence[str] = BUILT_IN, blocked: Sequence[str] = ()
+) -> PluginRegistry:
+    """Load every plugin and let it register what it offers; a broken or doubled one is a PluginError.
+
+    Plugins named in `blocked` are not even imported; a built-in one may be named by the last part of its module's name.
+    """
+    named = (*(PluginSource(name) for name in built_in), *sources)
+    installed = tuple(metadata.entry_points(group=PROJECT_NAME))
+    left_out = _left_out(blocked, [*(source.name for source in named), *(point.name for point in installed)])
+
     manager = pluggy.PluginManager(PROJECT_NAME)
     manager.add_hookspecs(hookspecs)
-    for source in (*(PluginSource(name) for name in built_in), *sources):
-        _add(manager, source)
-    _add_entry_points(manager)
+    origins: dict[str, str] = {}
+    for source in named:
+        if source.name not in left_out:
+            plugin = source.load()
+            _add(manager, source.name, plugin)
+            origins[source.name] = source.sha256 or module_sha256(plugin)
+    for point in installed:
+        if point.name not in left_out:
+            _add_installed(manager, point, origins)
 
     selectors: Register[PromptSelector] = Register("prompt selector")
     refiners: Register[MaskRefiner] = Register("mask refiner")
@@ -83,36 +108,65 @@ def load_registry(sources: Sequence[PluginSource] = (), *, built_in: Sequence[st
     sinks: Register[AnySink] = Register("result sink")
     _fill(manager, "persamhq_register_frame_sources", frame_sources)
     _fill(manager, "persamhq_register_result_sinks", sinks)
-    return PluginRegistry(manager, selectors, refiners, frame_sources, sinks)
+    return PluginRegistry(manager, origins, selectors, refiners, frame_sources, sinks)
 
 
-def _add(manager: pluggy.PluginManager, source: PluginSource) -> None:
+def _left_out(blocked: Sequence[str], names: Sequence[str]) -> frozenset[str]:
+    """The full names of the plugins that are blocked."""
+    found = {asked: [name for name in names if asked in (name, name.rpartition(".")[2])] for asked in blocked}
+    for asked, matching in found.items():
+        if not matching:
+            short = [name.rpartition(".")[2] if not name.endswith(".py") else name for name in names]
+            hint = closest(asked, short)
+            raise PluginError(
+                f"cannot block the plugin {asked!r}{hint}: there is none of that name; known: {', '.join(short)}"
+            )
+    return frozenset(name for matching in found.values() for name in matching)
+
+
+def _add(manager: pluggy.PluginManager, name: str, plugin: object) -> None:
+    if manager.has_plugin(name):
+        raise PluginError(f"the plugin {name} is named twice; name it once")
+    check_hooks(name, plugin)
     try:
-        manager.register(source.load(), name=source.name)
+        manager.register(plugin, name=name)
         manager.check_pending()
     except (ValueError, pluggy.PluginValidationError) as exc:
-        raise PluginError(f"the plugin {source.name} cannot be used: {' '.join(str(exc).split())}") from exc
+        raise PluginError(f"the plugin {name} cannot be used: {' '.join(str(exc).split())}") from exc
 
 
-def _add_entry_points(manager: pluggy.PluginManager) -> None:
+def _add_installed(manager: pluggy.PluginManager, point: metadata.EntryPoint, origins: dict[str, str]) -> None:
+    """Load an entry point, unless its module was named already."""
+    package = "?" if point.dist is None else f"{point.dist.name} {point.dist.version}"
     try:
-        manager.load_setuptools_entrypoints(PROJECT_NAME)
-        manager.check_pending()
+        plugin = point.load()
     except Exception as exc:
-        reason = " ".join(str(exc).split())
-        raise PluginError(f"an installed plugin (entry point group {PROJECT_NAME}) cannot be loaded: {reason}") from exc
+        reason = load_failure(exc, point.module)
+        leave_out = f"uninstall {package}, or leave it out with --block-plugin {point.name}"
+        raise PluginError(
+            f"the installed plugin {point.name} ({package}) cannot be loaded: {reason}; {leave_out}"
+        ) from exc
+    if not manager.is_registered(plugin):
+        _add(manager, point.name, plugin)
+        origins[point.name] = package
+
+
+def _callers(manager: pluggy.PluginManager, hook: str) -> Iterator[tuple[str, pluggy.HookCaller]]:
+    """One hook, one plugin at a time, so that what it does is known to be that plugin's."""
+    plugins = [plugin for _, plugin in manager.list_name_plugin() if plugin is not None]
+    for plugin in plugins:
+        others = [other for other in plugins if other is not plugin]
+        yield manager.get_name(plugin) or "?", manager.subset_hook_caller(hook, others)
 
 
 def _fill(manager: pluggy.PluginManager, hook: str, register: Register[Any]) -> None:
-    """Call one registration hook, one plugin at a time, so that every entry knows where it came from."""
-    plugins = [plugin for _, plugin in manager.list_name_plugin() if plugin is not None]
-    for plugin in plugins:
-        register.owner = manager.get_name(plugin) or "?"
-        caller = manager.subset_hook_caller(hook, [other for other in plugins if other is not plugin])
+    """Let every plugin add its strategies of one kind."""
+    for plugin, caller in _callers(manager, hook):
+        register.owner = plugin
         try:
             caller(register=register)
         except PluginError:
             raise
         except Exception as exc:
-            reason = f"{type(exc).__name__}: {exc}"
-            raise PluginError(f"the plugin {register.owner} failed in {hook}: {reason}") from exc
+            reason = " ".join(f"{type(exc).__name__}: {exc}".split())
+            raise PluginError(f"the plugin {plugin} failed in {hook}: {reason}") from exc

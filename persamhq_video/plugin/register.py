@@ -3,27 +3,51 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from persamhq_video.errors import PluginError
+from persamhq_video.errors import PersamHQVideoError, PluginError
+from persamhq_video.plugin.options import Option, check_options, list_options
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry(Generic[T]):
-    """One strategy: its factory, called without arguments, and the plugin it came from."""
+    """One strategy: its factory, whose keyword arguments are the options, and the plugin it came from."""
 
+    kind: str
     name: str
-    factory: Callable[[], T]
+    factory: Callable[..., T]
     plugin: str
 
     @property
     def summary(self) -> str:
         """The first line of the factory's docstring, empty if there is none."""
         return (self.factory.__doc__ or "").strip().partition("\n")[0]
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """What it can be told."""
+        return list_options(self.factory)
+
+    def check(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Every option, given or by default; a wrong one is a ConfigError."""
+        return check_options(f"{self.kind} {self.name!r}", self.factory, options)
+
+    def make(self, options: Mapping[str, Any]) -> T:
+        """A new strategy with these options."""
+        checked = self.check(options)
+        try:
+            return self.factory(**checked)
+        except PersamHQVideoError:
+            raise
+        except Exception as exc:
+            reason = " ".join(str(exc).split())
+            raise PluginError(
+                f"the {self.kind} {self.name!r} of plugin {self.plugin} cannot be made: {reason}"
+            ) from exc
 
 
 class Register(Generic[T]):
@@ -34,7 +58,7 @@ class Register(Generic[T]):
         self.owner = "?"
         self._entries: dict[str, Entry[T]] = {}
 
-    def add(self, name: str, factory: Callable[[], T]) -> None:
+    def add(self, name: str, factory: Callable[..., T]) -> None:
         """Offer a strategy under a name of its own; a name that is taken is a PluginError."""
         if not name or not name.replace("_", "").replace("-", "").isalnum():
             raise PluginError(f"plugin {self.owner} registers the {self.kind} {name!r}; use letters, digits, _ and -")
@@ -43,7 +67,7 @@ class Register(Generic[T]):
             raise PluginError(f"the {self.kind} {name!r} is registered twice: by {other} and by {self.owner}")
         if not callable(factory):
             raise PluginError(f"plugin {self.owner} registers the {self.kind} {name!r} with {factory!r}, no factory")
-        self._entries[name] = Entry(name, factory, self.owner)
+        self._entries[name] = Entry(self.kind, name, factory, self.owner)
 
     def entries(self) -> tuple[Entry[T], ...]:
         """Everything registered, in the order of the names."""
@@ -58,10 +82,6 @@ class Register(Generic[T]):
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise PluginError(f"unknown {self.kind} {name!r}{hint}; known: {', '.join(known) or 'none'}")
 
-    def make(self, name: str) -> T:
+    def make(self, name: str, options: Mapping[str, Any] | None = None) -> T:
         """A new strategy of that name."""
-        entry = self.entry(name)
-        try:
-            return entry.factory()
-        except Exception as exc:
-            raise PluginError(f"the {self.kind} {name!r} of plugin {entry.plugin} cannot be made: {exc}") from exc
+        return self.entry(name).make(options or {})

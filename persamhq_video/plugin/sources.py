@@ -7,10 +7,12 @@ import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
 from persamhq_video.errors import PluginError
+from persamhq_video.plugin.checks import closest
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,7 @@ class PluginSource:
         try:
             return importlib.import_module(self.name) if self.text is None else self._run_text(self.text)
         except Exception as exc:
-            reason = f"{type(exc).__name__}: {exc}"
-            raise PluginError(f"the plugin {self.name} cannot be loaded: {' '.join(reason.split())}") from exc
+            raise PluginError(f"the plugin {self.name} cannot be loaded: {load_failure(exc, self.name)}") from exc
 
     def _run_text(self, text: str) -> ModuleType:
         name = f"persamhq_plugin_{hashlib.sha256((self.name + text).encode()).hexdigest()[:12]}"
@@ -49,6 +50,24 @@ class PluginSource:
         return module
 
 
+def load_failure(error: Exception, name: str) -> str:
+    """Why the plugin `name` cannot be imported, and what to do where that is known."""
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError in line {error.lineno}: {error.msg}"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        if name == error.name or name.startswith(f"{error.name}."):
+            hint = closest(error.name, sorted(metadata.packages_distributions()))
+            return f"there is no module {error.name!r}{hint}; name a .py file, or an installed module"
+        return f"it needs the module {error.name!r}, which is not installed"
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def module_sha256(module: object) -> str:
+    """The hash of the file that a module came from, or its name where it came from none."""
+    file = getattr(module, "__file__", None)
+    return repr(module) if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
 def read_plugins(names: Sequence[str]) -> tuple[PluginSource, ...]:
     """What `--plugin FILE|MODULE` names; files are read here, once, and modules are found where they are loaded."""
     return tuple(_read_plugin(name) for name in names)
@@ -61,6 +80,9 @@ def _read_plugin(name: str) -> PluginSource:
     try:
         return PluginSource(path.name, path.read_text(encoding="utf-8"))
     except OSError as exc:
-        raise PluginError(f"cannot read the plugin {name}: {exc.strerror or exc}") from exc
+        folder = path.parent
+        beside = [file.name for file in folder.glob("*.py")] if folder.is_dir() else []
+        hint = closest(path.name, beside)
+        raise PluginError(f"cannot read the plugin {name}{hint}: {exc.strerror or exc}") from exc
     except UnicodeDecodeError as exc:
         raise PluginError(f"the plugin {name} is no Python text") from exc

@@ -52,6 +52,7 @@ class DensePrior:
     """No prompt at all: lite's dense location prior says everything (lite only)."""
 
     needs_history = False
+    needs_dense_prior = True
 
     def __call__(self, prior: LocationPrior, view: ObjectView, frame: FrameInfo) -> PromptSet:
         """See PromptSelector."""

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from persam_hq.segmenter.parts import TRACKER_PARTS
 from persamhq_video.config import LITE_AUTO, PRESETS, PartName, Preset, RunConfig, load_config, make_config
 from persamhq_video.errors import ConfigError
+from persamhq_video.strategy_choice import StrategyChoice
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "run"
 
@@ -93,8 +94,7 @@ def test_empty_file_is_the_default(tmp_path):
 def test_presets_fill_what_is_not_configured(options, preset):
     config = make_config(options)
     assert config.strategies == preset
-    assert make_config({**options, "prompts": "mine"}).strategies == Preset("mine", preset.refine)
-    assert (config.with_strategies().prompts, config.with_strategies().refine) == (preset.prompts, preset.refine)
+    assert make_config({**options, "prompts": "mine"}).strategies == Preset(StrategyChoice(name="mine"), preset.refine)
 
 
 @pytest.mark.parametrize("none", [["none"], []])

@@ -123,6 +123,25 @@ class TestSinks:
             endpoints(text).make_sinks(["half"])
 
 
+class TestBlocked:
+    def test_a_sink_and_a_source(self):
+        kinds = load_endpoints((), ("rle", "persamhq_plugins.frame_sources.stream", "mask_refiners"))
+        with pytest.raises(ConfigError, match="unknown result sink 'rle'"):
+            kinds.make_sinks(["rle"])
+        assert not kinds.takes_text(None, "rtsp://host/a")
+
+    def test_what_is_not_there(self):
+        with pytest.raises(PluginError, match="cannot block the plugin 'rlee'"):
+            load_endpoints((), ("rlee",))
+
+
+def test_only_other_peoples_plugins_make_another_run():
+    kinds = endpoints(source("mine", "return text == 'x'"))
+    (name,) = kinds.origins(make_config({}), "x")
+    assert name == "p0.py"
+    assert kinds.origins(make_config({"outputs": ["rle"]}), ".") == {}
+
+
 def test_without_torch():
     """So that wrong names and paths are told at once."""
     code = "import sys; from persamhq_video.endpoints import load_endpoints as l; l().make_sinks(['rle', 'overlay']);"

@@ -1,6 +1,7 @@
 import hashlib
 import json
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -59,7 +60,7 @@ def test_what_run_json_says(clip, mask, out, plugin_file):
     assert (record["config"]["prompts"], record["config"]["refine"]) == ("mine", ["cascade"])
     assert (record["fingerprint"]["device"], record["fingerprint"]["math_threads"]) == ("cpu", 1)
     assert record["inputs"]["mask_sha256"] == hashlib.sha256(mask.read_bytes()).hexdigest()
-    assert record["plugins"][0]["sha256"] == hashlib.sha256(plugin_file.read_bytes()).hexdigest()
+    assert record["plugins"][plugin_file.name] == hashlib.sha256(plugin_file.read_bytes()).hexdigest()
     assert {"total", "decode", "encode", "track", "write"} <= set(record["seconds"])
     assert record["counts"]["tracked"] == 11
     assert record["peak_memory_bytes"]["driver"] > 0
@@ -130,6 +131,31 @@ def test_a_source_that_breaks_off(clip, mask, out):
         run_video(INLINE, clip, mask, out)
     assert record_of(out)["failure"]["frame"] == 7
     assert len(list((out / "masks").iterdir())) == 7
+
+
+def test_a_broken_packet(tmp_path, mask, out):
+    """The frames before it are kept, and the record says which are missing."""
+    movie = tmp_path / "movie.mp4"
+    generator = np.random.default_rng(3)
+    with av.open(str(movie), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "0", "g": "5"})
+        stream.width, stream.height, stream.pix_fmt = 64, 36, "yuv420p"
+        for _ in range(20):
+            image = generator.integers(0, 255, (36, 64, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    with av.open(str(movie)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][12]
+    data = bytearray(movie.read_bytes())
+    data[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    movie.write_bytes(data)
+
+    with pytest.raises(DecodeError, match="frame 12 to 19"):
+        run_video(INLINE, movie, mask, out)
+    record = record_of(out)
+    assert (record["status"], record["failure"]["frame"], record["frames"]["committed"]) == ("failed", 12, 12)
+    assert "frame 12 to 19" in record["failure"]["reason"]
+    assert len(list(open_source(out / "masks.mkv").frames())) == 12
 
 
 def test_a_first_frame_that_cannot_be_read_is_an_input_error(clip, mask, out):

@@ -1,119 +1,16 @@
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from stand_in_segmenter import IDS, LABELS, NOWHERE, SIZE, FakeSegmenter, Points, frame, rectangle, step, tracker
 
 from persam_hq.errors import CheckpointError
-from persam_hq.segmenter import Decoded, Located, Memory
-from persam_hq.types import ImageFeatures, ImageGeometry, LocationPrior, MaskPrediction, PromptSet
+from persam_hq.segmenter import Memory
 from persamhq_video import tracker as tracker_module
 from persamhq_video.config import RunConfig
-from persamhq_video.errors import ConfigError, ExecutorError
-from persamhq_video.tracker import Presence, State, VideoTracker, build_tracker, weights_path
-from persamhq_video.types import Frame
-
-SIZE = (8, 10)
-GEOMETRY = ImageGeometry(original=SIZE, input=SIZE, padded=SIZE)
-
-
-def frame(index=0):
-    return Frame(
-        index=index, pts=index, time_base=Fraction(1, 25), image=np.zeros((*SIZE, 3), np.uint8), name=f"{index}"
-    )
-
-
-def rectangle(x0, y0, x1, y1, *, logit=5.0):
-    """Logits of a rectangle, first and last column and row inclusive."""
-    logits = torch.full(SIZE, -5.0)
-    logits[y0 : y1 + 1, x0 : x1 + 1] = logit
-    return logits
-
-
-NOWHERE = torch.full(SIZE, -5.0)
-
-
-@dataclass
-class FakeSegmenter:
-    """Decodes the logits it was told to, object by object, and keeps what it was asked."""
-
-    logits: list[torch.Tensor] = field(default_factory=list)
-    presence: list[float] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
-    calls: list[dict] = field(default_factory=list)
-    remembered: list[torch.Tensor] = field(default_factory=list)
-
-    def encode(self, image):
-        return ImageFeatures(image_embedding=torch.zeros(1, 2, 2, 2), interm_embeddings=(), geometry=GEOMETRY)
-
-    def personalize(self, features, masks):
-        return masks.clone()
-
-    def begin(self, features, masks):
-        k = len(masks)
-        boxes = torch.arange(4.0).repeat(k, 1) + 10 * torch.arange(k)[:, None]
-        return Memory(
-            boxes=boxes,
-            logits=torch.ones(k, 1, 4, 4).half(),
-            windows=torch.zeros(k, 4),
-            keys=None,
-            missing=torch.zeros(k, dtype=torch.int64),
-            velocity=torch.zeros(k, 2),
-        )
-
-    def locate(self, reference, features, memory):
-        prior = LocationPrior(grid=torch.zeros(2, 2), similarity=torch.zeros(SIZE), geometry=GEOMETRY)
-        k = len(reference)
-        return Located(priors=(prior,) * k, features=features, windows=torch.zeros(k, 4), context=memory)
-
-    def decode(self, located, prompts, *, guided, choice):
-        self.calls.append({"prompts": list(prompts), "guided": guided, "choice": choice})
-        k = len(located.priors)
-        logits = torch.stack(self.logits)
-        prediction = MaskPrediction(
-            masks=logits > 0,
-            scores=torch.tensor(self.scores or [0.9] * k),
-            low_res_logits=torch.zeros(k, 4, 4),
-            logits=logits,
-        )
-        similarity = torch.full((k,), 0.1 * len(self.calls))
-        return Decoded(prediction=prediction, presence=torch.tensor(self.presence or [1.0] * k), similarity=similarity)
-
-    def remember(self, located, decoded, memory, present):
-        self.remembered.append(present)
-        return memory
-
-
-class Points:
-    needs_history = False
-
-    def __init__(self):
-        self.views, self.frames = [], []
-
-    def __call__(self, prior, view, frame):
-        self.views.append(view)
-        self.frames.append(frame)
-        return PromptSet.from_points(positive=[[1.0, 2]])
-
-
-def tracker(segmenter, *, selector=None, refiners=(), chained=True, guided=True, **options):
-    return VideoTracker(
-        segmenter, selector=selector or Points(), refiners=refiners, chained=chained, guided=guided, **options
-    )
-
-
-LABELS = np.zeros(SIZE, np.uint8)
-LABELS[1:4, 1:4] = 7
-LABELS[5:7, 5:9] = 3
-IDS = (3, 7)
-
-
-def step(segmenter, labels=LABELS, index=1, **options):
-    video = tracker(segmenter, **options)
-    begun = video.begin(frame(), labels)
-    state, result = video.track(begun.target, begun.state, video.encode(frame(index)))
-    return video, state, result
+from persamhq_video.errors import ExecutorError
+from persamhq_video.tracker import Presence, State, build_tracker, weights_path
 
 
 def test_frame_0_is_given_and_its_labels_are_unchanged():
@@ -267,19 +164,25 @@ class Wrong:
 
 
 def test_a_selector_that_returns_something_else_is_named():
-    with pytest.raises(ExecutorError, match="the prompt selector Wrong returned a list, not a PromptSet"):
+    with pytest.raises(
+        ExecutorError,
+        match=r"selector 'wrong' .* frame 1, object 3: it returned a list, expected a PromptSet",
+    ):
         step(FakeSegmenter(logits=[NOWHERE] * 2), selector=Wrong([]))
 
 
 def test_a_refiner_that_returns_something_else_is_named():
-    with pytest.raises(ExecutorError, match="the mask refiner Wrong returned a NoneType, not a MaskPrediction"):
+    with pytest.raises(
+        ExecutorError,
+        match=r"'wrong' .* frame 1: it returned a NoneType, expected a MaskPred",
+    ):
         step(FakeSegmenter(logits=[NOWHERE] * 2), refiners=[Wrong(None)])
 
 
 def test_a_refiner_that_loses_an_object_is_named():
     fake = FakeSegmenter(logits=[NOWHERE])
     lost = fake.decode(fake.locate(torch.zeros(1), None, None), [], guided=False, choice="single").prediction
-    with pytest.raises(ExecutorError, match="the mask refiner Wrong returned 1 masks for 2 objects"):
+    with pytest.raises(ExecutorError, match=r"it returned masks of shape \(1, 8, 10\), expected \(2, 8, 10\)"):
         step(FakeSegmenter(logits=[NOWHERE] * 2), refiners=[Wrong(lost)])
 
 
@@ -355,8 +258,3 @@ def test_weights_are_found_or_asked_for(tmp_path):
     assert weights_path(RunConfig()).name == "lite.safetensors"
     with pytest.raises(CheckpointError, match="the model vit_b comes without weights; pass --checkpoint"):
         weights_path(RunConfig(model="vit_b"))
-
-
-def test_the_dense_prior_is_refused_for_other_models():
-    with pytest.raises(ConfigError, match="dense_prior goes with the model lite, got vit_b"):
-        build_tracker(RunConfig(model="vit_b", prompts="dense_prior"), Points(), [])

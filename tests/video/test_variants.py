@@ -76,6 +76,6 @@ def test_a_wrong_option_names_the_variant():
 
 @pytest.mark.parametrize("variants", [SIDE_BY_SIDE, ABLATIONS])
 def test_the_lists_are_of_real_options_and_different_runs(variants):
-    configs = [variant.config(RunConfig()).with_strategies() for variant in variants]
+    configs = [variant.config(RunConfig()) for variant in variants]
     assert all(one != other for i, one in enumerate(configs) for other in configs[:i])
     assert len({variant.name for variant in variants}) == len(variants)

@@ -119,6 +119,14 @@ def _foreign_out(tmp_path):
     return {"--out": tmp_path / "foreign"}
 
 
+def _plugin(tmp_path, text):
+    (tmp_path / "mine.py").write_text(text)
+    return {"--plugin": tmp_path / "mine.py"}
+
+
+HOOKIMPL = "from persamhq_video.plugin import hookimpl\n@hookimpl"
+DOUBLE = f"{HOOKIMPL}\ndef persamhq_register_mask_refiners(register): register.add('cascade', int)"
+
 REFUSED = {
     "missing video": (lambda t: {"video": t / "none.mp4"}, "none.mp4: no such file or folder"),
     "text named mp4": (_text_video, "text.mp4"),
@@ -130,8 +138,23 @@ REFUSED = {
     "unknown model": (lambda t: {"--model": "sam9"}, "argument --model: invalid choice: 'sam9'"),
     "unknown selector": (lambda t: {"--prompts": "persam_vidio"}, "did you mean 'persam_video'?); known: "),
     "unknown refiner": (lambda t: {"--refine": "casc"}, "unknown mask refiner 'casc'"),
+    "option of the wrong type": (
+        lambda t: {"--prompts": "top_k_points:num_positive=few"},
+        "got 'few'; input",
+    ),
+    "unknown option of a selector": (lambda t: {"--prompts": "top_k_points:k=2"}, "has no option 'k'; it has: num_pos"),
+    "plugin with a syntax error": (lambda t: _plugin(t, "def f(:"), "mine.py cannot be loaded: SyntaxError in line 1"),
+    "wrong argument of a hook": (
+        lambda t: _plugin(t, f"{HOOKIMPL}\ndef persamhq_register_mask_refiners(registry): ..."),
+        "asks persamhq_register_mask_refiners for the argument 'registry' (did you mean 'register'?)",
+    ),
+    "a name that is taken": (
+        lambda t: _plugin(t, DOUBLE),
+        "the mask refiner 'cascade' is registered twice: by ",
+    ),
+    "blocked and needed": (lambda t: {"--block-plugin": "no_such"}, "cannot block the plugin 'no_such'"),
     "missing plugin": (lambda t: {"--plugin": t / "none.py"}, "cannot read the plugin"),
-    "missing module": (lambda t: {"--plugin": "no_such_module"}, "ModuleNotFoundError"),
+    "missing module": (lambda t: {"--plugin": "no_such_module"}, "there is no module"),
     "unknown output": (
         lambda t: {"--outputs": "masks,holograms"},
         "option outputs: unknown result sink 'holograms'; known: mask-video",
@@ -207,6 +230,25 @@ class TestPlugins:
         assert main(["plugins", "show", "nobody"]) == 2
         assert "no strategy is named 'nobody'; known: " in capsys.readouterr().err
 
+    def test_show_options(self, capsys):
+        assert main(["plugins", "show", "top_k_points"]) == 0
+        assert re.search(r"options:\n  num_positive +integer.* +default 1", capsys.readouterr().out)
+
+    def test_show_without_options(self, capsys):
+        assert main(["plugins", "show", "dense_prior"]) == 0
+        assert capsys.readouterr().out.endswith("options: none\n")
+
+    def test_block(self, capsys):
+        assert main(["plugins", "list", "--block-plugin", "persamhq_plugins.nothing"]) == 2
+        assert "cannot block the plugin 'persamhq_plugins.nothing'" in capsys.readouterr().err
+
+    def test_new(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        assert main(["plugins", "new", "my_strategy"]) == 0
+        printed = capsys.readouterr().out
+        assert "my_strategy/my_strategy/strategy.py" in printed
+        assert f"next: pip install {tmp_path / 'my_strategy'}" in printed
+
 
 def test_doctor(capsys):
     assert main(["doctor"]) == 0
@@ -273,6 +315,19 @@ class TestEvaluate:
 
 
 class TestDemo:
+    def test_its_files(self, tmp_path, monkeypatch, capsys):
+        (tmp_path / "movie.mp4").write_bytes(b"a clip")
+        monkeypatch.setattr("persamhq_video.cli.demo.find_clip", lambda: tmp_path / "movie.mp4")
+        assert main(["demo", "--files", str(tmp_path / "sample")]) == 0
+        names = {path.name for path in (tmp_path / "sample").iterdir()}
+        assert names == {"clip.mp4", *(f"mask_{frame:03d}.png" for frame in (0, 40, 70, 100, 130))}
+        assert "masks of its frames 0, 40, 70, 100, 130" in capsys.readouterr().out
+
+    def test_a_place_for_its_files_that_is_a_file(self, tmp_path, capsys):
+        (tmp_path / "file").write_text("")
+        assert main(["demo", "--files", str(tmp_path / "file")]) == 3
+        assert "cannot write to" in capsys.readouterr().err
+
     def test_without_the_package(self, out, monkeypatch, capsys):
         def missing(name):
             raise metadata.PackageNotFoundError(name)
@@ -290,7 +345,7 @@ class TestDemo:
         assert main(["demo", "--out", str(out), *more]) == 0
         printed = capsys.readouterr().out
         for frame in (70, 100, 130):
-            assert f"frame {frame}: IoU with the mask drawn by hand 0." in printed
+            assert re.search(rf"frame {frame}: IoU with the mask drawn by hand [01]\.\d{{3}}\n", printed)
         assert json.loads((out / "run.json").read_text())["config"]["executor"] == "ray"
 
 

@@ -1,5 +1,6 @@
 import pickle
 import textwrap
+from importlib import metadata
 
 import pytest
 
@@ -104,7 +105,15 @@ class TestRegistry:
                 "@hookimpl\ndef persamhq_register_mask_refiners(register): register.ad('x', int)",
                 r"p.py failed in persamhq_register_mask_refiners: AttributeError",
             ),
-            ("@hookimpl\ndef persamhq_register_mask_refiners(registry): ...", r"cannot be used: .*registry"),
+            (
+                "@hookimpl\ndef persamhq_register_mask_refiners(registry): ...",
+                r"for the argument 'registry' \(did you mean 'register'\?\); it has: register",
+            ),
+            ("def persamhq_register_mask_refiners(register): ...", r"without the marker; put @hookimpl above it"),
+            (
+                "import not_installed_anywhere",
+                r"p.py cannot be loaded: it needs the module 'not_inst",
+            ),
         ],
     )
     def test_broken_plugins(self, text, message):
@@ -117,12 +126,42 @@ class TestRegistry:
             load_registry([source(SELECTOR, "a.py"), source(SELECTOR, "b.py")], built_in=())
 
     def test_the_same_plugin_twice(self):
-        with pytest.raises(PluginError, match=r"p.py cannot be used"):
+        with pytest.raises(PluginError, match=r"p.py is named twice"):
             load_registry([source(SELECTOR), source(SELECTOR)], built_in=())
 
     def test_a_module_that_is_not_there(self):
-        with pytest.raises(PluginError, match="no_such_module cannot be loaded: ModuleNotFoundError"):
+        with pytest.raises(PluginError, match="no_such_module cannot be loaded: there is no module 'no_such_module'"):
             load_registry([PluginSource("no_such_module")], built_in=())
+
+    @pytest.mark.parametrize("name", ["p.py", "persamhq_plugins.mask_refiners", "mask_refiners"])
+    def test_a_blocked_plugin_is_not_even_read(self, name):
+        broken = source("1 / 0")
+        blocked = [name, "p.py"]
+        registry = load_registry([broken], blocked=blocked)
+        assert "p.py" not in registry.plugins
+        assert ("persamhq_plugins.mask_refiners" in registry.plugins) == (name == "p.py")
+
+    def test_what_cannot_be_blocked(self):
+        with pytest.raises(PluginError, match=r"cannot block the plugin 'mask_refiner' \(did you mean 'mask_ref"):
+            load_registry(blocked=["mask_refiner"])
+
+    def test_an_installed_plugin_that_is_broken_is_named_with_its_package(self, monkeypatch):
+        point = metadata.EntryPoint("theirs", "no_such_package.strategy", "persamhq_video")
+        monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
+        with pytest.raises(PluginError, match=r"the installed plugin theirs \(\?\)"):
+            load_registry()
+        assert "theirs" not in load_registry(blocked=["theirs"]).plugins
+
+    def test_an_installed_plugin_that_is_named_too_is_there_once(self, monkeypatch):
+        point = metadata.EntryPoint("theirs", "persamhq_plugins.mask_refiners", "persamhq_video")
+        monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
+        assert "theirs" not in load_registry().plugins
+
+    def test_the_origin_of_a_plugin(self):
+        text = source(SELECTOR)
+        registry = load_registry([text])
+        assert registry.origin("p.py") == text.sha256
+        assert len(registry.origin("persamhq_plugins.mask_refiners")) == 64
 
     def test_observers(self, tmp_path):
         note = "(directory / 'note').write_text(record['status'])"

@@ -1,0 +1,1 @@
+"""The prompt selector `steady_box` for PerSAM-HQ video."""
