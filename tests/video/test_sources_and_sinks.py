@@ -248,7 +248,10 @@ class TestSinks:
     @pytest.mark.parametrize(
         ("outputs", "message"),
         [
-            ("masks,overlai", "unknown result sink 'overlai' (did you mean 'overlay'?); known: mask-video, masks"),
+            (
+                "masks,overlai",
+                "unknown result sink 'overlai' (did you mean 'overlay'?); known: alpha, mask-video, masks",
+            ),
             ("boxes", "unknown result sink 'boxes'"),
         ],
     )

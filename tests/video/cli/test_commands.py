@@ -157,7 +157,7 @@ REFUSED = {
     "missing module": (lambda t: {"--plugin": "no_such_module"}, "there is no module"),
     "unknown output": (
         lambda t: {"--outputs": "masks,holograms"},
-        "option outputs: unknown result sink 'holograms'; known: mask-video",
+        "option outputs: unknown result sink 'holograms'; known: alpha",
     ),
     "no output": (lambda t: {"--outputs": ","}, "option outputs: got nothing"),
     "wrong number": (lambda t: {"--workers": "0"}, "option workers: got '0'"),
