@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError
@@ -20,7 +20,6 @@ __all__ = [
     "PER_VIDEO_OPTIONS",
     "PRESETS",
     "ModelName",
-    "OutputName",
     "Preset",
     "RunConfig",
     "load_config",
@@ -49,10 +48,8 @@ DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 MatteCodecName = Literal["h264", "ffv1", "prores"]
 PlaceName = Literal["driver", "workers"]
-OutputName = Literal["masks", "mask-video", "mattes", "overlay", "scores"]
-
-OUTPUT_NAMES: Final[tuple[OutputName, ...]] = get_args(OutputName)
-
+OUTPUT_NAMES: Final = ("masks", "mask-video", "mattes", "overlay", "scores")
+"""What is written by default; plugins may offer more (see `persamhq_video.result_sink`)."""
 
 NEUTRAL_OPTIONS: Final = frozenset(
     {
@@ -69,7 +66,7 @@ NEUTRAL_OPTIONS: Final = frozenset(
 )
 """Options that no result depends on."""
 
-PER_VIDEO_OPTIONS: Final = ("start", "end", "stride", "reader", "outputs", "matte_codec")
+PER_VIDEO_OPTIONS: Final = ("start", "end", "stride", "source", "reader", "outputs", "matte_codec")
 """Options that may differ from video to video of one job: no worker needs another model for them."""
 
 
@@ -123,6 +120,7 @@ class RunConfig(BaseModel):
     start: int = Field(default=0, ge=0)
     end: int | None = Field(default=None, ge=1)
     stride: int = Field(default=1, ge=1)
+    source: str | None = None
     reader: ReaderName = "pyav"
 
     executor: ExecutorName = "auto"
@@ -138,7 +136,7 @@ class RunConfig(BaseModel):
     device: DeviceName = "auto"
     dtype: DtypeName = "auto"
 
-    outputs: tuple[OutputName, ...] = OUTPUT_NAMES
+    outputs: tuple[str, ...] = OUTPUT_NAMES
     matte_codec: MatteCodecName = "h264"
     overwrite: bool = False
     no_resume: bool = False

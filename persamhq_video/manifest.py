@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ from persamhq_video.config import PER_VIDEO_OPTIONS, make_config
 from persamhq_video.errors import ConfigError
 from persamhq_video.io import FrameWindow
 
-__all__ = ["MANIFEST_SUFFIXES", "ManifestRow", "read_manifest"]
+__all__ = ["MANIFEST_SUFFIXES", "ManifestRow", "TakesText", "never_taken", "read_manifest"]
 
 MANIFEST_SUFFIXES: Final = frozenset({".csv", ".jsonl"})
 
@@ -24,22 +24,32 @@ _NESTED: Final = "options"
 _DELIMITERS: Final = ",;\t"
 
 
+TakesText = Callable[[str | None, str], bool]
+"""Whether an input goes as it is to its source, which may be named, and is no path."""
+
+
+def never_taken(source: str | None, text: str) -> bool:
+    """Every input is a path."""
+    del source, text
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
     """One video of a manifest; paths are as the rest of the program takes them, options checked."""
 
     where: str
-    video: Path
+    video: Path | str
     mask: str | None
     out: Path | None
     options: Mapping[str, Any]
 
 
-def read_manifest(path: Path) -> list[ManifestRow]:
+def read_manifest(path: Path, *, takes_text: TakesText = never_taken) -> list[ManifestRow]:
     """Every row; what is wrong with any of them is a ConfigError that names the file and the line."""
     text = _read_text(path)
     lines = _csv_rows(path, text) if path.suffix.lower() == ".csv" else _json_rows(path, text)
-    rows = [_make_row(path.parent, f"{path}, line {number}", content) for number, content in lines]
+    rows = [_make_row(path.parent, f"{path}, line {number}", content, takes_text) for number, content in lines]
     if not rows:
         raise ConfigError(f"{path}: no video in it; expected a line for each, with {', '.join(_PATHS)}")
     return rows
@@ -131,16 +141,19 @@ def _check_names(where: str, kind: str, names: list[str]) -> None:
         )
 
 
-def _make_row(folder: Path, where: str, content: Mapping[str, Any]) -> ManifestRow:
+def _make_row(folder: Path, where: str, content: Mapping[str, Any], takes_text: TakesText) -> ManifestRow:
     paths = {name: _path_text(where, name, content.get(name)) for name in _PATHS}
     if paths["video"] is None:
         raise ConfigError(f"{where}: no video; fill in its path")
+    options = _checked_options(where, {name: value for name, value in content.items() if name not in _PATHS})
+    path = folder / paths["video"]
+    is_name = not path.exists() and takes_text(options.get("source"), paths["video"])
     return ManifestRow(
         where=where,
-        video=folder / paths["video"],
+        video=paths["video"] if is_name else path,
         mask=None if paths["mask"] is None else str(folder / paths["mask"]),
         out=None if paths["out"] is None else folder / paths["out"],
-        options=_checked_options(where, {name: value for name, value in content.items() if name not in _PATHS}),
+        options=options,
     )
 
 

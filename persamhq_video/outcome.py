@@ -33,6 +33,8 @@ class Outcome:
     fps: float | None = None
     reason: str | None = None
     error: BaseException | None = field(default=None, compare=False, repr=False)
+    goes_on: bool = True
+    """Whether an interrupted run can be resumed; what is live does not come again."""
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:

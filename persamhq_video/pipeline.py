@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from persamhq_video.config import RunConfig, make_config
+from persamhq_video.endpoints import load_endpoints
 from persamhq_video.errors import InputError, PersamHQVideoError
 from persamhq_video.events import Event, Listener
 from persamhq_video.executors import Executor, open_executor
-from persamhq_video.io import open_source, read_first_masks
+from persamhq_video.io import read_first_masks
 from persamhq_video.job import Job
 from persamhq_video.outcome import Outcome
 from persamhq_video.plan import VideoPlan, make_job, open_request, plan_video
@@ -82,12 +83,13 @@ def personalize_video(
     `executor="ray"`, `workers=2`, ...); those about output files have no effect. Nothing is written.
     """
     config = make_config(options)
-    source = open_source(video, reader=config.reader, start=config.start, end=config.end, stride=config.stride)
+    job = make_job(config)
+    source = load_endpoints(job.plugins, config.blocked_plugins).open_source(config, video)
     size = (source.info.height, source.info.width)
     labels = mask if isinstance(mask, np.ndarray) else read_first_masks(Path(mask), size=size).labels
     if labels.shape != size or labels.dtype != np.uint8 or not labels.any():
         raise InputError(f"got a mask {labels.shape} {labels.dtype}; expected {size} uint8 with at least one object")
-    with open_executor(make_job(config)) as executor, closing(executor.stream(source.frames(), labels)) as stream:
+    with open_executor(job) as executor, closing(executor.stream(source.frames(), labels)) as stream:
         for tracked in stream:
             yield tracked.result
 
@@ -127,9 +129,11 @@ class _Queue:
     def _plan(self, task: VideoTask) -> VideoPlan | Outcome:
         try:
             config = self.job.config.for_video(task.options)
-            request = open_request(config, task.video, task.mask)
             directory = RunDirectory(task.out)
             directory.check_place()
+            request = open_request(
+                config, task.video, task.mask, load_endpoints(self.job.plugins, config.blocked_plugins)
+            )
             plan = plan_video(self.job.for_video(config), request, directory)
         except PersamHQVideoError as exc:
             self._notify(Event("refused", str(task.video), message=str(exc)))

@@ -9,17 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persamhq_video.config import RunConfig
+from persamhq_video.endpoints import FILE_SOURCES, Endpoints, load_endpoints
+from persamhq_video.errors import ConfigError
 from persamhq_video.io import (
     FrameSource,
     FrameWindow,
     LabelMap,
     find_mask_for,
-    open_source,
     read_first_masks,
     sha256_of,
+    without_password,
 )
 from persamhq_video.io.folder import image_files
+from persamhq_video.plugin.sources import read_plugins
+from persamhq_video.result_sink import SinkVideo
 from persamhq_video.rundir import RunDirectory
+from persamhq_video.sink_plan import SinkPlan, plan_sinks
 from persamhq_video.tasks import VideoTask
 
 if TYPE_CHECKING:
@@ -32,7 +37,7 @@ __all__ = ["Request", "VideoPlan", "check_tasks", "make_job", "open_request", "p
 class Request:
     """A video that can be read, with the masks of its first frame."""
 
-    video: Path
+    video: Path | str
     mask: Path
     source: FrameSource
     first_masks: LabelMap
@@ -45,26 +50,45 @@ class VideoPlan:
     job: Job
     request: Request
     directory: RunDirectory
+    sinks: SinkPlan
     identity: dict[str, Any]
     is_done: bool
 
 
-def open_request(config: RunConfig, video: Path, mask: str | Path) -> Request:
+def open_request(config: RunConfig, video: Path | str, mask: str | Path, endpoints: Endpoints) -> Request:
     """Open the source and read its first masks; an InputError says what is wrong with either."""
-    source = open_source(video, reader=config.reader, start=config.start, end=config.end, stride=config.stride)
     mask_path = find_mask_for(video, mask)
+    source = endpoints.open_source(config, video)
     size = (source.info.height, source.info.width)
     return Request(video, mask_path, source, read_first_masks(mask_path, size=size))
 
 
 def check_tasks(config: RunConfig, tasks: Sequence[VideoTask]) -> None:
     """What can be told wrong with a job without torch; with the files too where it is about a single video."""
+    endpoints = load_endpoints(read_plugins(config.plugins), config.blocked_plugins)
     for task in tasks:
         own = config.for_video(task.options)
         FrameWindow(own.start, own.end, own.stride)
         RunDirectory(task.out).check_place()
-    if len(tasks) == 1:
-        open_request(config.for_video(tasks[0].options), tasks[0].video, tasks[0].mask)
+        _check_outputs(own, task, endpoints, alone=len(tasks) == 1)
+        if len(tasks) == 1:
+            _check_alone(own, task, endpoints)
+
+
+def _check_outputs(config: RunConfig, task: VideoTask, endpoints: Endpoints, *, alone: bool) -> None:
+    try:
+        endpoints.make_sinks(config.outputs)
+    except ConfigError as exc:
+        raise exc if alone else ConfigError(f"{task.video}: {exc}") from exc
+
+
+def _check_alone(config: RunConfig, task: VideoTask, endpoints: Endpoints) -> None:
+    """The source and the mask of a single video; what is live is opened only once, when it is its turn."""
+    _, kind = endpoints.choose_source(config.source, task.video)
+    if kind.is_live:
+        find_mask_for(task.video, task.mask)
+    else:
+        open_request(config, task.video, task.mask, endpoints)
 
 
 def make_job(config: RunConfig) -> Job:
@@ -73,7 +97,6 @@ def make_job(config: RunConfig) -> Job:
     from persamhq_video.fingerprint import measure_fingerprint, resolve_numerics
     from persamhq_video.job import TRACKER_MODULE, Job, choose_strategies, find_weights, resolve_strategies
     from persamhq_video.plugin.manager import load_registry
-    from persamhq_video.plugin.sources import read_plugins
 
     plugins = read_plugins(config.plugins)
     registry = load_registry(plugins, blocked=config.blocked_plugins)
@@ -87,30 +110,64 @@ def make_job(config: RunConfig) -> Job:
 
 def plan_video(job: Job, request: Request, directory: RunDirectory) -> VideoPlan:
     """Compare with what is in the output folder; nothing is written yet."""
-    config = job.config
-    identity = _identity(job, request)
-    decision = directory.decide(identity, overwrite=config.overwrite, no_resume=config.no_resume)
-    return VideoPlan(job, request, directory, identity, is_done=decision == "done")
+    config, info = job.config, request.source.info
+    video = SinkVideo(info, request.first_masks.ids, matte_codec=config.matte_codec)
+    endpoints = load_endpoints(job.plugins, config.blocked_plugins)
+    sinks = plan_sinks(endpoints.make_sinks(config.outputs), video)
+    if info.is_live:
+        _check_live(request, config, sinks)
+    identity = _identity(job, request, endpoints)
+    decision = directory.decide(
+        identity, overwrite=config.overwrite, no_resume=config.no_resume, files=tuple(sinks.owners)
+    )
+    if decision == "resume" and info.is_live:
+        raise ConfigError(
+            f"{directory.path} holds an unfinished run of {request.video}, which cannot be gone on with: what"
+            " is live does not come twice; use --overwrite or another --out"
+        )
+    return VideoPlan(job, request, directory, sinks, identity, is_done=decision == "done")
 
 
-def _identity(job: Job, request: Request) -> dict[str, Any]:
+def _check_live(request: Request, config: RunConfig, sinks: SinkPlan) -> None:
+    """What is live cannot be read by a worker or a second time."""
+    if config.decode == "workers":
+        raise ConfigError(f"{request.video} is live, so no worker can decode it too; use --decode driver")
+    if sinks.needs_pictures is not None:
+        raise ConfigError(
+            f"the result sink {sinks.needs_pictures!r} wants the pictures once more, but {request.video} is live;"
+            " record it first, or leave this sink out"
+        )
+
+
+def _identity(job: Job, request: Request, endpoints: Endpoints) -> dict[str, Any]:
     """What makes two runs the same one; as JSON would give it back."""
     config, masks = job.config, request.first_masks
     return {
         "config": config.model_dump(mode="json"),
         "fingerprint": job.fingerprint.model_dump(mode="json"),
         "inputs": {
-            "video_sha256": _hash(request.video),
+            **_video_identity(request),
             "mask_sha256": sha256_of(request.mask),
             "mask_mapping": dict(masks.mapping),
         },
-        "plugins": dict(job.origins),
+        "plugins": {**job.origins, **endpoints.origins(config, request.video)},
     }
 
 
+def _video_identity(request: Request) -> dict[str, str]:
+    """What is in the files; of what is no file, what it was asked for with."""
+    kind = request.source.info.kind
+    known = {} if kind in FILE_SOURCES else {"source": kind}
+    path = Path(request.video)
+    if path.exists() and not request.source.info.is_live:
+        return {"video_sha256": _hash(path), **known}
+    return {"video": without_password(str(request.video)), **known}
+
+
 def _hash(video: Path) -> str:
-    """SHA-256 of a file, or of the names and hashes of a folder's frames."""
+    """SHA-256 of a file, or of the names and hashes of a folder's frames, or of all its files where it has none."""
     if video.is_file():
         return sha256_of(video)
-    listing = "".join(f"{file.name} {sha256_of(file)}\n" for file in image_files(video))
+    files = image_files(video) or sorted(path for path in video.iterdir() if path.is_file())
+    listing = "".join(f"{file.name} {sha256_of(file)}\n" for file in files)
     return hashlib.sha256(listing.encode()).hexdigest()

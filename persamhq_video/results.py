@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from persamhq_video.config import RunConfig
-from persamhq_video.errors import InputError, OutputError
+import numpy as np
+from numpy.typing import NDArray
+
+from persamhq_video.errors import DecodeError, InputError, OutputError, PersamHQVideoError
 from persamhq_video.io import (
-    MATTE_SUFFIXES,
-    LabelVideo,
-    Matte,
-    Overlay,
     RisingTimes,
-    ScoresWriter,
     SegmentedVideo,
-    VideoKind,
     atomic_write,
     label_png,
     read_label_png,
+    read_score_rows,
     score_rows,
 )
 from persamhq_video.ledger import Committed, Ledger, Stage
+from persamhq_video.result_sink import SunkFrame
 from persamhq_video.rundir import RunDirectory
+from persamhq_video.sink_plan import SinkPlan
+from persamhq_video.sinking import sink_failure, write_files
 from persamhq_video.snapshots import Snapshots
-from persamhq_video.types import Frame, FrameResult, SourceInfo
+from persamhq_video.types import Frame, FrameResult
 
 __all__ = ["Results"]
 
@@ -42,24 +42,23 @@ class Results:
 
     def __init__(
         self,
-        config: RunConfig,
+        sinks: SinkPlan,
         directory: RunDirectory,
         *,
         identity: Mapping[str, Any],
-        info: SourceInfo,
-        object_ids: Sequence[int],
         state_types: Sequence[type],
+        pictures: Callable[[], Iterator[Frame]],
     ) -> None:
-        self._config, self._directory, self._identity, self._info = config, directory, identity, info
-        self._object_ids = tuple(object_ids)
+        self._sinks, self._directory, self._identity = sinks, directory, identity
+        self._info = info = sinks.video.info
+        self._pictures = pictures
         self._ledger = Ledger(directory.ledger_path)
         self._snapshots = Snapshots(directory.hidden, state_types)
         self._times = RisingTimes(info.time_base)
-        self._kinds = _video_kinds(config, self._object_ids)
         segments = directory.hidden / "segments"
         self._videos = {
             name: SegmentedVideo(kind.codec, info=info, folder=segments / name.replace("/", "-"))
-            for name, kind in self._kinds.items()
+            for name, kind in sinks.kinds.items()
         }
         self._committed = 0
         self.next_index = 0
@@ -188,23 +187,55 @@ class Results:
 
     def _code(self, frame: Frame, labels: Any, ticks: int) -> None:
         for name, video in self._videos.items():
-            video.write(frame.index, ticks, partial(self._kinds[name].picture, frame.image, labels))
+            try:
+                video.write(frame.index, ticks, partial(self._sinks.kinds[name].picture, frame.image, labels))
+            except PersamHQVideoError:
+                raise
+            except Exception as exc:
+                raise sink_failure(self._sinks.owners[name], exc) from exc
 
     def _make_files(self) -> None:
         for name, video in self._videos.items():
             video.join(self._directory.claim(name), self._committed)
-        if "scores" in self._config.outputs:
-            path = self._directory.claim("scores.csv")
-            with _told(f"{path} cannot be written"), ScoresWriter(path) as scores:
-                for entry in self._ledger.frames(self._committed):
-                    scores.write(entry.rows)
+        failures: list[PersamHQVideoError] = []
+        for name, sink in self._sinks.writers.items():
+            try:
+                with contextlib.closing(self._sunk_frames(with_pictures=sink.needs_pictures)) as frames:
+                    write_files(
+                        name,
+                        sink,
+                        files=self._sinks.files_of(name),
+                        video=self._sinks.video,
+                        frames=frames,
+                        directory=self._directory,
+                    )
+            except PersamHQVideoError as exc:  # the other sinks have their turn
+                failures.append(exc)
+        if failures:
+            raise failures[0]
+
+    def _sunk_frames(self, *, with_pictures: bool) -> Generator[SunkFrame, None, None]:
+        """Every committed frame as a sink gets it."""
+        pictures = self._pictures() if with_pictures else None
+        for entry in self._ledger.frames(self._committed):
+            with _told(f"frame {entry.index} cannot be read back"):
+                labels = read_label_png(self._mask_path(entry.name))
+            yield SunkFrame(
+                index=entry.index,
+                pts=entry.pts,
+                time_base=entry.time_base,
+                name=entry.name,
+                labels=labels,
+                objects=read_score_rows(entry.rows),
+                image=None if pictures is None else _picture(pictures, entry.index),
+            )
 
     def _mask_path(self, name: str) -> Path:
         return self._directory.path / self._mask_name(name)
 
     def _mask_name(self, name: str) -> str:
         """Where label maps are not asked for they are kept until the run is complete."""
-        folder = "masks" if "masks" in self._config.outputs else f"{self._directory.hidden.name}/masks"
+        folder = "masks" if self._sinks.keeps_labels else f"{self._directory.hidden.name}/masks"
         return f"{folder}/{name}.png"
 
     def _claim_mask(self, name: str, image: bytes) -> Path:
@@ -214,24 +245,19 @@ class Results:
         """
         file_name = self._mask_name(name)
         path = self._directory.path / file_name
-        if "masks" not in self._config.outputs:
+        if not self._sinks.keeps_labels:
             return path
         if not self._directory.owns(file_name) and path.exists() and path.read_bytes() != image:
             raise OutputError(f"{path} is there and no run wrote it; move it away, or use another --out")
         return self._directory.claim(file_name)
 
 
-def _video_kinds(config: RunConfig, object_ids: Sequence[int]) -> dict[str, VideoKind]:
-    """The videos that are asked for, by the names of their files."""
-    kinds: dict[str, VideoKind] = {}
-    if "mask-video" in config.outputs:
-        kinds["masks.mkv"] = LabelVideo()
-    if "mattes" in config.outputs:
-        codec = config.matte_codec
-        kinds |= {f"mattes/{i}{MATTE_SUFFIXES[codec]}": Matte(i, codec=codec) for i in object_ids}
-    if "overlay" in config.outputs:
-        kinds["overlay.mp4"] = Overlay()
-    return kinds
+def _picture(pictures: Iterator[Frame], index: int) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of the next frame, which was there before."""
+    frame = next(pictures, None)
+    if frame is None:
+        raise DecodeError(f"frame {index} did not come when the video was decoded again for a sink", frame=index)
+    return frame.image
 
 
 @contextlib.contextmanager

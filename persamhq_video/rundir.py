@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -24,7 +24,8 @@ _CLAIMS_NAME: Final = f"{HIDDEN_NAME}/files"
 _OLD_CLAIMS_NAME: Final = ".persamhq-files"
 """Where the claims of a run were before runs could be resumed."""
 _FIXED_OUTPUTS: Final = ("masks.mkv", "overlay.mp4", "scores.csv")
-_FOLDERS: Final = ("masks", "mattes")
+_LABEL_FOLDER: Final = "masks"
+_FOLDERS: Final = (_LABEL_FOLDER, "mattes")
 _IDENTITY_KEYS: Final = ("config", "fingerprint", "inputs", "plugins")
 _TOLD_BY_HASH: Final = frozenset({"checkpoint", "plugins"})
 
@@ -52,14 +53,17 @@ class RunDirectory:
             raise ConfigError(f"--out {self.path} cannot be written: no permission in {nearest}")
 
     def decide(
-        self, identity: Mapping[str, Any], *, overwrite: bool, no_resume: bool
+        self, identity: Mapping[str, Any], *, overwrite: bool, no_resume: bool, files: Sequence[str] = ()
     ) -> Literal["run", "resume", "done"]:
-        """Whether there is work to do; a folder that another run or somebody else uses is a ConfigError."""
+        """Whether there is work to do; a folder that another run or somebody else uses is a ConfigError.
+
+        `files`: what the run will make in the end, of which nothing may be there that no run made.
+        """
         self.resumes = False
         unfinished = None if overwrite else read_identity(self.ledger_path)
         earlier = None if overwrite else unfinished or self._read_record()
         if earlier is None:
-            self._refuse_foreign_files()
+            self._refuse_foreign_files(files)
             return "run"
         if unfinished is None and earlier.get("status") != "complete":
             status = earlier.get("status", "unknown")
@@ -71,7 +75,7 @@ class RunDirectory:
             self._accept(earlier)
             return "done"
         # Label maps that lost their claim to a power failure are looked at one by one; see `Results`.
-        self._refuse_foreign_files(besides="masks")
+        self._refuse_foreign_files(files, besides="masks")
         self.resumes = True
         return "resume"
 
@@ -130,7 +134,7 @@ class RunDirectory:
             # In order of their names, which is the order of the frames.
             self._claims = dict.fromkeys(sorted(owned - {RECORD_NAME}))
             return
-        for folder in _FOLDERS:
+        for folder in sorted({*_FOLDERS, *_folders_of(results)}, reverse=True):
             _remove_if_empty(self.path / folder)
         self._remove_hidden()
         self._claims = {}
@@ -182,10 +186,10 @@ class RunDirectory:
         with contextlib.suppress(OSError):  # harmless where it stays
             self._remove_hidden()
 
-    def _refuse_foreign_files(self, *, besides: str = "") -> None:
+    def _refuse_foreign_files(self, files: Sequence[str], *, besides: str = "") -> None:
         owned = self._owned()
         folders = [folder for folder in _FOLDERS if folder != besides]
-        there = [name for name in _FIXED_OUTPUTS if (self.path / name).exists()]
+        there = [name for name in dict.fromkeys((*_FIXED_OUTPUTS, *files)) if (self.path / name).exists()]
         there += [f"{folder}/{file.name}" for folder in folders for file in sorted((self.path / folder).glob("*"))]
         foreign = [name for name in there if name not in owned and not name.endswith(".part")]
         if foreign:
@@ -207,7 +211,12 @@ def _differences(identity: Mapping[str, Any], earlier: Mapping[str, Any]) -> lis
 
 def _is_result(name: str) -> bool:
     """Whether a file is made at the end of a run, so that an unfinished one should not have it."""
-    return name in _FIXED_OUTPUTS or name.startswith("mattes/")
+    return name != RECORD_NAME and not name.startswith(f"{_LABEL_FOLDER}/")
+
+
+def _folders_of(names: Iterable[str]) -> set[str]:
+    """Every folder that leads to one of the files, the run's own one left out."""
+    return {str(folder) for name in names for folder in Path(name).parents if folder != Path()}
 
 
 def _is_inside(name: str) -> bool:

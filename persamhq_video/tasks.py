@@ -11,7 +11,7 @@ from typing import Any
 
 from persamhq_video.errors import ConfigError
 from persamhq_video.io import FoundVideo, find_videos
-from persamhq_video.manifest import MANIFEST_SUFFIXES, ManifestRow, read_manifest
+from persamhq_video.manifest import MANIFEST_SUFFIXES, ManifestRow, TakesText, never_taken, read_manifest
 
 __all__ = ["VideoTask", "collect_tasks"]
 
@@ -20,7 +20,7 @@ __all__ = ["VideoTask", "collect_tasks"]
 class VideoTask:
     """One video of a job; `options` are those in which it differs from the rest (see PER_VIDEO_OPTIONS)."""
 
-    video: Path
+    video: Path | str
     mask: str | Path
     out: Path
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -39,13 +39,16 @@ class _Wanted:
         return None if self.row is None else self.row.out
 
 
-def collect_tasks(given: Sequence[str], *, mask: str | None, out: Path | None) -> list[VideoTask]:
+def collect_tasks(
+    given: Sequence[str], *, mask: str | None, out: Path | None, takes_text: TakesText = never_taken
+) -> list[VideoTask]:
     """The videos that `given` means: files, folders of frames, folders of videos, patterns and manifests.
 
     A video that is named by itself has its results in `out`; as soon as there may be several, each has them in
     `out`/<stem>. Videos of a folder or pattern that share a stem mirror the folders that they lie in.
+    `takes_text` tells which inputs go to a source as they are given.
     """
-    wanted = _without_doubles([one for text in given for one in _wanted(text)])
+    wanted = _without_doubles([one for text in given for one in _wanted(text, takes_text)])
     folders = _folders(wanted, out)
     _check_folders(wanted, folders)
     return [
@@ -54,10 +57,12 @@ def collect_tasks(given: Sequence[str], *, mask: str | None, out: Path | None) -
     ]
 
 
-def _wanted(given: str) -> Iterator[_Wanted]:
+def _wanted(given: str, takes_text: TakesText) -> Iterator[_Wanted]:
     path = Path(given)
-    if path.suffix.lower() in MANIFEST_SUFFIXES and not path.is_dir():
-        for row in read_manifest(path):
+    if takes_text(None, given):
+        yield _Wanted(FoundVideo(path if path.exists() else given), given)
+    elif path.suffix.lower() in MANIFEST_SUFFIXES and not path.is_dir():
+        for row in read_manifest(path, takes_text=takes_text):
             yield _Wanted(FoundVideo(row.video), row.where, row)
     else:
         for found in find_videos(given):
@@ -68,7 +73,9 @@ def _without_doubles(wanted: Sequence[_Wanted]) -> list[_Wanted]:
     """A video that two patterns match is one video; rows of a manifest may share one, with other masks."""
     first: dict[object, _Wanted] = {}
     for number, one in enumerate(wanted):
-        first.setdefault(_normal(one.found.path) if one.row is None else number, one)
+        path = one.found.path
+        named = _normal(path) if isinstance(path, Path) else path
+        first.setdefault(named if one.row is None else number, one)
     return list(first.values())
 
 
@@ -100,7 +107,7 @@ def _names(videos: Sequence[FoundVideo]) -> list[Path]:
     common = os.path.commonpath(roots)
     return [
         Path(video.stem)
-        if video.root is None
+        if video.root is None or isinstance(video.path, str)
         else Path(os.path.relpath(_normal(video.path.parent), common), video.stem)
         for video in videos
     ]

@@ -49,16 +49,21 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What is known of a source before its first frame is decoded; sizes are upright display sizes."""
+    """What is known of a source before its first frame is decoded; sizes are upright display sizes.
 
-    path: Path
-    kind: Literal["video", "folder"]
+    `path` is a file, a folder, or the text that another kind of source takes; `kind` is the name of the kind. What is
+    `is_live` comes once: it is not decoded again, so a run of it cannot be resumed.
+    """
+
+    path: Path | str
+    kind: str
     width: int
     height: int
     time_base: Fraction
     frame_rate: Fraction
     num_frames: int | None
     rotation: int
+    is_live: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,12 +44,11 @@ class VideoRun:
         self._record = RunRecord(plan)
         self._pace = Pace(str(request.video), request.source.num_selected)
         self._results = Results(
-            plan.job.config,
+            plan.sinks,
             plan.directory,
             identity=plan.identity,
-            info=request.source.info,
-            object_ids=request.first_masks.ids,
             state_types=state_types(plan.job),
+            pictures=request.source.frames,
         )
         self._is_open = False
         self._last_error: BaseException | None = None
@@ -174,13 +173,22 @@ class VideoRun:
         if not self._is_open:
             return
         if error is None:
-            self._results.finish()
+            self._make_files()
         else:
-            self._results.stop(keep_going=isinstance(error, DecodeError | ExecutorError))
+            # Who interrupts what is live has seen enough of it, and wants what there is.
+            ends_live = isinstance(error, KeyboardInterrupt) and self._plan.request.source.info.is_live
+            self._results.stop(keep_going=ends_live or isinstance(error, DecodeError | ExecutorError))
         self._say(error)
         if error is None:
             count = self._results.committed
             self._notify(Event("complete", str(self._task.video), count, count))
+
+    def _make_files(self) -> None:
+        try:
+            self._results.finish()
+        except PersamHQVideoError:
+            self._results.stop(keep_going=False)
+            raise
 
     def _say(self, error: BaseException | None) -> None:
         """The last run.json, and word to the plugins that observe runs."""
@@ -200,7 +208,8 @@ class VideoRun:
         if error is None:
             return Outcome(self._task, "complete", count, seconds, count / seconds if seconds else None)
         if isinstance(error, KeyboardInterrupt):
-            return Outcome(self._task, "interrupted", count, seconds, error=error)
+            goes_on = not self._plan.request.source.info.is_live
+            return Outcome(self._task, "interrupted", count, seconds, error=error, goes_on=goes_on)
         refused = not self._is_open and isinstance(error, InputError | DecodeError)
         if refused and isinstance(error, DecodeError):
             error = InputError(str(error))

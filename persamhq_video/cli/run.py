@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -14,20 +15,33 @@ from persamhq_video.cli.job_progress import error_line
 from persamhq_video.cli.options import config_of
 from persamhq_video.cli.progress import report_progress
 from persamhq_video.config import RunConfig
+from persamhq_video.endpoints import load_endpoints
 from persamhq_video.outcome import Outcome, exit_code, summary_event, summary_table
 from persamhq_video.plan import check_tasks
+from persamhq_video.plugin.sources import read_plugins
 from persamhq_video.tasks import VideoTask, collect_tasks
 
 __all__ = ["run", "run_and_report"]
 
 _INTERRUPTED: Final = 130
+_WAS_LIVE: Final = (
+    "persamhq-video: interrupted; the files hold the frames until now, a live source cannot be gone on with"
+)
+_KEPT: Final = "persamhq-video: interrupted; the committed frames are kept"
 _GOES_ON: Final = "persamhq-video: interrupted; the same command again goes on from here"
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the videos and tell how each ended."""
+    config = config_of(args)
+    endpoints = load_endpoints(read_plugins(config.plugins), config.blocked_plugins)
+
+    def takes_text(source: str | None, text: str) -> bool:
+        return endpoints.takes_text(source or config.source, text)
+
     out = None if args.out is None else Path(args.out)
-    return run_and_report(args, config_of(args), collect_tasks(args.videos, mask=args.mask, out=out))
+    tasks = collect_tasks(args.videos, mask=args.mask, out=out, takes_text=takes_text)
+    return run_and_report(args, config, tasks)
 
 
 def run_and_report(args: argparse.Namespace, config: RunConfig, tasks: Sequence[VideoTask]) -> int:
@@ -36,22 +50,25 @@ def run_and_report(args: argparse.Namespace, config: RunConfig, tasks: Sequence[
     check_tasks(config, tasks)
     from persamhq_video.pipeline import run_tasks
 
+    # What is no file may be live; whether it goes on is not known here.
+    end_at_once = partial(_end_at_once, _GOES_ON if all(isinstance(task.video, Path) for task in tasks) else _KEPT)
     try:
         with report_progress(quiet=args.quiet, as_json=args.json, videos=len(tasks)) as listener:
-            outcomes = run_tasks(config, tasks, listener=listener, at_second_interrupt=_end_at_once)
+            outcomes = run_tasks(config, tasks, listener=listener, at_second_interrupt=end_at_once)
     except KeyboardInterrupt:
-        _end_at_once()
+        end_at_once()
     code = exit_code(outcomes)
     _tell(args, tasks, outcomes)
     if code == _INTERRUPTED:
-        print(_GOES_ON, file=sys.stderr)
+        goes_on = all(outcome.goes_on for outcome in outcomes)
+        print(_GOES_ON if goes_on else _WAS_LIVE, file=sys.stderr)
     return code
 
 
-def _end_at_once(*signal: object) -> NoReturn:
+def _end_at_once(line: str, *signal: object) -> NoReturn:
     """Without waiting for threads that are in the middle of a frame, or hang: what is committed is on the disk."""
     del signal
-    os.write(sys.stderr.fileno(), f"{_GOES_ON}\n".encode())
+    os.write(sys.stderr.fileno(), f"{line}\n".encode())
     os._exit(_INTERRUPTED)
 
 

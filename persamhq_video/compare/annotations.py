@@ -93,7 +93,7 @@ def _maps(first: Labels, files: Sequence[Path]) -> Iterator[Labels]:
 def _frame_names(source: FrameSource, window: FrameWindow) -> list[str] | None:
     """The names that the frames will have, None where the source does not know how many there are."""
     if source.info.kind == "folder":
-        files = image_files(source.info.path)
+        files = image_files(Path(source.info.path))
         return [file.stem for position, file in enumerate(files) if window.wants(position)]
     count = source.num_selected
     return None if count is None else [f"{index:05d}" for index in range(count)]

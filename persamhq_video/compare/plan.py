@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from persamhq_video.compare.annotations import Annotations, open_annotations
 from persamhq_video.compare.contenders import Contender, check_contenders
 from persamhq_video.compare.folder import ComparisonFolder
+from persamhq_video.endpoints import load_endpoints
 from persamhq_video.errors import ConfigError, PersamHQVideoError
 from persamhq_video.io import FrameWindow
 from persamhq_video.plan import Request, make_job, open_request
+from persamhq_video.plugin.sources import read_plugins
 
 if TYPE_CHECKING:
     from persamhq_video.compare.shared import SharedJob
@@ -40,7 +42,10 @@ def plan_comparison(
     config = contenders[0].config
     folder = ComparisonFolder(out, [contender.name for contender in contenders])
     folder.check(overwrite=config.overwrite)
-    request = open_request(config, video, mask)
+    endpoints = load_endpoints(read_plugins(config.plugins), config.blocked_plugins)
+    if endpoints.choose_source(config.source, video)[1].is_live:
+        raise ConfigError(f"{video}: a live source comes once, and cannot be compared on; record it first")
+    request = open_request(config, video, mask, endpoints)
     window = FrameWindow(config.start, config.end, config.stride)
     truth = None if annotations is None else open_annotations(annotations, request.source, window)
     return ComparisonPlan(tuple(contenders), request, truth, folder, _shared_job(contenders))

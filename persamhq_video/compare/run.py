@@ -111,7 +111,7 @@ def _page(
     info, config, count = plan.request.source.info, plan.job.config, len(recorder.frame_names)
     objects = len(plan.request.first_masks.ids)
     return Page(
-        title=f"Strategies compared on {plan.request.video.name}",
+        title=f"Strategies compared on {Path(plan.request.video).name}",
         facts=(
             f"{count} frames of {info.width}x{info.height}",
             f"{objects} {'object' if objects == 1 else 'objects'}",

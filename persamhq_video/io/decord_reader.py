@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from persamhq_video.io.source import FrameWindow
+    from persamhq_video.frame_source import FrameWindow
     from persamhq_video.types import SourceInfo
 
 # Raise on the first frame that decord would otherwise replace by a copy of another one (a share of all frames).

@@ -17,11 +17,7 @@ def part_path(path: Path) -> Path:
 
 def commit(path: Path) -> None:
     """Give the finished ``part_path(path)`` its name, after its bytes have reached the disk."""
-    part = part_path(path)
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
-    _sync_folder(path.parent)
+    move_into_place(part_path(path), path)
 
 
 def discard(path: Path) -> None:
@@ -39,6 +35,14 @@ def atomic_write(path: Path, data: bytes) -> None:
     except BaseException:
         discard(path)
         raise
+
+
+def move_into_place(part: Path, path: Path) -> None:
+    """Give a file that was written elsewhere on the same disk its place, after its bytes have reached the disk."""
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
+    _sync_folder(path.parent)
 
 
 def sha256_of(path: Path) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from persamhq_video.io.source import FrameWindow
+    from persamhq_video.frame_source import FrameWindow
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 FOLDER_RATE = Fraction(25)

@@ -7,19 +7,21 @@ from pathlib import Path
 
 from persamhq_video.errors import InputError
 from persamhq_video.io.folder import IMAGE_SUFFIXES, image_files, natural_key
+from persamhq_video.io.video_search import FoundVideo
 
 
-def find_mask_for(video: Path, mask: str | Path) -> Path:
+def find_mask_for(video: Path | str, mask: str | Path) -> Path:
     """The first-frame mask of ``video``, where ``mask`` is an image, a folder or a pattern.
 
     In a folder it is ``<stem>.png`` (or another image suffix) or, as in DAVIS, the first file of ``<stem>/``. In a
     pattern ``{stem}`` stands for the video's stem; so does ``*`` if there is no ``{stem}``, and otherwise ``*``
     matches anything as long as one file matches.
     """
-    stem = video.name if video.is_dir() else video.stem
+    stem = FoundVideo(video).stem
     found = _from_pattern(stem, str(mask)) if _is_pattern(mask) else _from_path(stem, Path(mask))
     if found is None:
-        raise InputError(f"{mask}: no mask for {video.name} there; expected {stem}.png or a folder {stem} of masks")
+        name = video.name if isinstance(video, Path) else video
+        raise InputError(f"{mask}: no mask for {name} there; expected {stem}.png or a folder {stem} of masks")
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import cv2
@@ -14,6 +16,8 @@ from persamhq_video.io.palette import davis_palette
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+Draw = Callable[["NDArray[np.uint8]", "NDArray[np.uint8]"], "NDArray[np.uint8]"]
 
 OVERLAY_OPACITY = 0.45
 _PALETTE = davis_palette()
@@ -31,17 +35,27 @@ H264 = VideoCodec(
 )
 
 
-class Overlay:
-    """H.264 that any player opens; an odd width or height grows by one pixel."""
+class RGBVideo:
+    """What `draw(image, labels)` makes of each frame, (H, W, 3) uint8 RGB like the image, in H.264.
+
+    Any player opens it. An odd width or height grows by one pixel.
+    """
 
     codec = H264
 
-    def __init__(self, *, opacity: float = OVERLAY_OPACITY) -> None:
-        self._opacity = opacity
+    def __init__(self, draw: Draw) -> None:
+        self._draw = draw
 
     def picture(self, image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> VideoFrame:
         """See VideoKind."""
-        return h264_picture(paint(image, labels, opacity=self._opacity))
+        return h264_picture(self._draw(image, labels))
+
+
+class Overlay(RGBVideo):
+    """The source with its objects tinted and outlined."""
+
+    def __init__(self, *, opacity: float = OVERLAY_OPACITY) -> None:
+        super().__init__(partial(paint, opacity=opacity))
 
 
 def h264_picture(image: NDArray[np.uint8]) -> VideoFrame:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-    from persamhq_video.io.source import FrameWindow
+    from persamhq_video.frame_source import FrameWindow
     from persamhq_video.types import SourceInfo
 
 

@@ -6,15 +6,16 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO, cast
 
 from persamhq_video.io.files import commit, discard, part_path
+from persamhq_video.types import ObjectResult
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from persamhq_video.types import FrameResult, ObjectResult
+    from persamhq_video.types import FrameResult, PresenceState
 
 COLUMNS = (
     "frame",
@@ -87,6 +88,28 @@ def score_rows(result: FrameResult) -> str:
     """The rows of one frame, a line each, objects in the order given."""
     start = (str(result.index), str(result.pts), str(result.time_base), _decimal(result.pts_seconds))
     return _lines([(*start, *_object_columns(entry)) for entry in result.objects])
+
+
+def read_score_rows(rows: str) -> tuple[ObjectResult, ...]:
+    """The objects of one frame, as `score_rows` wrote them: numbers have six decimals, what was left empty is nan."""
+    return tuple(_object_of(dict(zip(COLUMNS, cells, strict=True))) for cells in csv.reader(io.StringIO(rows)))
+
+
+def _object_of(cells: dict[str, str]) -> ObjectResult:
+    x0, y0, x1, y1 = (cells[edge] for edge in ("x0", "y0", "x1", "y1"))
+    return ObjectResult(
+        object_id=int(cells["object_id"]),
+        state=cast("PresenceState", cells["state"]),
+        score=_number(cells["score"]),
+        similarity=_number(cells["similarity"]),
+        predicted_iou=_number(cells["predicted_iou"]),
+        area=int(cells["area_px"]),
+        box=(int(x0), int(y0), int(x1), int(y1)) if x0 else None,
+    )
+
+
+def _number(cell: str) -> float:
+    return float(cell) if cell else math.nan
 
 
 def _lines(rows: Sequence[tuple[str, ...]]) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 
 from persamhq_video.errors import InputError
 from persamhq_video.io.folder import image_files, natural_key
+from persamhq_video.io.stream_names import input_stem
 
 VIDEO_SUFFIXES: Final = frozenset(
     {".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".webm"}
@@ -19,14 +20,19 @@ VIDEO_SUFFIXES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class FoundVideo:
-    """A video, and the folder that a search for it began in; None where it was named itself."""
+    """A video, and the folder that a search for it began in; None where it was named itself.
 
-    path: Path
+    `path` is a text where it is no file: the name of a stream, or what a plugin's source takes.
+    """
+
+    path: Path | str
     root: Path | None = None
 
     @property
     def stem(self) -> str:
         """What its results and its mask are named after."""
+        if isinstance(self.path, str):
+            return input_stem(self.path)
         return self.path.name if self.path.is_dir() else self.path.stem
 
 

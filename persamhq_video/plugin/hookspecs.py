@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from persamhq_video.frame_source import FrameSourceKind
 from persamhq_video.plugin.markers import hookspec
 from persamhq_video.plugin.register import Register
 from persamhq_video.protocols import MaskRefiner, PromptSelector
+from persamhq_video.result_sink import AnySink
 
 
 @hookspec
@@ -32,6 +34,16 @@ def persamhq_register_mask_refiners(register: Register[MaskRefiner]) -> None:
     Fires when `persamhq_register_prompt_selectors` does, and takes the same calls. A configuration may choose several
     refiners, and one of them more than once; they run in its order.
     """
+
+
+@hookspec
+def persamhq_register_frame_sources(register: Register[FrameSourceKind]) -> None:
+    """Add kinds of frame sources with `register.add(name, factory)`; called once in every process of a run."""
+
+
+@hookspec
+def persamhq_register_result_sinks(register: Register[AnySink]) -> None:
+    """Add result sinks with `register.add(name, factory)`; `--outputs` chooses among them by name."""
 
 
 @hookspec

@@ -11,12 +11,28 @@ from typing import Any, Final
 import pluggy
 
 from persamhq_video.errors import OutputError, PluginError
+from persamhq_video.frame_source import FrameSourceKind
 from persamhq_video.plugin import hookspecs
 from persamhq_video.plugin.checks import check_hooks, closest
 from persamhq_video.plugin.markers import PROJECT_NAME
 from persamhq_video.plugin.register import Register
 from persamhq_video.plugin.sources import PluginSource, load_failure, module_sha256
 from persamhq_video.protocols import MaskRefiner, PromptSelector
+from persamhq_video.result_sink import AnySink
+
+SOURCES_AND_SINKS: Final[tuple[str, ...]] = (
+    "persamhq_plugins.frame_sources.folder",
+    "persamhq_plugins.frame_sources.video",
+    "persamhq_plugins.frame_sources.stream",
+    "persamhq_plugins.result_sinks.masks",
+    "persamhq_plugins.result_sinks.mask_video",
+    "persamhq_plugins.result_sinks.mattes",
+    "persamhq_plugins.result_sinks.overlay",
+    "persamhq_plugins.result_sinks.scores",
+    "persamhq_plugins.result_sinks.rle",
+    "persamhq_plugins.result_sinks.alpha",
+)
+"""Loaded without torch, so that wrong names are told at once."""
 
 BUILT_IN: Final[tuple[str, ...]] = (
     "persamhq_plugins.top_k_points",
@@ -34,6 +50,7 @@ BUILT_IN: Final[tuple[str, ...]] = (
     "persamhq_plugins.fill_holes",
     "persamhq_plugins.guided_filter",
     "persamhq_plugins.temporal_smooth",
+    *SOURCES_AND_SINKS,
 )
 
 
@@ -45,6 +62,8 @@ class PluginRegistry:
     origins: Mapping[str, str]
     prompt_selectors: Register[PromptSelector]
     mask_refiners: Register[MaskRefiner]
+    frame_sources: Register[FrameSourceKind]
+    result_sinks: Register[AnySink]
 
     @property
     def plugins(self) -> tuple[str, ...]:
@@ -53,8 +72,8 @@ class PluginRegistry:
 
     @property
     def registers(self) -> tuple[Register[Any], ...]:
-        """One register a kind of strategy."""
-        return self.prompt_selectors, self.mask_refiners
+        """One register a kind of thing that plugins offer."""
+        return self.prompt_selectors, self.mask_refiners, self.frame_sources, self.result_sinks
 
     def origin(self, plugin: str) -> str:
         """What tells one version of a plugin from another: the hash of its text, or the version of its package."""
@@ -98,7 +117,11 @@ def load_registry(
     refiners: Register[MaskRefiner] = Register("mask refiner")
     _fill(manager, "persamhq_register_prompt_selectors", selectors)
     _fill(manager, "persamhq_register_mask_refiners", refiners)
-    return PluginRegistry(manager, origins, selectors, refiners)
+    frame_sources: Register[FrameSourceKind] = Register("frame source")
+    sinks: Register[AnySink] = Register("result sink")
+    _fill(manager, "persamhq_register_frame_sources", frame_sources)
+    _fill(manager, "persamhq_register_result_sinks", sinks)
+    return PluginRegistry(manager, origins, selectors, refiners, frame_sources, sinks)
 
 
 def _left_out(blocked: Sequence[str], names: Sequence[str]) -> frozenset[str]:

@@ -35,11 +35,18 @@ class PluginSource:
             raise PluginError(f"the plugin {self.name} cannot be loaded: {load_failure(exc, self.name)}") from exc
 
     def _run_text(self, text: str) -> ModuleType:
-        module = ModuleType(f"persamhq_plugin_{hashlib.sha256((self.name + text).encode()).hexdigest()[:12]}")
+        name = f"persamhq_plugin_{hashlib.sha256((self.name + text).encode()).hexdigest()[:12]}"
+        if name in sys.modules:  # its objects travel, so its classes must stay the ones they were
+            return sys.modules[name]
+        module = ModuleType(name)
         module.__file__ = self.name
         # Dataclasses and pickles look their module up by its name.
-        sys.modules[module.__name__] = module
-        exec(compile(text, self.name, "exec"), module.__dict__)  # noqa: S102 - a plugin is code that the user named
+        sys.modules[name] = module
+        try:
+            exec(compile(text, self.name, "exec"), module.__dict__)  # noqa: S102 - a plugin is code that the user named
+        except BaseException:
+            del sys.modules[name]
+            raise
         return module
 
 

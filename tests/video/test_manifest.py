@@ -68,6 +68,15 @@ def test_tables(read, tmp_path, content, rows):
     assert told(read(content), tmp_path) == rows
 
 
+def test_inputs_that_are_no_paths(tmp_path):
+    path = tmp_path / "jobs.csv"
+    path.write_text("video,source\nrtsp://host/yard,\na.mp4,\nanything,mine\nthere,mine\n")
+    (tmp_path / "there").touch()
+    rows = read_manifest(path, takes_text=lambda source, text: source == "mine" or "://" in text)
+    assert [row.video for row in rows] == ["rtsp://host/yard", tmp_path / "a.mp4", "anything", tmp_path / "there"]
+    assert [row.options for row in rows[2:]] == [{"source": "mine"}] * 2
+
+
 @pytest.mark.parametrize(
     ("lines", "rows"),
     [
@@ -113,7 +122,6 @@ WRONG_TABLES = {
     "no number": ("video,start\na.mp4,first\n", r"line 2: option start: got 'first'; input should be a valid integer"),
     "a negative number": ("video,start\na.mp4,-1\n", r"line 2: option start: got '-1'"),
     "no frame between": ("video,start,end\na.mp4,9,5\n", r"line 2: got start 9 and end 5"),
-    "unknown output": ("video,outputs\na.mp4,holograms\n", r"line 2: option outputs: got 'holograms'"),
     "not UTF-8": ("video,mask\nzoë.mp4,a.png\n".encode("latin-1"), r"jobs\.csv is not UTF-8 text; save it as"),
     "UTF-16": ("video\n".encode("utf-16"), r"is not UTF-8 text"),
 }

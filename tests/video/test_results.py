@@ -15,11 +15,14 @@ import pytest
 from PIL import Image
 
 from persamhq_video.config import make_config
+from persamhq_video.endpoints import load_endpoints
 from persamhq_video.errors import ConfigError, OutputError
 from persamhq_video.io import open_source
 from persamhq_video.ledger import Ledger
+from persamhq_video.result_sink import SinkVideo
 from persamhq_video.results import Results
 from persamhq_video.rundir import RunDirectory
+from persamhq_video.sink_plan import plan_sinks
 from persamhq_video.snapshots import Snapshots
 from persamhq_video.types import Frame, FrameResult, ObjectResult, SourceInfo
 
@@ -53,11 +56,19 @@ def track(state, frame):
     return state, FrameResult(frame.index, frame.pts, frame.time_base, frame.name, labels, entries)
 
 
-def results_in(out, options=ALL, *, identity=IDENTITY, **decide):
+def pictures():
+    return map(frame_at, range(FRAMES))
+
+
+def results_in(out, options=ALL, *, identity=IDENTITY, more=None, **decide):
     directory = RunDirectory(out)
-    decision = directory.decide(identity, **{"overwrite": False, "no_resume": False, **decide})
+    config = make_config(options)
     info = SourceInfo(Path("x"), "video", SIZE[1], SIZE[0], TICKS, Fraction(25), num_frames=FRAMES, rotation=0)
-    results = Results(make_config(options), directory, identity=identity, info=info, object_ids=(1, 2), state_types=())
+    sinks = {**load_endpoints().make_sinks(config.outputs), **(more or {})}
+    plan = plan_sinks(sinks, SinkVideo(info, (1, 2), matte_codec=config.matte_codec))
+    files = tuple(plan.owners)
+    decision = directory.decide(identity, **{"overwrite": False, "no_resume": False, "files": files, **decide})
+    results = Results(plan, directory, identity=identity, state_types=(), pictures=pictures)
     return decision, directory, results
 
 

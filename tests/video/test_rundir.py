@@ -81,6 +81,28 @@ def test_a_killed_run_is_refused_and_then_removed(tmp_path):
     assert names(tmp_path) == [".persamhq/files"]
 
 
+def test_announced_files_of_somebody_else(tmp_path):
+    (tmp_path / "boxes").mkdir()
+    (tmp_path / "boxes" / "1.json").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(ConfigError, match=r"boxes/1.json is there and no run wrote it"):
+            RunDirectory(tmp_path).decide(IDENTITY, overwrite=overwrite, no_resume=False, files=["boxes/1.json"])
+    assert decide(tmp_path) == "run"
+
+
+def test_files_of_sinks_go_with_their_folders(tmp_path):
+    directory = RunDirectory(tmp_path)
+    directory.open()
+    for name in ("a.json", "deep/er/b.json", "full/c.json"):
+        directory.claim(name).write_text(name)
+    directory.write_record({"status": "complete", **IDENTITY}, final=True)
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    assert decide(tmp_path, overwrite=True) == "run"
+    RunDirectory(tmp_path).open()
+    assert names(tmp_path) == [".persamhq/files", "full/notes.txt"]
+    assert not (tmp_path / "deep").exists()
+
+
 def test_a_missing_file_is_told(tmp_path):
     finished(tmp_path)
     (tmp_path / "scores.csv").unlink()

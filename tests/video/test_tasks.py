@@ -40,6 +40,44 @@ def collect(*given, mask="masks", out="out"):
     return collect_tasks(given, mask=mask, out=None if out is None else Path(out))
 
 
+def takes(source, text):
+    """A plugin's source and streams."""
+    return source == "mine" or text.startswith(("rtsp://", "take:"))
+
+
+@pytest.mark.parametrize(
+    ("given", "places"),
+    [
+        (["rtsp://host/yard"], {"rtsp://host/yard": "out"}),
+        (["rtsp://host/yard", "rtsp://host/yard"], {"rtsp://host/yard": "out"}),
+        (["take:*", "clips/a.mp4"], {"take:*": "out/take", "clips/a.mp4": "out/a"}),
+        (
+            ["rtsp://host/list.csv", "clips"],
+            {"rtsp://host/list.csv": "out/list", "clips/a.mp4": "out/a", "clips/b.mp4": "out/b"},
+        ),
+        (
+            ["rtsp://host/a", "days/**/*.mp4"],
+            {
+                "rtsp://host/a": "out/a",
+                "days/mon/a.mp4": "out/mon/a",
+                "days/mon/c.mp4": "out/mon/c",
+                "days/tue/a.mp4": "out/tue/a",
+            },
+        ),
+    ],
+)
+def test_what_is_no_path_goes_to_its_source_as_it_is(given, places):
+    tasks = collect_tasks(given, mask="masks", out=Path("out"), takes_text=takes)
+    assert {str(task.video): str(task.out) for task in tasks} == places
+
+
+def test_two_streams_of_one_name():
+    with pytest.raises(
+        ConfigError, match=r"rtsp://two/a: its results would share the folder out/a with .*rtsp://one/a"
+    ):
+        collect_tasks(["rtsp://one/a", "rtsp://two/a"], mask="masks", out=Path("out"), takes_text=takes)
+
+
 @pytest.mark.parametrize(
     ("given", "places"),
     [

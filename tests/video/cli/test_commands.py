@@ -155,7 +155,10 @@ REFUSED = {
     "blocked and needed": (lambda t: {"--block-plugin": "no_such"}, "cannot block the plugin 'no_such'"),
     "missing plugin": (lambda t: {"--plugin": t / "none.py"}, "cannot read the plugin"),
     "missing module": (lambda t: {"--plugin": "no_such_module"}, "there is no module"),
-    "unknown output": (lambda t: {"--outputs": "masks,holograms"}, "option outputs: got 'holograms'; known: masks"),
+    "unknown output": (
+        lambda t: {"--outputs": "masks,holograms"},
+        "option outputs: unknown result sink 'holograms'; known: alpha",
+    ),
     "no output": (lambda t: {"--outputs": ","}, "option outputs: got nothing"),
     "wrong number": (lambda t: {"--workers": "0"}, "option workers: got '0'"),
     "start beyond the end": (lambda t: {"--start": "99"}, "got start 99, expected 0 to 11"),

@@ -119,7 +119,7 @@ def test_an_interrupt_leaves_nothing(plan, make_clip, out):
     assert not out.exists()
 
 
-def test_a_plugin_that_is_missing_names_the_strategy(plan, out):
-    with pytest.raises(PluginError, match=r"^--try default: cannot read the plugin"):
+def test_a_plugin_that_is_missing(plan, out):
+    with pytest.raises(PluginError, match=r"cannot read the plugin none.py"):
         compare(plan, plugins=["none.py"])
     assert not out.exists()

@@ -14,6 +14,13 @@ def touch(root, *names):
         (root / name).touch()
 
 
+def test_the_mask_of_a_stream_is_named_after_its_last_part(tmp_path):
+    touch(tmp_path, "m/yard.png", "m/other.png")
+    assert find_mask_for("rtsp://host/yard", tmp_path / "m") == tmp_path / "m" / "yard.png"
+    with pytest.raises(InputError, match=r"no mask for rtsp://host/bear there; expected bear.png"):
+        find_mask_for("rtsp://host/bear", tmp_path / "m")
+
+
 @pytest.mark.parametrize(
     ("files", "mask", "found"),
     [

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from persamhq_video.io import ScoresWriter, atomic_write, score_rows, sha256_of
+from persamhq_video.io import ScoresWriter, atomic_write, read_score_rows, score_rows, sha256_of
+from persamhq_video.io.files import move_into_place
 from persamhq_video.types import FrameResult, ObjectResult
 
 HEADER = "frame,pts,time_base,pts_seconds,object_id,state,score,similarity,predicted_iou,area_px,x0,y0,x1,y1"
@@ -81,6 +83,37 @@ def test_atomic_write_leaves_what_was_there_if_it_fails(tmp_path):
     with pytest.raises(TypeError, match=r"bytes-like"):
         atomic_write(path, "not bytes")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("b.json", b"one")]
+
+
+def test_a_file_gets_its_place(tmp_path):
+    (tmp_path / "aside").mkdir()
+    (tmp_path / "aside" / "a.txt").write_text("new")
+    (tmp_path / "b.txt").write_text("old")
+    move_into_place(tmp_path / "aside" / "a.txt", tmp_path / "b.txt")
+    assert (tmp_path / "b.txt").read_text() == "new"
+    assert list((tmp_path / "aside").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"score": 1.23456789e-5, "similarity": -0.0, "state": "uncertain"},
+        {"score": math.nan, "predicted_iou": math.nan, "box": None, "area": 0, "state": "absent"},
+    ],
+)
+def test_rows_can_be_read_back(changes):
+    rows = score_rows(result(3, entry(**changes), entry(object_id=7)))
+    one, two = read_score_rows(rows)
+    assert score_rows(result(3, one, two)) == rows
+    assert (one.object_id, two.object_id) == (1, 7)
+    expected = entry(**changes)
+    assert (one.state, one.area, one.box) == (expected.state, expected.area, expected.box)
+    assert one.score == pytest.approx(expected.score, abs=5e-7, nan_ok=True)
+
+
+def test_a_frame_without_objects_has_no_rows():
+    assert read_score_rows(score_rows(result(3))) == ()
 
 
 def test_the_hash_is_sha256(tmp_path):

@@ -1,0 +1,70 @@
+"""How streams and cameras are named, and what FFmpeg is asked for."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass, field
+from typing import Final
+
+from persamhq_video.errors import ConfigError
+
+_SCHEMES: Final = frozenset(
+    {"http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"},
+)
+_CAMERA: Final = "camera:"
+_DEVICE_FILE: Final = re.compile(r"/dev/video\d+")
+_PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
+_SUFFIX: Final = re.compile(r"(?<=[^.])\.[A-Za-z][A-Za-z0-9]{1,4}$")
+_CAMERA_FORMATS: Final = {"linux": "v4l2", "darwin": "avfoundation"}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInput:
+    """What FFmpeg opens: a file or URL, the format where it cannot be told from that, and options."""
+
+    file: str
+    format: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def is_stream_name(text: str) -> bool:
+    """Whether a text is the URL of a stream, `camera:...`, or the device file of a camera."""
+    scheme, colon, _ = text.partition("://")
+    is_url = bool(colon) and scheme.lower() in _SCHEMES
+    return is_url or text.startswith(_CAMERA) or _DEVICE_FILE.fullmatch(text) is not None
+
+
+def stream_input(text: str, *, platform: str = sys.platform) -> StreamInput:
+    """What a name means: a URL itself, `camera:0` a camera, `camera:FORMAT:DEVICE` any device that FFmpeg knows."""
+    if _DEVICE_FILE.fullmatch(text):
+        return StreamInput(text, _CAMERA_FORMATS["linux"])
+    if text.startswith(_CAMERA):
+        return _camera(text, text.removeprefix(_CAMERA), platform)
+    # UDP packets that are lost would leave damage in the picture.
+    is_rtsp = text.lower().startswith(("rtsp://", "rtsps://"))
+    return StreamInput(text, options={"rtsp_flags": "prefer_tcp"} if is_rtsp else {})
+
+
+def without_password(text: str) -> str:
+    """A URL as it may be written down: `user:word@host` without the word."""
+    return _PASSWORD.sub(r"\1:***@", text)
+
+
+def input_stem(text: str) -> str:
+    """What results and masks of an input that is no path are named after: the last part of it, as a file name."""
+    last = re.split(r"[?#]", text.partition("://")[2] or text)[0].rstrip("/").rpartition("/")[2]
+    return re.sub(r"[^\w.-]+", "-", _SUFFIX.sub("", last)).strip("-.") or "stream"
+
+
+def _camera(text: str, device: str, platform: str) -> StreamInput:
+    format_name, colon, rest = device.partition(":")
+    if colon and rest:
+        return StreamInput(rest, format_name)
+    if device.isdecimal() and platform in _CAMERA_FORMATS:
+        file = f"/dev/video{device}" if platform == "linux" else device
+        return StreamInput(file, _CAMERA_FORMATS[platform])
+    raise ConfigError(
+        f"got the camera {text!r}; expected camera:0 (Linux and macOS) or camera:FORMAT:DEVICE with a format of"
+        " FFmpeg's devices, such as camera:v4l2:/dev/video0 or camera:dshow:video=NAME"
+    )

@@ -1,0 +1,34 @@
+"""A video file as frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from persamhq_video.frame_source import FrameRequest, FrameSource, FrameSourceKind
+from persamhq_video.plugin import Register, hookimpl
+
+if TYPE_CHECKING:
+    from persamhq_video.io import ReaderName
+
+
+class Video:
+    """A video file, decoded by PyAV or decord (--reader)."""
+
+    is_live = False
+
+    def accepts(self, text: str) -> bool:
+        """See FrameSourceKind."""
+        return Path(text).is_file()
+
+    def open(self, request: FrameRequest) -> FrameSource:
+        """See FrameSourceKind."""
+        from persamhq_video.io import open_video_file
+
+        return open_video_file(Path(request.text), request.window, reader=cast("ReaderName", request.reader))
+
+
+@hookimpl
+def persamhq_register_frame_sources(register: Register[FrameSourceKind]) -> None:
+    """Offer `video`."""
+    register.add("video", Video)

@@ -1,0 +1,18 @@
+"""masks/<frame>.png: the label maps themselves, with the DAVIS palette."""
+
+from __future__ import annotations
+
+from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.result_sink import AnySink
+
+
+class Masks:
+    """masks/<frame's name>.png: a palette PNG a frame, pixel value = object id."""
+
+    keeps_label_maps = True
+
+
+@hookimpl
+def persamhq_register_result_sinks(register: Register[AnySink]) -> None:
+    """Offer `masks`."""
+    register.add("masks", Masks)

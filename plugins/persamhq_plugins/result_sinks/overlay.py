@@ -1,0 +1,26 @@
+"""overlay.mp4: the source with coloured masks and outlines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.result_sink import AnySink, SinkVideo
+
+
+class OverlayVideo:
+    """overlay.mp4: the source with coloured masks and outlines (H.264)."""
+
+    def videos(self, video: SinkVideo) -> Mapping[str, Any]:
+        """See VideoSink."""
+        from persamhq_video.io import Overlay
+
+        del video
+        return {"overlay.mp4": Overlay()}
+
+
+@hookimpl
+def persamhq_register_result_sinks(register: Register[AnySink]) -> None:
+    """Offer `overlay`."""
+    register.add("overlay", OverlayVideo)

@@ -1,0 +1,34 @@
+"""masks.rle.json: every mask as COCO's run-length code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.result_sink import AnySink, SinkVideo, SunkFrame
+
+
+class Rle:
+    """masks.rle.json: every mask as COCO's run-length code (only where asked for)."""
+
+    needs_pictures = False
+
+    def files(self, video: SinkVideo) -> tuple[str, ...]:
+        """See ResultSink."""
+        from persamhq_video.io import RLE_NAME
+
+        del video
+        return (RLE_NAME,)
+
+    def write(self, folder: Path, video: SinkVideo, frames: Iterator[SunkFrame]) -> None:
+        """See ResultSink."""
+        from persamhq_video.io import RLE_NAME, write_rle
+
+        write_rle(folder / RLE_NAME, frames, size=(video.info.height, video.info.width))
+
+
+@hookimpl
+def persamhq_register_result_sinks(register: Register[AnySink]) -> None:
+    """Offer `rle`."""
+    register.add("rle", Rle)

@@ -1,0 +1,35 @@
+"""scores.csv: a row an object and frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.result_sink import AnySink, SinkVideo, SunkFrame
+
+
+class Scores:
+    """scores.csv: a row an object and frame: state, scores, area, box."""
+
+    needs_pictures = False
+
+    def files(self, video: SinkVideo) -> tuple[str, ...]:
+        """See ResultSink."""
+        del video
+        return ("scores.csv",)
+
+    def write(self, folder: Path, video: SinkVideo, frames: Iterator[SunkFrame]) -> None:
+        """See ResultSink."""
+        from persamhq_video.io import ScoresWriter, score_rows
+
+        del video
+        with ScoresWriter(folder / "scores.csv") as scores:
+            for frame in frames:
+                scores.write(score_rows(frame))
+
+
+@hookimpl
+def persamhq_register_result_sinks(register: Register[AnySink]) -> None:
+    """Offer `scores`."""
+    register.add("scores", Scores)
