@@ -28,6 +28,7 @@ by more than the sum of its steps, 0.5, so that all it can reach lies within."""
 _GRID = 13
 _STARTS = 4
 _TOLERANCE = 1e-7
+_GATHERING_ERROR = 1e-3
 _ROUNDS, _POLISHING_ROUNDS, _HALVINGS = 40, 6, 25
 
 
@@ -90,12 +91,15 @@ def _descend(problem: ScaleProblem, schedule: Schedule) -> Tensor:
 def _minimum(problem: ScaleProblem, gathered: ScaleProblem) -> Tensor:
     """The two free weights (2,) of the lowest minimum: the loss has several, so those near good starts are compared.
 
-    Newton's steps are taken on gathered pixels first, and to the end on all of them.
+    Newton's steps are taken on gathered pixels first. From the minima that gathering cannot tell apart, they are taken
+    to the end on all pixels.
     """
     candidates = torch.stack([_newton(gathered, start, rounds=_ROUNDS) for start in _starts(gathered)])
-    losses = gathered.loss(candidates)
-    best = candidates[int((losses > losses.min() + _TOLERANCE).byte().argmin())]  # among equals, from a third each
-    return _newton(problem, best, rounds=_POLISHING_ROUNDS)
+    near = candidates[gathered.loss(candidates) <= gathered.loss(candidates).min() + _GATHERING_ERROR]
+    different = [near[i] for i in range(len(near)) if not any(torch.dist(near[i], near[j]) < 1e-3 for j in range(i))]
+    polished = torch.stack([_newton(problem, place, rounds=_POLISHING_ROUNDS) for place in different])
+    losses = problem.loss(polished)
+    return polished[int((losses > losses.min() + _TOLERANCE).byte().argmin())]  # among equals, from a third each
 
 
 def _starts(problem: ScaleProblem) -> Tensor:

@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 from persam_hq import sam_model_registry
 from persam_hq.compat.per_segment_anything import SamPredictor
+from persam_hq.finder import build_tuned_finder
+from persam_hq.personalization import fit_scale_weights
 
 MEAN, STD = torch.tensor([123.675, 116.28, 103.53]), torch.tensor([58.395, 57.12, 57.375])
 
@@ -164,6 +166,56 @@ def test_the_published_script_gives_the_oracles_masks(square_plain, size, seed):
     reference, mask = scene(seed, (36, 52), at=(20, 18))
     image, _ = scene(seed + 10, size, at=(size[1] * 0.6, size[0] * 0.5))
     check(square_plain, 64, reference, mask, image)
+
+
+@torch.no_grad()
+def finetuned(model, side, reference, mask, image):
+    """PerSAM-F from its paper: the most similar point, three masks weighed, two passes that correct the sum."""
+    oracle = Oracle(model, side)
+    embedding, _ = model.image_encoder(oracle.frame(reference)[0])
+    drawn = np.repeat(mask[..., None], 3, axis=2).astype(np.uint8) * 255
+    cells = F.interpolate(oracle.frame(drawn)[0], embedding.shape[-2:], mode="bilinear")[0, 0] > 0
+    inside = embedding[0].permute(1, 2, 0)[cells]
+    target = inside.max(dim=0)[0] / 2 + inside.mean(dim=0) / 2
+    target = target / target.norm()
+
+    def most_alike(features, inner, outer):
+        unit = features / features.norm(dim=1, keepdim=True)
+        grid = (target @ unit.flatten(2)[0]).reshape(1, 1, *features.shape[-2:])
+        similarity = oracle.full(F.interpolate(grid, scale_factor=4, mode="bilinear"), inner, outer)[0, 0]
+        y, x = divmod(int(similarity.argmax()), outer[1])
+        return {"points": [(x, y)], "labels": [1]}
+
+    # The weights, on the reference
+    inner, outer = oracle.frame(reference)[1], reference.shape[:2]
+    _, _, low = oracle.decode(embedding, inner, outer, **most_alike(embedding, inner, outer), multi=True)
+    weights = fit_scale_weights(oracle.full(low[None], inner, outer)[0], torch.from_numpy(mask))
+
+    # The image
+    frame, inner = oracle.frame(image)
+    outer = image.shape[:2]
+    features, _ = model.image_encoder(frame)
+    given = most_alike(features, inner, outer)
+    _, _, low = oracle.decode(features, inner, outer, **given, multi=True)
+    low = (weights[:, None, None] * low).sum(dim=0, keepdim=True)
+    merged = oracle.full(low[None], inner, outer)[0, 0] > 0
+    for _ in range(2):
+        y, x = np.nonzero(merged.numpy())
+        box = [x.min(), y.min(), x.max(), y.max()] if len(x) else None
+        masks, scores, low = oracle.decode(features, inner, outer, **given, box=box, mask=low, multi=True)
+        best = int(scores.argmax())
+        merged, low = masks[best], low[best : best + 1]
+    return merged.numpy(), weights
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_persam_f_gives_the_oracles_masks(square_plain, seed):
+    reference, mask = scene(seed, (36, 52), at=(20, 18))
+    image, _ = scene(seed + 10, (24, 40), at=(24, 12))
+    want, weights = finetuned(square_plain, 64, reference, mask, image)
+    finder = build_tuned_finder(square_plain, reference, mask)
+    assert torch.allclose(torch.tensor(finder.fit.weights), weights, atol=1e-3)
+    assert np.mean(finder.find(image).mask != want) < 0.002  # the fit's last digits may turn a pixel
 
 
 PHOTOS = os.environ.get("PERSAM_HQ_PHOTOS")
