@@ -60,11 +60,10 @@ def images_of(paths: Sequence[Path]) -> list[Path]:
     """Files, and the images of folders in order of name; refused where two would be written under one name."""
     found: list[Path] = []
     for path in paths:
-        within = (
-            sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
-            if path.is_dir()
-            else [path]
-        )
+        within = [path]
+        if path.is_dir():
+            inside = (file for file in path.iterdir() if not file.name.startswith("."))
+            within = sorted(file for file in inside if file.suffix.lower() in IMAGE_SUFFIXES)
         if not within:
             raise InputError(f"the folder {path} holds no image; expected JPEG or PNG files in it")
         found += within
