@@ -29,6 +29,16 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     return np.asarray((values > 0).any(axis=2) if values.ndim == 3 else values > 0)
 
 
+def read_ids(path: Path) -> NDArray[np.uint8]:
+    """(H, W) uint8, upright: palette indices or grey values; InputError for colours and for values above 255."""
+    image = _open(path)
+    if image.mode not in {"P", "L", "1"}:
+        raise InputError(
+            f"{path} is an image of mode {image.mode}; expected a palette or grey PNG, pixel value = object"
+        )
+    return np.asarray(image.convert("L") if image.mode == "1" else image)
+
+
 def read_grey(path: Path) -> NDArray[np.uint8]:
     """(H, W) uint8, upright: an annotation of shades, 0 to 255; one of 0 and 1 alone becomes 0 and 255."""
     grey = np.asarray(_open(path).convert("L"))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persam_hq.commands import results
-from persam_hq.commands.options import add_hq_option, add_model_options, images_of, model_of, use_hq
+from persam_hq.commands.options import add_hq_option, add_model_options, model_of, use_hq
+from persam_hq.commands.searches import Search, refuse_what_cannot_be_used, searches_of
 from persam_hq.errors import InputError
 from persam_hq.scale_weights_file import ObjectWeights, reference_hashes, write_mask_weights
 
@@ -19,18 +20,6 @@ if TYPE_CHECKING:
     from persam_hq.predictor import ImageModel
 
 COLUMNS = ("image", "object", "pixels", "presence", "similarity", "predicted_iou", *results.BOX, "iou")
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """An object: its reference image and mask, the images to search, and annotations of these where there are any."""
-
-    name: str
-    image: Path
-    mask: Path
-    searched: tuple[Path, ...]
-    annotations: tuple[Path | None, ...]
-    folder: str = ""
 
 
 def add_personalize(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,6 +35,11 @@ def add_personalize(commands: argparse._SubParsersAction[argparse.ArgumentParser
     )
     parser.add_argument("--image", type=Path, metavar="REF", help="image that shows the object")
     parser.add_argument("--mask", type=Path, metavar="REFMASK", help="its mask: pixels that are not 0")
+    parser.add_argument(
+        "--objects",
+        action="store_true",
+        help="REFMASK holds several objects, its palette indices or grey values; each keeps its value in the results",
+    )
     parser.add_argument(
         "--finetune", action="store_true", help="weigh the three masks as fits the reference best (PerSAM-F)"
     )
@@ -63,56 +57,25 @@ def add_personalize(commands: argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _run(options: argparse.Namespace) -> None:
-    from persam_hq.image_files import read_image
-
     if options.save_weights is not None and not options.finetune:
         raise InputError("--save-weights writes what --finetune finds; give both")
-    searches = _searches(options)
-    for search in searches:
-        for path in search.searched:
-            read_image(path)  # what cannot be read is said before anything is written
+    searches = searches_of(options)
+    refuse_what_cannot_be_used(searches)
     model = model_of(options)
     with_hq = use_hq(options, model)
     finders = [_finder(search, model, options, with_hq=with_hq) for search in searches]
 
     out = results.ResultFolder(options.out, columns=COLUMNS)
     pairs: list[list[MaskPair]] = []
-    for search, (finder, _) in zip(searches, finders, strict=True):
-        pairs.append(_search(search, finder, out))
+    if options.objects:
+        _search_together(searches, [finder for finder, _ in finders], out)
+    else:
+        pairs = [_search(search, finder, out) for search, (finder, _) in zip(searches, finders, strict=True)]
     if options.save_weights is not None:
         write_mask_weights(options.save_weights, _fitted(searches, [fit for _, fit in finders]))
     out.finish()
-    _print_scores(searches, pairs)
-
-
-def _searches(options: argparse.Namespace) -> list[Search]:
-    """What to look for, and where."""
-    if (options.image is None) != (options.mask is None):
-        raise InputError("--image and --mask go together: an image that shows the object, and its mask")
-    if options.image is not None:
-        images = images_of(options.images)
-        return [Search("1", options.image, options.mask, tuple(images), (None,) * len(images))]
-    if len(options.images) > 1 or not options.images[0].is_dir():
-        raise InputError("nothing shows the object; give --image REF --mask REFMASK, or a folder with Images/<object>")
-    return _of_folder(options.images[0])
-
-
-def _of_folder(root: Path) -> list[Search]:
-    """One object a folder; only the first photo needs an annotation."""
-    from persam_hq.evaluation.perseg import object_folders
-
-    searches = []
-    for name, photos, masks in object_folders(root):
-        if not photos or not masks:
-            raise InputError(f"object {name} in {root} has no photo or no annotation; give one of each")
-        by_stem = {path.stem: path for path in masks}
-        shown = [photo for photo in photos if photo.stem in by_stem]
-        if not shown or len(photos) < 2:
-            raise InputError(f"object {name} in {root}: expected an annotated photo and others to search")
-        others = tuple(photo for photo in photos if photo != shown[0])
-        known = tuple(by_stem.get(photo.stem) for photo in others)
-        searches.append(Search(name, shown[0], by_stem[shown[0].stem], others, known, folder=f"{name}/"))
-    return searches
+    if pairs:
+        _print_scores(searches, pairs)
 
 
 def _finder(
@@ -120,9 +83,11 @@ def _finder(
 ) -> tuple[Finder, ScaleFit | None]:
     """Who looks for the object, and the weights fitted to it with --finetune."""
     from persam_hq.finder import build_finder, build_tuned_finder
-    from persam_hq.image_files import read_image, read_mask
+    from persam_hq.image_files import read_ids, read_image, read_mask
 
     image, mask = read_image(search.image), read_mask(search.mask)
+    if search.value is not None:
+        mask = read_ids(search.mask) == search.value
     if not options.finetune:
         return build_finder(model, image, mask, use_hq=with_hq), None
     tuned = build_tuned_finder(model, image, mask, solver=options.solver, use_hq=with_hq)
@@ -150,6 +115,25 @@ def _search(search: Search, finder: Finder, out: results.ResultFolder) -> list[M
         out.add(f"{search.folder}{path.stem}", image, found.mask.astype(np.uint8), [row])
         print(f"{search.folder}{path.name}: {describe(found)}{iou and f', IoU {iou}'}")
     return pairs
+
+
+def _search_together(searches: Sequence[Search], finders: Sequence[Finder], out: results.ResultFolder) -> None:
+    """Search all images for several objects; a pixel that several claim goes to the one that is surest to be there."""
+    import numpy as np
+
+    from persam_hq.image_files import read_image
+
+    for path in searches[0].searched:
+        image = read_image(path)
+        found = [finder.find(image) for finder in finders]
+        labels = np.zeros(image.shape[:2], np.uint8)
+        for index in sorted(range(len(found)), key=lambda i: found[i].presence * found[i].predicted_iou):
+            labels[found[index].mask] = searches[index].value or 0
+        shown = [replace(one, mask=labels == search.value) for one, search in zip(found, searches, strict=True)]
+        named = [(search.name, one) for one, search in zip(shown, searches, strict=True)]
+        out.add(path.stem, image, labels, [_row(path.name, name, one, "") for name, one in named])
+        for name, one in named:
+            print(f"{path.name}: object {name}: {describe(one)}")
 
 
 def _row(image: str, name: str, found: Found, iou: str) -> dict[str, object]:

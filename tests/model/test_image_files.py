@@ -8,6 +8,7 @@ from persam_hq.image_files import (
     id_colours,
     overlaid,
     read_grey,
+    read_ids,
     read_image,
     read_mask,
     thumbnail,
@@ -98,3 +99,13 @@ def test_a_contact_sheet_has_each_image_in_the_middle_of_its_cell():
 def test_shades_of_an_annotation(tmp_path, values, want):
     Image.fromarray(np.array(values, np.uint8)).save(tmp_path / "m.png")
     assert read_grey(tmp_path / "m.png").tolist() == want
+
+
+def test_ids_are_indices_or_shades(tmp_path):
+    write_labels(tmp_path / "palette.png", LABELS)
+    Image.fromarray(LABELS).save(tmp_path / "grey.png")
+    assert np.array_equal(read_ids(tmp_path / "palette.png"), LABELS)
+    assert np.array_equal(read_ids(tmp_path / "grey.png"), LABELS)
+    Image.fromarray(np.repeat(LABELS[..., None], 3, axis=2)).save(tmp_path / "colour.png")
+    with pytest.raises(InputError, match="mode RGB; expected a palette or grey PNG"):
+        read_ids(tmp_path / "colour.png")

@@ -201,6 +201,44 @@ def test_only_the_reference_needs_an_annotation(photos, tmp_path, capsys):
     assert not (tmp_path / "other").exists()
 
 
+def test_several_objects_of_one_reference(photos, tmp_path, capsys):
+    labels = np.zeros(SIZE, np.uint8)
+    labels[20:40, 10:40], labels[5:15, 60:80] = 2, 7
+    Image.fromarray(labels).save(tmp_path / "several.png")
+    weights, out = tmp_path / "w.json", tmp_path / "out"
+    given = ["--image", str(photos / "0.png"), "--mask", str(tmp_path / "several.png"), "--objects"]
+    options = ["--finetune", "--save-weights", str(weights), "--out", str(out)]
+    assert cli.main(["personalize", str(photos), *given, *options]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[:2] for line in said[2:]] == [
+        [image, f" object {name}"] for image in ("0.png", "1.png") for name in (2, 7)
+    ]
+    assert list(json.loads(weights.read_text())["objects"]) == ["2", "7"]
+    found = [(row["image"], row["object"], int(row["pixels"])) for row in scores(out)]
+    with Image.open(out / "1.png") as image:
+        written = np.asarray(image)
+    assert set(np.unique(written)) <= {0, 2, 7}
+    assert found[2:] == [("1.png", str(value), int((written == value).sum())) for value in (2, 7)]
+
+
+def test_objects_need_a_mask_of_ids(photos, tmp_path, capsys):
+    out = ("--out", tmp_path / "out", "--objects")
+    assert "--objects says what REFMASK holds" in fails(capsys, "personalize", photos.parent.parent, *out)
+    Image.fromarray(np.zeros(SIZE, np.uint8)).save(tmp_path / "none.png")
+    given = ("--image", photos / "0.png", "--mask", tmp_path / "none.png")
+    assert "shows no object" in fails(capsys, "personalize", photos, *given, *out)
+    Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(tmp_path / "none.png")
+    assert "mode RGB" in fails(capsys, "personalize", photos, *given, *out)
+    assert not (tmp_path / "out").exists()
+
+
+def test_annotations_of_another_size_are_seen_before_anything_is_written(photos, tmp_path, capsys):
+    Image.fromarray(np.full((9, 9), 255, np.uint8)).save(photos.parent / "annotations" / "1.png")
+    said = fails(capsys, "personalize", photos.parent.parent, "--out", tmp_path / "out")
+    assert "1.png is not of its photo's size, 90x60" in said
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("solver", ["optimal", "published"])
 def test_weights_are_fitted_saved_and_used(photos, tmp_path, capsys, solver):
     path = tmp_path / "w.json"
