@@ -61,7 +61,7 @@ def test_annotations_of_another_size(root):
 def test_objects_without_what_they_need(root):
     (root / "Images" / "emu").mkdir()
     (root / "Annotations" / "emu").mkdir()
-    with pytest.raises(InputError, match="object emu in .* has no photo"):
+    with pytest.raises(InputError, match=r"object emu in .* has no photo"):
         searches_of(options(root))
     save(root / "Images" / "emu" / "0.jpg", np.zeros((4, 6, 3), np.uint8))
     save(root / "Annotations" / "emu" / "0.png", np.ones((4, 6), np.uint8))
