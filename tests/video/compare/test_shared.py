@@ -11,7 +11,7 @@ from stand_in_segmenter import named
 
 from persam_hq.segmenter import LiteSegmenter
 from persam_hq.types import PromptSet
-from persamhq_plugins.cascade import Cascade
+from persamhq_plugins.mask_refiners.cascade import Cascade
 from persamhq_video.compare.shared import ComparedResult, SharedJob, SharedTracker
 from persamhq_video.config import make_config
 from persamhq_video.plan import make_job

@@ -1,7 +1,7 @@
 import pytest
 from stand_in_frame import FRAME, UNSEEN, offered, peaks, view
 
-from persamhq_plugins.top_k_points import TopKPoints, persamhq_register_prompt_selectors
+from persamhq_plugins.prompt_selectors.top_k_points import TopKPoints, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError
 
 PRIOR = peaks((0.9, (5, 7)), (0.8, (20, 9)), (0.7, (2, 2)), (-0.9, (30, 25)), (-0.8, (0, 29)))

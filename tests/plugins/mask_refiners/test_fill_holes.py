@@ -2,7 +2,7 @@ import pytest
 import torch
 from stand_in_frame import offered, predicted, rectangles, refined
 
-from persamhq_plugins.fill_holes import FillHoles, persamhq_register_mask_refiners
+from persamhq_plugins.mask_refiners.fill_holes import FillHoles, persamhq_register_mask_refiners
 from persamhq_video.errors import ConfigError
 
 BODY = (5, 5, 25, 25)

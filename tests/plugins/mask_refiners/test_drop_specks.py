@@ -2,7 +2,7 @@ import pytest
 import torch
 from stand_in_frame import offered, predicted, rectangles, refined
 
-from persamhq_plugins.drop_specks import DropSpecks, persamhq_register_mask_refiners
+from persamhq_plugins.mask_refiners.drop_specks import DropSpecks, persamhq_register_mask_refiners
 from persamhq_video.errors import ConfigError
 
 SIZE = (60, 80)

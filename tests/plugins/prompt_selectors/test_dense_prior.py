@@ -1,6 +1,6 @@
 from stand_in_frame import FRAME, offered, peaks, view
 
-from persamhq_plugins.dense_prior import DensePrior, persamhq_register_prompt_selectors
+from persamhq_plugins.prompt_selectors.dense_prior import DensePrior, persamhq_register_prompt_selectors
 
 
 def test_the_dense_prior_needs_no_prompt():

@@ -2,7 +2,7 @@ import pytest
 import torch
 from stand_in_frame import offered, predicted, rectangles, refined
 
-from persamhq_plugins.largest_component import LargestComponent, persamhq_register_mask_refiners
+from persamhq_plugins.mask_refiners.largest_component import LargestComponent, persamhq_register_mask_refiners
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
 from stand_in_frame import FRAME, UNSEEN, offered, peaks, view
 
-from persamhq_plugins.persam_video import PersamVideo, persamhq_register_prompt_selectors
+from persamhq_plugins.prompt_selectors.persam_video import PersamVideo, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError
 
 PRIOR = peaks((0.9, (5, 7)), (0.8, (20, 9)), (0.7, (2, 2)))

@@ -3,7 +3,7 @@ import torch
 from stand_in_frame import offered, predicted, rectangles
 
 from persam_hq.types import PromptSet
-from persamhq_plugins.hq_only import HqOnly, persamhq_register_mask_refiners
+from persamhq_plugins.mask_refiners.hq_only import HqOnly, persamhq_register_mask_refiners
 
 
 class HqDecode:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from stand_in_frame import RecordingDecode, first_frame, offered, predicted, rectangles, refined, seen
 
-from persamhq_plugins.temporal_smooth import TemporalSmooth, persamhq_register_mask_refiners
+from persamhq_plugins.mask_refiners.temporal_smooth import TemporalSmooth, persamhq_register_mask_refiners
 from persamhq_video.errors import ConfigError
 from persamhq_video.strategy import SLOT_BYTES, Strategy, slot_bytes
 

@@ -4,7 +4,7 @@ from stand_in_frame import FRAME, NO_PROMPTS, SIZE, first_frame, offered, rectan
 
 from persam_hq.personalization import scale_loss
 from persam_hq.types import DecoderOutput, MaskPrediction
-from persamhq_plugins.scale_weights import ScaleWeights, persamhq_register_mask_refiners
+from persamhq_plugins.mask_refiners.scale_weights import ScaleWeights, persamhq_register_mask_refiners
 from persamhq_video.errors import ConfigError
 from persamhq_video.strategy import SLOT_BYTES, slot_bytes
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from stand_in_frame import SIZE, first_frame, offered, prior_of, rectangles, seen, view
 
-from persamhq_plugins.discriminative import Discriminative, persamhq_register_prompt_selectors
+from persamhq_plugins.prompt_selectors.discriminative import Discriminative, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError
 from persamhq_video.protocols import Fits, FrameInfo, Remembers
 from persamhq_video.strategy import SLOT_BYTES, Strategy, slot_bytes

@@ -1,7 +1,7 @@
 import pytest
 from stand_in_frame import FRAME, offered, peaks, view
 
-from persamhq_plugins.multi_peak import MultiPeak, persamhq_register_prompt_selectors
+from persamhq_plugins.prompt_selectors.multi_peak import MultiPeak, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError
 
 PRIOR = peaks((0.9, (5, 7)), (0.85, (6, 9)), (0.8, (20, 9)), (0.7, (35, 2)), (0.2, (2, 27)), (-0.9, (30, 25)))

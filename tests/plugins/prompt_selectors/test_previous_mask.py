@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from stand_in_frame import FRAME, UNSEEN, offered, peaks, view
 
-from persamhq_plugins.previous_mask import PreviousMask, persamhq_register_prompt_selectors
+from persamhq_plugins.prompt_selectors.previous_mask import PreviousMask, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError
 
 PRIOR = peaks((0.9, (5, 7)), (-0.9, (30, 25)))

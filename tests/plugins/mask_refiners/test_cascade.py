@@ -3,7 +3,7 @@ import torch
 from stand_in_frame import RecordingDecode, offered, predicted, rectangles
 
 from persam_hq.types import PromptSet
-from persamhq_plugins.cascade import Cascade, persamhq_register_mask_refiners
+from persamhq_plugins.mask_refiners.cascade import Cascade, persamhq_register_mask_refiners
 
 BOX = torch.tensor([0.0, 0, 5, 5])
 EMPTY = rectangles()

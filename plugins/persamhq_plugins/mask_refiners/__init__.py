@@ -1,0 +1,1 @@
+"""Built-in mask refiners, one a module."""

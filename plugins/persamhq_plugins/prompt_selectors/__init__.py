@@ -1,0 +1,1 @@
+"""Built-in prompt selectors, one a module."""
