@@ -35,7 +35,7 @@ def test_a_preset_overrides_a_few_lines(path):
     ("preset", "selector", "refiners"),
     [
         ("persam_f", "persam_video", ["scale_weights", "cascade"]),
-        ("sharp_edges", "dense_prior", ["drop_specks", "fill_holes", "guided_filter"]),
+        ("sharp_edges", "dense_prior", ["drop_specks", "guided_filter"]),
         ("steady", "dense_prior", ["drop_specks", "temporal_smooth"]),
         ("discriminative", "discriminative", ["cascade"]),
         ("multi_instance", "multi_peak", ["cascade", "fill_holes"]),

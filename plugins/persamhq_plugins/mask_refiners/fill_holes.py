@@ -28,7 +28,7 @@ Largest = Annotated[
 class FillHoles:
     """Fill the small holes of each mask: background that the object surrounds, away from the image's border."""
 
-    def __init__(self, *, largest: Largest = 0.02) -> None:
+    def __init__(self, *, largest: Largest = 0.005) -> None:
         self.largest = largest
 
     def __call__(

@@ -37,7 +37,7 @@ class GuidedFilter:
     is looked at; what is certain away from borders stays as it was.
     """
 
-    def __init__(self, *, radius: Radius = 6, eps: Eps = 1e-4, colour: Colour = True) -> None:
+    def __init__(self, *, radius: Radius = 3, eps: Eps = 1e-4, colour: Colour = True) -> None:
         self.radius, self.eps, self.colour = radius, eps, colour
 
     def __call__(

@@ -40,7 +40,7 @@ class TemporalSmooth:
     the object has changed so much that the two hardly agree the mask stays as it is.
     """
 
-    def __init__(self, *, weight: Weight = 0.3, agreement: Agreement = 0.6) -> None:
+    def __init__(self, *, weight: Weight = 0.2, agreement: Agreement = 0.6) -> None:
         self.weight, self.agreement = weight, agreement
 
     def fit(self, first: FirstFrame) -> Sequence[Slot]:

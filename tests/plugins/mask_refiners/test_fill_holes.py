@@ -24,7 +24,7 @@ def holed(*holes, body=BODY):
     ],
 )
 def test_small_holes_are_filled(holes, left):
-    found = refined(FillHoles(), predicted(holed(*holes)))
+    found = refined(FillHoles(largest=0.02), predicted(holed(*holes)))
     assert torch.equal(found.masks[0], holed(*left))
 
 
@@ -49,12 +49,12 @@ def test_masks_without_holes_stay_as_they_are(mask):
 
 @pytest.mark.parametrize(("outside", "expected"), [(-3.0, 3.0), (0.0, 1e-3)])
 def test_what_is_filled_is_as_sure_as_it_was_of_the_opposite(outside, expected):
-    found = refined(FillHoles(), predicted(holed((10, 10, 12, 12)), outside=outside))
+    found = refined(FillHoles(largest=0.02), predicted(holed((10, 10, 12, 12)), outside=outside))
     assert found.logits[0, 11, 11] == pytest.approx(expected)
 
 
 def test_objects_are_looked_at_one_by_one():
-    found = refined(FillHoles(), predicted(holed((10, 10, 12, 12)), rectangles(), holed((8, 8, 18, 18))))
+    found = refined(FillHoles(largest=0.02), predicted(holed((10, 10, 12, 12)), rectangles(), holed((8, 8, 18, 18))))
     assert torch.equal(found.masks, torch.stack([holed(), rectangles(), holed((8, 8, 18, 18))]))
 
 

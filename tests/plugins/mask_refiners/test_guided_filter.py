@@ -23,7 +23,7 @@ def iou(mask, box=TRUE_BOX):
 
 def test_the_border_moves_to_the_edge_of_the_image():
     coarse = predicted(rectangles(COARSE_BOX, size=SIZE))
-    found = refined(GuidedFilter(), coarse, image=picture())
+    found = refined(GuidedFilter(radius=6), coarse, image=picture())
     assert iou(coarse.masks[0]) < 0.8
     assert iou(found.masks[0]) > 0.97
 
@@ -31,7 +31,9 @@ def test_the_border_moves_to_the_edge_of_the_image():
 def test_an_edge_of_colour_alone_needs_colour():
     image = picture(inside=(150, 50, 100), outside=(50, 150, 100))  # of one brightness
     coarse = predicted(rectangles(COARSE_BOX, size=SIZE))
-    with_colour, without = (refined(GuidedFilter(colour=c), coarse, image=image).masks[0] for c in (True, False))
+    with_colour, without = (
+        refined(GuidedFilter(radius=6, colour=c), coarse, image=image).masks[0] for c in (True, False)
+    )
     assert iou(with_colour) > 0.95
     assert iou(without) < iou(with_colour) - 0.1
 
@@ -39,7 +41,7 @@ def test_an_edge_of_colour_alone_needs_colour():
 @pytest.mark.parametrize("image", [np.zeros((*SIZE, 3), np.uint8), picture((0, 0, 80, 60))], ids=["black", "noise"])
 def test_where_the_image_has_no_edges_straight_borders_stay_and_corners_are_rounded(image):
     band, box = (rectangles(b, size=SIZE) for b in ((22, 0, 52, 60), COARSE_BOX))
-    found = refined(GuidedFilter(eps=1e-2), predicted(band, box), image=image)
+    found = refined(GuidedFilter(radius=6, eps=1e-2), predicted(band, box), image=image)
     assert torch.equal(found.masks[0], band)
     assert not (found.masks[1] & ~box).any()
     assert iou(found.masks[1], COARSE_BOX) > 0.85
@@ -56,7 +58,7 @@ def test_masks_and_sizes_of_any_kind(size, where):
         "everywhere": [(0, 0, width, height)],
     }[where]
     mask = rectangles(*[(max(0, x0), max(0, y0), x1, y1) for x0, y0, x1, y1 in boxes], size=size)
-    found = refined(GuidedFilter(), predicted(mask, rectangles(size=size)), image=picture(size=size))
+    found = refined(GuidedFilter(radius=6), predicted(mask, rectangles(size=size)), image=picture(size=size))
     assert torch.isfinite(found.logits).all()
     assert not found.masks[1].any()
     if where in {"nowhere", "everywhere"}:

@@ -16,7 +16,7 @@ def mask_of(*boxes, size=SIZE):
 
 def smoothed(now, *before, options=None, **logits):
     """What becomes of the masks `now` after the masks `before`, one an object."""
-    refiner = TemporalSmooth(**(options or {}))
+    refiner = TemporalSmooth(**{"weight": 0.3, **(options or {})})
     slots = tuple(refiner.remember(None, seen(mask)) for mask in before)
     return refined(refiner, predicted(*now, **logits), decode=RecordingDecode(slots=slots))
 
