@@ -1,13 +1,16 @@
-"""Every strategy in a run of lite with a few channels: two objects, odd sizes, one object leaving the image."""
+"""Every strategy in runs of small models: two objects, odd sizes, one object leaving the image."""
 
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
+from golden.fill_weights import fill_state_dict
 from stand_in_lite import tiny_lite
+from stand_in_model import square_model
 
-from persam_hq.segmenter import LiteSegmenter
+from persam_hq.segmenter import LiteSegmenter, SamSegmenter
 from persamhq_video.plugin.manager import load_registry
 from persamhq_video.strategy import Strategy
 from persamhq_video.tracker import VideoTracker
@@ -35,10 +38,19 @@ def labels():
     return first
 
 
-@pytest.fixture(scope="module")
-def segmenter():
+@cache
+def segmenter(model):
     torch.set_num_threads(1)
-    return LiteSegmenter(tiny_lite())
+    if model == "lite":
+        return LiteSegmenter(tiny_lite())
+    sam = square_model(hq=True)
+    fill_state_dict(sam)
+    return SamSegmenter(sam.eval())
+
+
+def with_models(names):
+    """Each name with each model; SAM has no dense location prior."""
+    return [(model, name) for model in ("lite", "sam") for name in names if (model, name) != ("sam", "dense_prior")]
 
 
 def strategy(register, name, options=None):
@@ -46,9 +58,9 @@ def strategy(register, name, options=None):
     return Strategy(entry.kind, name, entry.plugin, entry.make(options or {}))
 
 
-def run(segmenter, selector, refiners=(), *, chained=True):
+def run(model, selector, refiners=(), *, chained=True):
     """The label maps of three frames, and what the strategies keep at the end."""
-    tracker = VideoTracker(segmenter, selector=selector, refiners=refiners, chained=chained, guided=True)
+    tracker = VideoTracker(segmenter(model), selector=selector, refiners=refiners, chained=chained, guided=True)
     with torch.inference_mode():
         begun = tracker.begin(picture(0), labels())
         state, found = begun.state, []
@@ -58,40 +70,42 @@ def run(segmenter, selector, refiners=(), *, chained=True):
     return np.stack(found), state.slots
 
 
-@pytest.mark.parametrize("name", SELECTORS)
-def test_selectors(segmenter, name):
-    found, _ = run(segmenter, strategy(REGISTRY.prompt_selectors, name))
-    again, _ = run(segmenter, strategy(REGISTRY.prompt_selectors, name))
+@pytest.mark.parametrize(("model", "name"), with_models(SELECTORS))
+def test_selectors(model, name):
+    found, _ = run(model, strategy(REGISTRY.prompt_selectors, name))
+    again, _ = run(model, strategy(REGISTRY.prompt_selectors, name))
     assert set(np.unique(found)) <= {0, 3, 7}
     assert np.array_equal(found, again)
 
 
-@pytest.mark.parametrize("name", [n for n in SELECTORS if n not in {"persam_video", "previous_mask"}])
-def test_selectors_that_need_no_history(segmenter, name):
-    found, slots = run(segmenter, strategy(REGISTRY.prompt_selectors, name), chained=False)
+@pytest.mark.parametrize(("model", "name"), with_models(sorted({*SELECTORS} - {"persam_video", "previous_mask"})))
+def test_selectors_that_need_no_history(model, name):
+    found, slots = run(model, strategy(REGISTRY.prompt_selectors, name), chained=False)
     assert found.shape == (3, *SIZE)
     assert slots == ()
 
 
 @pytest.mark.parametrize("name", REFINERS)
-@pytest.mark.parametrize("selector", ["dense_prior", "persam_video"])
-def test_refiners(segmenter, selector, name):
+@pytest.mark.parametrize(("model", "selector"), with_models(["dense_prior", "persam_video"]))
+def test_refiners(model, selector, name):
     prompts = strategy(REGISTRY.prompt_selectors, selector)
-    found, _ = run(segmenter, prompts, [strategy(REGISTRY.mask_refiners, name)])
-    again, _ = run(segmenter, prompts, [strategy(REGISTRY.mask_refiners, name)])
+    found, _ = run(model, prompts, [strategy(REGISTRY.mask_refiners, name)])
+    again, _ = run(model, prompts, [strategy(REGISTRY.mask_refiners, name)])
     assert set(np.unique(found)) <= {0, 3, 7}
     assert np.array_equal(found, again)
 
 
-def test_all_refiners_after_one_another(segmenter):
+@pytest.mark.parametrize("model", ["lite", "sam"])
+def test_all_refiners_after_one_another(model):
     refiners = [strategy(REGISTRY.mask_refiners, name) for name in ("scale_weights", "cascade", "hq_only", *REFINERS)]
-    found, _ = run(segmenter, strategy(REGISTRY.prompt_selectors, "discriminative", UPDATING), refiners)
+    found, _ = run(model, strategy(REGISTRY.prompt_selectors, "discriminative", UPDATING), refiners)
     assert set(np.unique(found)) <= {0, 3, 7}
 
 
-def test_what_is_learnt_travels_with_the_state(segmenter):
+@pytest.mark.parametrize("model", ["lite", "sam"])
+def test_what_is_learnt_travels_with_the_state(model):
     selector = strategy(REGISTRY.prompt_selectors, "discriminative", UPDATING)
     smooth = strategy(REGISTRY.mask_refiners, "temporal_smooth")
-    _, (models, masks) = run(segmenter, selector, [smooth])
+    _, (models, masks) = run(model, selector, [smooth])
     assert [set(model) for model in models] == [{"mean", "axes", "sums", "vector"}] * 2
     assert len(masks) == 2
