@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from persam_hq.personalization import cosine_grid, locate
+from persam_hq.personalization import cosine_grid, grid_to_image, locate
 from persam_hq.types import ImageFeatures, ImageGeometry, Target
 
 GENERATOR = torch.Generator().manual_seed(1)
@@ -36,3 +36,15 @@ def test_the_padding_is_cut_off():
     assert prior.grid[:, 0].tolist() == [1, 1, 0, 0]
     assert torch.allclose(prior.similarity[:12], torch.ones(12, 40))  # the rows that the border does not touch
     assert (prior.similarity > 0.4).all()  # nothing but the image, in which the target is
+
+
+@pytest.mark.parametrize("original", [(8, 16), (16, 32), (7, 15)])
+def test_a_map_of_cells_becomes_one_of_the_image_without_its_padding(original):
+    grid = torch.tensor([[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0], [9.0, 9.0, 9.0, 9.0], [9.0, 9.0, 9.0, 9.0]])
+    geometry = ImageGeometry(original=original, input=(8, 16), padded=(16, 16))
+    image = grid_to_image(grid, geometry)
+    assert tuple(image.shape) == original
+    assert image[0].diff().ge(0).all()
+    assert float(image[0, 0]) == pytest.approx(1)
+    assert float(image[0, -1]) == pytest.approx(4)
+    assert image[: original[0] // 2].max() <= 4
