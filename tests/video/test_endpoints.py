@@ -125,7 +125,7 @@ class TestSinks:
 
 class TestBlocked:
     def test_a_sink_and_a_source(self):
-        kinds = load_endpoints((), ("rle", "persamhq_plugins.frame_sources.stream", "mask_refiners"))
+        kinds = load_endpoints((), ("rle", "persamhq_plugins.frame_sources.stream", "cascade"))
         with pytest.raises(ConfigError, match="unknown result sink 'rle'"):
             kinds.make_sinks(["rle"])
         assert not kinds.takes_text(None, "rtsp://host/a")
