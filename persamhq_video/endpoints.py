@@ -11,7 +11,7 @@ from typing import Final
 from persamhq_video.config import RunConfig
 from persamhq_video.errors import ConfigError, InputError, PersamHQVideoError, PluginError
 from persamhq_video.frame_source import FrameRequest, FrameSource, FrameSourceKind, FrameWindow
-from persamhq_video.plugin.manager import BUILT_IN, SOURCES_AND_SINKS, PluginRegistry, load_registry
+from persamhq_video.plugin.manager import SOURCES_AND_SINKS, PluginRegistry, load_registry
 from persamhq_video.plugin.register import Entry
 from persamhq_video.plugin.sources import PluginSource
 from persamhq_video.result_sink import AnySink, LabelMapSink, ResultSink, VideoSink
@@ -114,10 +114,7 @@ class Endpoints:
 @lru_cache(maxsize=8)
 def load_endpoints(plugins: tuple[PluginSource, ...] = (), blocked: tuple[str, ...] = ()) -> Endpoints:
     """The built-in sources and sinks and those of the plugins, `blocked` left out; a broken plugin is a PluginError."""
-    # Built-in strategies are not loaded here, blocked or not.
-    strategies = {name.rpartition(".")[2] for name in BUILT_IN if name not in SOURCES_AND_SINKS}
-    left_out = [name for name in blocked if name.rpartition(".")[2] not in strategies]
-    return Endpoints(load_registry(plugins, built_in=SOURCES_AND_SINKS, blocked=left_out))
+    return Endpoints(load_registry(plugins, built_in=SOURCES_AND_SINKS, blocked=blocked))
 
 
 def _accepts(entry: Entry[FrameSourceKind], kind: FrameSourceKind, text: str) -> bool:

@@ -99,7 +99,9 @@ def load_registry(
     """
     named = (*(PluginSource(name) for name in built_in), *sources)
     installed = tuple(metadata.entry_points(group=PROJECT_NAME))
-    left_out = _left_out(blocked, [*(source.name for source in named), *(point.name for point in installed)])
+    # A built-in plugin may be blocked where it is not loaded anyway
+    names = dict.fromkeys([*BUILT_IN, *(source.name for source in named), *(point.name for point in installed)])
+    left_out = _left_out(blocked, list(names))
 
     manager = pluggy.PluginManager(PROJECT_NAME)
     manager.add_hookspecs(hookspecs)
