@@ -61,7 +61,7 @@ def _shared_job(contenders: Sequence[Contender]) -> SharedJob:
             raise ConfigError(
                 f"--try {contender.name}: would not share features with {contenders[0].name}: {differences}"
             )
-    return SharedJob.of(jobs)
+    return SharedJob.of(jobs, [contender.name for contender in contenders])
 
 
 def _job(contender: Contender) -> Job:

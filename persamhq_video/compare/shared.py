@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from persamhq_video.compare.shared_segmenter import SharedCalls, SharedSegmenter, merge_equal
+from persamhq_video.errors import StrategyError
 from persamhq_video.job import Job
 from persamhq_video.protocols import Beginning, Tracker
 from persamhq_video.tracker import VideoTracker
@@ -56,8 +57,9 @@ class ComparedResult(FrameResult):
 class SharedTracker:
     """See `persamhq_video.protocols.Tracker`: targets and states are tuples, results a ComparedResult.
 
-    `encoder` is the number of the tracker whose features serve all of them. They fold at the same time, each in a
-    thread that has entered `computing`; as none knows of another, what they find does not depend on that.
+    `encoder` is the number of the tracker whose features serve all of them, `names` are what each is called in errors.
+    They fold at the same time, each in a thread that has entered `computing`; as none knows of another, what they find
+    does not depend on that.
     """
 
     def __init__(
@@ -65,11 +67,13 @@ class SharedTracker:
         trackers: Sequence[SharingTracker],
         *,
         encoder: int = 0,
+        names: Sequence[str] = (),
         computing: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._trackers = tuple(trackers)
         self._encoder = self._trackers[encoder]
         self._computing = computing
+        self._names = tuple(names) or tuple(str(number + 1) for number in range(len(self._trackers)))
         self._threads = ThreadPoolExecutor(len(self._trackers), thread_name_prefix="strategy")
         self._calls = _share_segmenters(self._trackers, self._encoder)
         self.chained = any(tracker.chained for tracker in self._trackers)
@@ -92,7 +96,8 @@ class SharedTracker:
     def track(self, target: Any, state: Any, features: Any) -> tuple[Any, FrameResult]:
         """See Tracker."""
         steps = [
-            self._threads.submit(self._step, *one, features) for one in zip(self._trackers, target, state, strict=True)
+            self._threads.submit(self._step, *one, features)
+            for one in zip(self._names, self._trackers, target, state, strict=True)
         ]
         # All of them end before an error of one is told: none goes on with features that are given up
         wait(steps)
@@ -100,10 +105,15 @@ class SharedTracker:
         states, results, seconds = zip(*(step.result() for step in steps), strict=True)
         return merge_equal(states), ComparedResult.of(results, seconds)
 
-    def _step(self, tracker: SharingTracker, target: Any, state: Any, features: Any) -> tuple[Any, FrameResult, float]:
+    def _step(
+        self, name: str, tracker: SharingTracker, target: Any, state: Any, features: Any
+    ) -> tuple[Any, FrameResult, float]:
         before = time.perf_counter()
-        with self._computing():
-            new_state, result = tracker.track(target, state, features)
+        try:
+            with self._computing():
+                new_state, result = tracker.track(target, state, features)
+        except StrategyError as exc:
+            raise StrategyError(f"--try {name}: {exc}") from exc
         # Without a chain every frame starts from the first state
         return new_state if tracker.chained else state, result, time.perf_counter() - before
 
@@ -124,14 +134,17 @@ class SharedJob(Job):
     """A job whose tracker is a SharedTracker; `config` is that of the part whose encoder serves all of them."""
 
     parts: tuple[Job, ...] = ()
+    names: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, parts: Sequence[Job]) -> SharedJob:
-        """Jobs of one model with the same numeric fingerprint."""
+    def of(cls, parts: Sequence[Job], names: Sequence[str] = ()) -> SharedJob:
+        """Jobs of one model with the same numeric fingerprint, and what each is called."""
         keep_interm = any(part.config.keep_interm for part in parts)
         parts = [replace(part, config=part.config.model_copy(update={"keep_interm": keep_interm})) for part in parts]
         first = parts[_encoder_of(parts)]
-        return cls(**{field.name: getattr(first, field.name) for field in fields(Job)}, parts=tuple(parts))
+        return cls(
+            **{field.name: getattr(first, field.name) for field in fields(Job)}, parts=tuple(parts), names=tuple(names)
+        )
 
     def build(self) -> SharedTracker:
         """See Job."""
@@ -139,7 +152,7 @@ class SharedJob(Job):
         weights = {"checkpoint": self.config.checkpoint}
         parts = [replace(part, config=part.config.model_copy(update=weights)) for part in self.parts]
         trackers = [cast("SharingTracker", part.build()) for part in parts]
-        return SharedTracker(trackers, encoder=_encoder_of(parts), computing=self.computing)
+        return SharedTracker(trackers, encoder=_encoder_of(parts), names=self.names, computing=self.computing)
 
 
 def _encoder_of(parts: Sequence[Job]) -> int:

@@ -14,6 +14,7 @@ from persam_hq.types import PromptSet
 from persamhq_plugins.mask_refiners.cascade import Cascade
 from persamhq_video.compare.shared import ComparedResult, SharedJob, SharedTracker
 from persamhq_video.config import make_config
+from persamhq_video.errors import StrategyError
 from persamhq_video.plan import make_job
 from persamhq_video.tracker import VideoTracker
 from persamhq_video.types import Frame
@@ -179,3 +180,14 @@ class TestSharedJob:
         moved = job.delivered(weights)
         assert moved.config.checkpoint.parent == tmp_path
         assert isinstance(moved.build(), SharedTracker)
+
+
+def test_a_strategy_that_fails_is_named():
+    def fails(prediction, prompts, decode, image):
+        raise ValueError("lost")
+
+    trackers = [tracker(tiny_lite()), tracker(tiny_lite(), refiners=[fails])]
+    with pytest.raises(
+        StrategyError, match=r"^--try mine: the mask refiner 'function' .* failed at frame 1: ValueError"
+    ):
+        follow(SharedTracker(trackers, names=("default", "mine")))
