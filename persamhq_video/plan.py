@@ -105,6 +105,8 @@ def make_job(config: RunConfig) -> Job:
     plugin_names = (selector.plugin, *(refiner.plugin for refiner in refiners))
     origins = {name: registry.origin(name) for name in plugin_names}
     weights = find_weights(resolved, TRACKER_MODULE)
+    if resolved.checkpoint is not None:  # it may be the name of a downloaded file
+        resolved = resolved.model_copy(update={"checkpoint": weights})
     return Job(resolved, measure_fingerprint(resolved, weights), plugins, origins, TRACKER_MODULE)
 
 

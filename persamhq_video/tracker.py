@@ -16,6 +16,7 @@ from torch import Tensor
 
 from persam_hq.errors import CheckpointError
 from persam_hq.modeling.location_prior import RidgeSums
+from persam_hq.published import cached_path
 from persam_hq.segmenter import Choice, Decoded, Located, Memory, Segmenter, build_segmenter
 from persam_hq.segmenter.appearance import Appearance
 from persam_hq.segmenter.build import embedded_weights
@@ -323,9 +324,12 @@ def build_tracker(
 def weights_path(config: RunConfig) -> Path:
     """The weights file that a configuration means; CheckpointError where none is named and none is embedded."""
     if config.checkpoint is not None:
-        path = config.checkpoint
+        path = cached_path(config.checkpoint)
         if not path.is_file():
-            raise CheckpointError(f"no checkpoint at {path}; --checkpoint takes a .safetensors or .pth file")
+            raise CheckpointError(
+                f"no checkpoint at {path}; --checkpoint takes a .safetensors or .pth file, or a name of"
+                " `persam-hq checkpoints list` that was downloaded"
+            )
         return path
     if config.model == "lite":
         return embedded_weights()

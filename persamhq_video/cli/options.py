@@ -75,7 +75,12 @@ def names_in(text: str | None) -> list[str] | None:
 
 def _add_model_options(group: argparse._ArgumentGroup) -> None:
     _choice(group, "--model", ModelName, "which model (default: lite)")
-    _value(group, "--checkpoint", "PATH", "weights file (default: those that come with the model)")
+    _value(
+        group,
+        "--checkpoint",
+        "PATH",
+        "weights file, or a downloaded name of `persam-hq checkpoints list` (default: those that come along)",
+    )
     _choice(group, "--mode", ModeName, "whether a frame uses the results before it (default: auto)")
     _value(
         group,

@@ -6,6 +6,7 @@ import torch
 from stand_in_segmenter import IDS, LABELS, NOWHERE, SIZE, FakeSegmenter, Points, frame, rectangle, step, tracker
 
 from persam_hq.errors import CheckpointError
+from persam_hq.published import FOLDER_VARIABLE, PUBLISHED, Cache
 from persam_hq.segmenter import Memory
 from persamhq_video import tracker as tracker_module
 from persamhq_video.config import RunConfig
@@ -258,3 +259,14 @@ def test_weights_are_found_or_asked_for(tmp_path):
     assert weights_path(RunConfig()).name == "lite.safetensors"
     with pytest.raises(CheckpointError, match="the model vit_b comes without weights; pass --checkpoint"):
         weights_path(RunConfig(model="vit_b"))
+
+
+def test_a_checkpoint_may_be_the_name_of_a_downloaded_file(tmp_path, monkeypatch):
+    entry = PUBLISHED["hf_sam_vit_base"]  # no hash of it is published: the first one seen is recorded
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    config = RunConfig(model="vit_b", checkpoint=entry.name)
+    with pytest.raises(CheckpointError, match=f"run `persam-hq checkpoints download {entry.name}`"):
+        weights_path(config)
+    path = Cache(tmp_path).path(entry)
+    path.write_bytes(b"weights")
+    assert weights_path(config) == path
