@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TypedDict
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from persam_hq.run_lengths import coco_counts, run_lengths
 
 __all__ = ["CocoRle", "Rle", "area_from_rle", "coco_encode_rle", "masks_to_rle", "rle_to_mask"]
 
@@ -29,7 +30,7 @@ class CocoRle(TypedDict):
 def masks_to_rle(masks: Tensor) -> list[Rle]:
     """(B, H, W) bool to B run-length encodings."""
     _, h, w = masks.shape
-    return [Rle(size=[h, w], counts=_runs(mask.T.reshape(-1))) for mask in masks]
+    return [Rle(size=[h, w], counts=run_lengths(mask)) for mask in masks.cpu().numpy()]
 
 
 def rle_to_mask(rle: Rle) -> NDArray[np.bool_]:
@@ -45,25 +46,5 @@ def area_from_rle(rle: Rle) -> int:
 
 
 def coco_encode_rle(rle: Rle) -> CocoRle:
-    """The counts as COCO compresses them: differences to the count but one, five bits a character, lowest first."""
-    counts = rle["counts"]
-    text = []
-    for index, count in enumerate(counts):
-        left = count - counts[index - 2] if index > 2 else count
-        while True:
-            bits = left & 0x1F
-            left >>= 5
-            last = left == (-1 if bits & 0x10 else 0)  # what is left is the sign that bit 4 shows already
-            text.append(chr(48 + (bits if last else bits | 0x20)))
-            if last:
-                break
-    return CocoRle(size=list(rle["size"]), counts="".join(text))
-
-
-def _runs(flat: Tensor) -> list[int]:
-    """Lengths of the runs of (N,) bool, the first one of False and perhaps 0."""
-    changes = torch.nonzero(flat[1:] != flat[:-1])[:, 0] + 1
-    ends = torch.cat([changes, changes.new_tensor([len(flat)])])
-    starts = torch.cat([changes.new_tensor([0]), changes])
-    lengths: list[int] = (ends - starts).tolist()
-    return [0, *lengths] if bool(flat[0]) else lengths
+    """The same with its counts as COCO compresses them."""
+    return CocoRle(size=list(rle["size"]), counts=coco_counts(rle["counts"]))

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from persam_hq.run_lengths import coco_counts, run_lengths
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -16,10 +18,6 @@ if TYPE_CHECKING:
     from persamhq_video.types import FrameResult, ObjectResult
 
 RLE_NAME: Final = "masks.rle.json"
-
-_BITS = 5
-_MORE, _SIGN = 1 << _BITS, 1 << (_BITS - 1)
-_FIRST_CHARACTER = 48
 
 
 def write_rle(path: Path, frames: Iterable[FrameResult], *, size: tuple[int, int]) -> None:
@@ -33,38 +31,9 @@ def write_rle(path: Path, frames: Iterable[FrameResult], *, size: tuple[int, int
 
 
 def rle_of(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """A mask (H, W) as COCO has it: `size` [height, width] and `counts`, the compressed text of its runs.
-
-    Runs go down the columns, zeros first. From the fourth on each is coded as its difference to the last but one, in
-    groups of 5 bits, lowest first, each a character.
-    """
+    """A mask (H, W) as COCO has it: `size` [height, width] and `counts`, the compressed text of its runs."""
     height, width = mask.shape
-    runs = _runs(mask)
-    earlier = [0, 0, 0, *runs[1:]]
-    return {"size": [height, width], "counts": "".join(_coded(run - earlier[i]) for i, run in enumerate(runs))}
-
-
-def _runs(mask: NDArray[np.bool_]) -> list[int]:
-    """Lengths of runs of equal pixels, column after column; the first one is of zeros and may be empty."""
-    pixels = mask.ravel(order="F").astype(bool)
-    edges = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
-    runs: list[int] = np.diff(np.concatenate([[0], edges, [pixels.size]])).tolist()
-    return [0, *runs] if pixels.size and pixels[0] else runs
-
-
-def _coded(number: int) -> str:
-    return "".join(map(chr, _characters(number)))
-
-
-def _characters(number: int) -> Iterator[int]:
-    while True:
-        group = number & (_MORE - 1)
-        number >>= _BITS
-        # Done once what is left is only the sign that the highest bit of this group tells already.
-        is_last = number == (-1 if group & _SIGN else 0)
-        yield (group if is_last else group | _MORE) + _FIRST_CHARACTER
-        if is_last:
-            return
+    return {"size": [height, width], "counts": coco_counts(run_lengths(mask))}
 
 
 def _entry(frame: FrameResult) -> dict[str, Any]:
