@@ -32,8 +32,8 @@ LITE0_STAGES = (
 
 def build_lite(*, hq: bool = True) -> Lite:
     """EfficientNet-Lite0, a neck of 128/64/32 channels, and SAM-HQ's decoder at width 128 on a grid of 24."""
-    embed_dim, middle_dim, fine_dim, key_dim = 128, 64, 32, 64
-    geometry = LiteGeometry(grid=24, first_grid=32, global_grid=16, previous_grid=24, extra_grid=24)
+    embed_dim, middle_dim, fine_dim, learned_dim, key_dim = 128, 64, 32, 64, 128
+    geometry = LiteGeometry(grid=24, first_grid=48, global_grid=16, previous_grid=24, extra_grid=24)
     grid, nominal = geometry.grid, geometry.grid * EMBEDDING_STRIDE
     return Lite(
         image_encoder=LiteImageEncoder(
@@ -42,6 +42,7 @@ def build_lite(*, hq: bool = True) -> Lite:
             embed_dim=embed_dim,
             middle_dim=middle_dim,
             fine_dim=fine_dim,
+            learned_dim=learned_dim,
             key_dim=key_dim,
         ),
         prompt_encoder=PromptEncoder(
@@ -89,16 +90,18 @@ def lite_hq_modules(*, embed_dim: int, middle_dim: int, fine_dim: int) -> HQModu
     )
 
 
-def load_lite(model: nn.Module, path: Path) -> None:
+def load_lite(model: nn.Module, path: Path, *, but: tuple[str, ...] = ()) -> None:
     """Load lite's weights, float16 or not, strictly; CheckpointError names what is missing or extra.
 
-    Values are copied, since the model's kernels lie in memory as convolutions like them. A training's state file is
-    taken as well, with its averaged weights, if all of lite learned in it.
+    What begins with one of `but` may be missing, and stays as it is. Values are copied, since the model's kernels lie
+    in memory as convolutions like them. A training's state file is taken as well, with its averaged weights, if all of
+    lite learned in it.
     """
     state, _ = read_tensors(path)
     expected = model.state_dict()
-    missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    missing = sorted(name for name in expected.keys() - state.keys() if not name.startswith(but))
+    extra = sorted(state.keys() - expected.keys())
     if missing or extra:
         message = f"{path} does not hold lite's weights: missing {missing[:3]}, not expected {extra[:3]}"
         raise CheckpointError(message)
-    model.load_state_dict({name: value.float() for name, value in state.items()})
+    model.load_state_dict({name: value.float() for name, value in state.items()}, strict=not but)

@@ -21,7 +21,7 @@ STAGES = (
     Stage(kernel=5, stride=2, expansion=2, channels=12, repeats=1),
 )
 TAPS = (2, 3, 4, 5)
-EMBED, MIDDLE, FINE, KEY, GRID = 16, 8, 8, 8, 6
+EMBED, MIDDLE, FINE, LEARNED, KEY, GRID = 16, 8, 8, 6, 8, 6
 
 
 @torch.no_grad()
@@ -45,6 +45,7 @@ def tiny_lite(*, hq=True):
             embed_dim=EMBED,
             middle_dim=MIDDLE,
             fine_dim=FINE,
+            learned_dim=LEARNED,
             key_dim=KEY,
         ),
         prompt_encoder=PromptEncoder(

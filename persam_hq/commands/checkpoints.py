@@ -1,4 +1,4 @@
-"""`persam-hq checkpoints list | download | inspect | average`: weights files, published and one's own."""
+"""`persam-hq checkpoints list | download | inspect | average | fit-keys`: weights files, published and one's own."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ def add_checkpoints(commands: argparse._SubParsersAction[argparse.ArgumentParser
     average.add_argument("--share", type=float, default=0.5, help="of the second file, 0 to 1 (default: 0.5)")
     average.add_argument("--out", type=Path, required=True, metavar="PATH", help="gets the mean")
     average.set_defaults(run=_average)
+
+    fit = below.add_parser("fit-keys", help="decide lite's matching keys anew, from photos without masks")
+    fit.add_argument("weights", type=Path, metavar="WEIGHTS", help="lite's, with keys or from before they were fitted")
+    fit.add_argument("--photos", type=Path, nargs="+", required=True, metavar="FOLDER", help="searched for *.jpg")
+    fit.add_argument("--count", type=int, default=100, help="photos of each folder (default: 100)")
+    fit.add_argument("--out", type=Path, required=True, metavar="PATH", help="gets the weights")
+    fit.set_defaults(run=_fit_keys)
 
 
 def _list(_: argparse.Namespace) -> None:
@@ -102,6 +109,12 @@ def _average(options: argparse.Namespace) -> None:
     from persam_hq.averaging import average_weights
 
     average_weights(options.first, options.second, options.out, share=options.share)
+
+
+def _fit_keys(options: argparse.Namespace) -> None:
+    from persam_hq.training.key_projection import fit_keys
+
+    fit_keys(options.weights, options.photos, options.out, count=options.count)
 
 
 def _size(entry: Published) -> str:

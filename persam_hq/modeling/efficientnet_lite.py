@@ -94,6 +94,38 @@ class EfficientNetLite(nn.Module):
         return tapped
 
 
+class KeyProjection(nn.Module):
+    """What dense matching compares, at stride 8: learned keys and the trunk's own features, in few channels.
+
+    Every part is brought to unit length a cell, so that each has the same say, and projected linearly. The inner
+    product of two outputs stands for the mean of the parts' cosine similarities where the projection is that of
+    `persam_hq.training.key_projection`. Keys learned from few videos fit those videos; the trunk has seen ImageNet.
+    """
+
+    def __init__(self, *, learned_dim: int, trunk_channels: tuple[int, int, int], key_dim: int) -> None:
+        super().__init__()
+        c4, c16, c32 = trunk_channels
+        self.from_learned = nn.Conv2d(learned_dim, key_dim, 1, bias=False)
+        self.from4 = nn.Conv2d(c4, key_dim, 1, bias=False)
+        self.from16 = nn.Conv2d(c16, key_dim, 1, bias=False)
+        self.from32 = nn.Conv2d(c32, key_dim, 1, bias=False)
+
+    def forward(self, learned: Tensor, trunk: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Learned keys (B, K', H/8, W/8) and trunk features at strides 4, 16 and 32 to keys (B, K, H/8, W/8)."""
+        own, four, sixteen, thirty_two = self.parts(learned, trunk)
+        coarse = self.from16(sixteen) + _double(self.from32(thirty_two))
+        out: Tensor = self.from_learned(own) + self.from4(four) + _double(coarse)
+        return out
+
+    @staticmethod
+    def parts(learned: Tensor, trunk: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What is projected: unit length a cell, at strides 8, 8, 16 and 32."""
+        four, sixteen, thirty_two = trunk
+        pooled = F.avg_pool2d(four, 2)
+        own, pooled, sixteen, thirty_two = (F.normalize(t, dim=1) for t in (learned, pooled, sixteen, thirty_two))
+        return own, pooled, sixteen, thirty_two
+
+
 class LiteImageEncoder(nn.Module):
     """Trunk and neck: the image embedding at stride 16, and interm embeddings at strides 4, 8 and 8 (keys).
 
@@ -109,6 +141,7 @@ class LiteImageEncoder(nn.Module):
         embed_dim: int,
         middle_dim: int,
         fine_dim: int,
+        learned_dim: int,
         key_dim: int,
     ) -> None:
         super().__init__()
@@ -124,7 +157,8 @@ class LiteImageEncoder(nn.Module):
         self.smooth8 = nn.Sequential(
             nn.GELU(), nn.Conv2d(middle_dim, middle_dim, 3, padding=1), FusedLayerNorm2d(middle_dim)
         )
-        self.key8 = nn.Conv2d(middle_dim, key_dim, 1)
+        self.key8 = nn.Conv2d(middle_dim, learned_dim, 1)
+        self.key_projection = KeyProjection(learned_dim=learned_dim, trunk_channels=(c4, c16, c32), key_dim=key_dim)
         self.down4 = nn.Conv2d(middle_dim, fine_dim, 1)
         self.lateral4 = nn.Conv2d(c4, fine_dim, 1)
         self.norm4 = FusedLayerNorm2d(fine_dim)
@@ -140,7 +174,7 @@ class LiteImageEncoder(nn.Module):
         p8 = self.lateral8(t8) + _double(self.down8(embedding))
         middle = p8 + self.smooth8(p8)
         fine = self.norm4(self.lateral4(t4) + _double(self.down4(middle)))
-        interm = (fine, middle, self.key8(middle))
+        interm = (fine, middle, self.key_projection(self.key8(middle), (t4, t16, t32)))
         return embedding, tuple(t.permute(0, 2, 3, 1) for t in interm)
 
 

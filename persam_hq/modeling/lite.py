@@ -226,7 +226,7 @@ class Lite(nn.Module):
         grid = self.geometry.previous_grid
         keys, mask = (F.adaptive_avg_pool2d(t, grid) for t in (seen.keys, shapes))
         memory = self.remember_seen(keys, mask, seen.windows)
-        return self.prior(seen, PriorSources(previous=memory, previous_mask=shapes))
+        return self.prior(seen, PriorSources(previous=memory, previous_mask=shapes, prompted=True))
 
     def decode(
         self,

@@ -19,6 +19,8 @@ from persam_hq.errors import ShapeError
 PRIOR_CHANNELS = 12
 FIRST_CHANNELS, RIDGE_CHANNELS, PAST_CHANNELS = [0, 1, 2, 5], [3, 6], [4, 7, 8, 9, 10, 11]
 """The channels of each source, its flag among them."""
+RIDGE_KEYS = 64
+"""Components of the keys, the leading ones, that the ridge classifier sees: its sums grow with their square."""
 _QUERIES_AT_ONCE = 384
 
 
@@ -47,7 +49,7 @@ class MatchMemory:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RidgeSums:
-    """The running sums of a weighted ridge regression: gram (B, K+1, K+1) and moment (B, K+1), float32."""
+    """The running sums of a weighted ridge regression on n components: gram (B, n+1, n+1), moment (B, n+1), float32."""
 
     gram: Tensor
     moment: Tensor
@@ -61,12 +63,14 @@ class PriorSources:
     """What the prior of a frame is made from; None where there is no such source.
 
     previous_mask: (B, 1, 2g, 2g) float in [0, 1] seen through the current window, at twice the keys' grid g.
+    prompted: `previous` is what prompts say of this very image, roughly, and no result of another frame.
     """
 
     first: MatchMemory | None = None
     ridge: RidgeSums | None = None
     previous: MatchMemory | None = None
     previous_mask: Tensor | None = None
+    prompted: bool = False
 
     def __repr__(self) -> str:
         mask = None if self.previous_mask is None else tuple(self.previous_mask.shape)
@@ -85,7 +89,7 @@ def join_memories(first: MatchMemory, second: MatchMemory) -> MatchMemory:
 def ridge_sums(memory: MatchMemory) -> RidgeSums:
     """Sums over one frame; foreground and background weigh the same however large they are."""
     b, m, _ = memory.keys.shape
-    keys, mask = memory.keys.float(), memory.mask.float()
+    keys, mask = memory.keys[..., :RIDGE_KEYS].float(), memory.mask.float()
     x = torch.cat([keys, keys.new_ones(b, m, 1)], dim=-1)
     foreground = mask / mask.sum(dim=1, keepdim=True).clamp(min=1e-3)
     background = (1 - mask) / (1 - mask).sum(dim=1, keepdim=True).clamp(min=1e-3)
@@ -101,7 +105,7 @@ def add_ridge_sums(sums: RidgeSums, more: RidgeSums, *, weight: Tensor) -> Ridge
 
 
 def ridge_weights(sums: RidgeSums, *, regularisation: Tensor) -> Tensor:
-    """The closed-form solution (B, K+1), the bias last; `regularisation` is a positive scalar."""
+    """The closed-form solution (B, n+1), the bias last; `regularisation` is a positive scalar."""
     _, n, _ = sums.gram.shape
     identity = torch.eye(n, device=sums.gram.device)
     weights: Tensor = torch.linalg.solve(sums.gram + regularisation * identity, sums.moment[..., None])
@@ -120,6 +124,7 @@ class DenseLocationPrior(nn.Module):
         super().__init__()
         self.log_temperature_first = nn.Parameter(torch.tensor(math.log(20.0)))
         self.log_temperature_previous = nn.Parameter(torch.tensor(math.log(20.0)))
+        self.log_temperature_prompt = nn.Parameter(torch.tensor(math.log(10.0)))
         self.log_reach = nn.Parameter(torch.tensor(math.log(0.12)))
         self.log_ridge = nn.Parameter(torch.tensor(math.log(0.02)))
         self.hidden = nn.Sequential(nn.Conv2d(PRIOR_CHANNELS, hidden_dim, 3, padding=1), nn.GELU())
@@ -138,7 +143,8 @@ class DenseLocationPrior(nn.Module):
         # What each source says of each cell, and whether there is such a source
         first = self._match_first(queries, sources.first)
         ridge = self._classify(queries, sources.ridge)
-        previous = self._match_previous(queries, positions, window_side, sources.previous)
+        temperature = (self.log_temperature_prompt if sources.prompted else self.log_temperature_previous).exp()
+        previous = self._match_previous(queries, positions, window_side, sources.previous, temperature=temperature)
         known = (sources.first is not None, sources.ridge is not None, sources.previous_mask is not None)
         flags = [torch.full_like(ridge, float(flag)) for flag in known]
         maps = torch.stack([*first, ridge, previous, *flags], dim=1).reshape(b, -1, g, g)
@@ -179,11 +185,18 @@ class DenseLocationPrior(nn.Module):
         if sums is None:
             return queries.new_zeros(queries.shape[:2])
         weights = ridge_weights(sums, regularisation=self.log_ridge.exp()).to(queries.dtype)
-        score: Tensor = (queries @ weights[:, :-1, None])[..., 0] + weights[:, -1:]
+        leading = queries[..., : weights.shape[-1] - 1]
+        score: Tensor = (leading @ weights[:, :-1, None])[..., 0] + weights[:, -1:]
         return score.clamp(-2, 2)
 
     def _match_previous(
-        self, queries: Tensor, positions: Tensor, window_side: Tensor, memory: MatchMemory | None
+        self,
+        queries: Tensor,
+        positions: Tensor,
+        window_side: Tensor,
+        memory: MatchMemory | None,
+        *,
+        temperature: Tensor,
     ) -> Tensor:
         """Read-out (B, N) in [-1, 1] of the previous frame's mask, with a Gaussian bias for what lies near."""
         if memory is None:
@@ -194,7 +207,7 @@ class DenseLocationPrior(nn.Module):
         centre = memory.positions.mean(dim=1, keepdim=True)
         here, there = (positions - centre) / unit, (memory.positions - centre) / unit
         offset = -there.square().sum(dim=-1, keepdim=True) / 2
-        q = torch.cat([queries * self.log_temperature_previous.exp(), here, torch.ones_like(here[..., :1])], dim=-1)
+        q = torch.cat([queries * temperature, here, torch.ones_like(here[..., :1])], dim=-1)
         k = torch.cat([memory.keys.to(queries.dtype), there, offset], dim=-1)
         return 2 * read_out(q @ k.transpose(1, 2), memory.mask) - 1
 

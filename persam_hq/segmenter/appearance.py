@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from persam_hq.modeling.location_prior import (
+    RIDGE_KEYS,
     MatchMemory,
     RidgeSums,
     add_ridge_sums,
     join_memories,
     ridge_sums,
 )
+from persam_hq.segmenter.directions import direction_bytes, directions
 
 __all__ = ["Appearance"]
 
@@ -27,9 +29,9 @@ RIDGE_RATE = 0.1
 class Appearance:
     """Confident frames of K objects.
 
-    keys: (K, SLOTS, M, C) float16, unit length; zero in an empty slot, which counts for little beside any real match.
-    mask: (K, SLOTS, M) float16 in [0, 1]; ridge: running means of the frames' sums; filled: (K,) int64, slots filled so
-    far; waited: (K,) int64, frames since the last one was.
+    keys: (K, SLOTS, M, C) int8, see `direction_bytes`; zero in an empty slot, which counts for little beside any
+    real match. mask: (K, SLOTS, M) float16 in [0, 1]; ridge: running means of the frames' sums; filled: (K,) int64,
+    slots filled so far; waited: (K,) int64, frames since the last one was.
     """
 
     keys: Tensor
@@ -41,10 +43,11 @@ class Appearance:
     @classmethod
     def empty(cls, k: int, *, cells: int, key_dim: int) -> Appearance:
         """Nothing learnt yet of `k` objects, with M = `cells` and C = `key_dim`."""
+        n = min(key_dim, RIDGE_KEYS) + 1
         return cls(
-            keys=torch.zeros(k, SLOTS, cells, key_dim, dtype=torch.float16),
+            keys=torch.zeros(k, SLOTS, cells, key_dim, dtype=torch.int8),
             mask=torch.zeros(k, SLOTS, cells, dtype=torch.float16),
-            ridge=RidgeSums(gram=torch.zeros(k, key_dim + 1, key_dim + 1), moment=torch.zeros(k, key_dim + 1)),
+            ridge=RidgeSums(gram=torch.zeros(k, n, n), moment=torch.zeros(k, n)),
             filled=torch.zeros(k, dtype=torch.int64),
             waited=torch.zeros(k, dtype=torch.int64),
         )
@@ -70,7 +73,7 @@ class Appearance:
 
     def beside(self, first: MatchMemory) -> MatchMemory:
         """The first frame's memory with the confident frames' keys; their positions play no part in such a match."""
-        keys, mask = self.keys.float().flatten(1, 2), self.mask.float().flatten(1)
+        keys, mask = directions(self.keys, dim=-1).flatten(1, 2), self.mask.float().flatten(1)
         return join_memories(first, MatchMemory(keys=keys, mask=mask, positions=keys.new_zeros(*mask.shape, 2)))
 
     def added_to(self, first: RidgeSums) -> RidgeSums:
@@ -89,7 +92,7 @@ class Appearance:
             gram=(1 - rate)[:, None, None] * self.ridge.gram, moment=(1 - rate)[:, None] * self.ridge.moment
         )
         return Appearance(
-            keys=torch.where(written[..., None], seen.keys[:, None].half(), self.keys),
+            keys=torch.where(written[..., None], direction_bytes(seen.keys, dim=-1)[:, None], self.keys),
             mask=torch.where(written, seen.mask[:, None].half(), self.mask),
             ridge=add_ridge_sums(kept, frame, weight=rate),
             filled=self.filled + take.long(),

@@ -30,6 +30,7 @@ from persam_hq.segmenter.base import (
     prompt_groups,
     stack_prompts,
 )
+from persam_hq.segmenter.directions import direction_bytes, directions
 from persam_hq.segmenter.lite_choice import hq_along_the_border, mask_by_agreement
 from persam_hq.segmenter.lite_reference import LiteReference, matching_keys, refer
 from persam_hq.segmenter.lite_windows import (
@@ -124,7 +125,7 @@ class LiteSegmenter:
             boxes=boxes,
             logits=(8 * (share - 0.5)).half(),
             windows=windows,
-            keys=keys.half(),
+            keys=direction_bytes(keys, dim=1),
             missing=torch.zeros(k, dtype=torch.int64),
             velocity=torch.zeros(k, 2),
             appearance=Appearance.empty(k, cells=self.model.geometry.extra_grid**2, key_dim=key_dim),
@@ -210,7 +211,8 @@ class LiteSegmenter:
         if memory is None or "previous-frame" in self.without:
             return None, None
         assert memory.keys is not None
-        return self.model.recall(memory.keys.float(), memory.logits.float(), source=memory.windows, destination=windows)
+        keys = directions(memory.keys, dim=1)
+        return self.model.recall(keys, memory.logits.float(), source=memory.windows, destination=windows)
 
     def _similarity(self, features: ImageFeatures, target: Tensor) -> LocationPrior:
         """PerSAM's location prior of one target (C,), over the whole frame."""
@@ -333,7 +335,7 @@ class LiteSegmenter:
             boxes=torch.where(row, boxes, memory.boxes),
             logits=torch.where(cube, logits.half(), memory.logits),
             windows=torch.where(row, windows, memory.windows),
-            keys=torch.where(cube, keys.half(), memory.keys),
+            keys=torch.where(cube, direction_bytes(keys, dim=1), memory.keys),
             missing=torch.where(present, torch.zeros_like(memory.missing), memory.missing + 1),
             velocity=followed(memory, boxes, present),
             appearance=self._learn(memory.appearance, located, decoded, present & (memory.missing == 0)),

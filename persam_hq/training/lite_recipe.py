@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from persam_hq.build_lite import build_lite, load_lite
@@ -18,6 +17,7 @@ from persam_hq.modeling.common import channels_last
 from persam_hq.modeling.efficientnet_lite import convert_imagenet_trunk
 from persam_hq.training.batches import Batch, BatchMaker
 from persam_hq.training.config import TrainConfig
+from persam_hq.training.export import save_lite
 from persam_hq.training.fingerprints import combined_digest, tensor_digests
 from persam_hq.training.lite_validation import validate_clips
 from persam_hq.training.recipe import Pace, Validation
@@ -129,6 +129,4 @@ class LiteRecipe:
 
     def export(self, averaged: Mapping[str, Tensor], path: Path, *, step: int) -> None:
         """See Recipe: float16, as `load_lite` reads it."""
-        weights = {**self.model.state_dict(), **averaged}
-        half = {name: value.half().contiguous() for name, value in weights.items()}
-        save_file(half, path, metadata={"model": "lite", "step": str(step), "format": "persam_hq.lite"})
+        save_lite({**self.model.state_dict(), **averaged}, path, step=step)

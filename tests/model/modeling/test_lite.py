@@ -209,7 +209,7 @@ def test_a_prompts_matches_are_those_of_this_very_image(model, seen):
     shapes = torch.zeros(2, 1, 4 * GRID, 4 * GRID)
     shapes[..., 8:16, 8:16] = 1
     memory = model.remember_seen(F.avg_pool2d(seen.keys, 2), F.avg_pool2d(shapes, 4), WINDOWS)
-    want = model.prior(seen, PriorSources(previous=memory, previous_mask=shapes))
+    want = model.prior(seen, PriorSources(previous=memory, previous_mask=shapes, prompted=True))
     assert torch.allclose(model.prompt_prior(seen, shapes), want, atol=1e-6)
     read = model.prompt_prior(seen, shapes)[:, 4]
     assert bool((read[:, 5:7, 5:7].mean(dim=(1, 2)) > read.mean(dim=(1, 2))).all())

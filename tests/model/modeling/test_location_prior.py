@@ -12,6 +12,7 @@ from persam_hq.modeling.location_prior import (
     PAST_CHANNELS,
     PRIOR_CHANNELS,
     RIDGE_CHANNELS,
+    RIDGE_KEYS,
     DenseLocationPrior,
     MatchMemory,
     PriorSources,
@@ -54,6 +55,23 @@ def all_sources():
 
 def test_every_channel_belongs_to_one_source():
     assert sorted(FIRST_CHANNELS + RIDGE_CHANNELS + PAST_CHANNELS) == list(range(PRIOR_CHANNELS))
+
+
+def test_the_ridge_classifier_sees_the_leading_components_alone():
+    wide = torch.randn(1, 30, RIDGE_KEYS + 8, generator=torch.Generator().manual_seed(2))
+    mask, positions = (wide[..., 0] > 0).float(), torch.zeros(1, 30, 2)
+    sums = ridge_sums(MatchMemory(keys=wide, mask=mask, positions=positions))
+    assert sums.gram.shape == (1, RIDGE_KEYS + 1, RIDGE_KEYS + 1)
+    other = torch.cat([wide[..., :RIDGE_KEYS], 9 * wide[..., RIDGE_KEYS:]], dim=-1)
+    assert torch.equal(ridge_sums(MatchMemory(keys=other, mask=mask, positions=positions)).gram, sums.gram)
+    prior = DenseLocationPrior(hidden_dim=4, embed_dim=4, middle_dim=4)
+    sources, places = PriorSources(ridge=sums), torch.zeros(1, 25, 2)
+    maps = [
+        prior.channels(keys.transpose(1, 2)[..., :25].reshape(1, -1, 5, 5), places, torch.ones(1), sources)
+        for keys in (wide, other)
+    ]
+    assert maps[0][:, 3].abs().max() > 0.5
+    assert torch.equal(*maps)
 
 
 def test_ridge_weights_solve_the_normal_equations():
@@ -136,10 +154,11 @@ def test_a_memory_without_foreground_has_the_lowest_similarity_to_it(prior):
     assert torch.equal(got[:, 1], torch.full((B, G, G), -1.0))
 
 
-def test_the_previous_frames_bias_is_a_gaussian_of_the_distance(prior):
+@pytest.mark.parametrize("prompted", [False, True])
+def test_the_previous_frames_bias_is_a_gaussian_of_the_distance(prior, prompted):
     given = memory(5)
-    got = prior.channels(KEYS, POSITIONS, SIDE, PriorSources(previous=given)).flatten(2)[:, 4]
-    temperature = math.exp(float(prior.log_temperature_previous))
+    got = prior.channels(KEYS, POSITIONS, SIDE, PriorSources(previous=given, prompted=prompted)).flatten(2)[:, 4]
+    temperature = math.exp(float(prior.log_temperature_prompt if prompted else prior.log_temperature_previous))
     for b in range(B):
         reach = float(SIDE[b]) * math.exp(float(prior.log_reach))
         cosine = KEYS[b].flatten(1).T @ given.keys[b].T
