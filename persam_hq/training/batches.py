@@ -17,6 +17,7 @@ from persam_hq.training.config import ClipSource, CropSize, PhotoSource, TrainCo
 from persam_hq.training.scene import photo_background
 from persam_hq.training.sources import Array, Clip, Photo, load_clips, load_label_maps
 from persam_hq.training.stills import Still, photo_still
+from persam_hq.training.turning import turn
 
 DrawnT = TypeVar("DrawnT")
 _MOST_DRAWS: Final = 10_000
@@ -62,6 +63,7 @@ class BatchMaker:
         crop = self.config.crops[int(rng.choice(len(weights), p=weights / weights.sum()))]
         clips = [self._clip(crop, rng) for _ in range(crop.batch)]
         frames, masks = np.stack([clip.frames for clip in clips]), np.stack([clip.masks for clip in clips])
+        self._turn(frames, masks, rng)
         self._hide(frames, masks, rng)
         stills, segments = self._stills(rng)
         return Batch(frames=_images(frames), masks=_masks(masks), stills=_images(stills), segments=_masks(segments))
@@ -81,6 +83,13 @@ class BatchMaker:
         photos = self.photos[source - len(self.videos)]
         photo = photos[int(rng.integers(len(photos)))]
         return photo_clip(photo, others=others, length=crop.length, size=crop.side, rng=rng)
+
+    def _turn(self, frames: Array, masks: Array, rng: np.random.Generator) -> None:
+        """Let the object of some clips show another side, bit by bit."""
+        if self.config.turning:
+            for row in np.flatnonzero(rng.random(len(frames)) < self.config.turning):
+                others = self.photos[int(rng.integers(len(self.photos)))] if self.photos else []
+                frames[row] = turn(frames[row], masks[row], others=others, rng=rng)
 
     def _hide(self, frames: Array, masks: Array, rng: np.random.Generator) -> None:
         """Cut away from some clips for a frame: a photo stands there instead, and the object is gone."""

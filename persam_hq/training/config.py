@@ -50,13 +50,14 @@ class TrainConfig(Strict):
     """Everything that decides a run; `configs/train/lite.yaml` says what each key means."""
 
     model: Literal["lite"] = "lite"
-    train: Literal["all", "prompts", "hq"] = "all"
+    train: Literal["all", "decoder", "prompts", "hq"] = "all"
     clips: tuple[ClipSource, ...]
     photos: tuple[PhotoSource, ...]
     crops: tuple[CropSize, ...] = Field(min_length=1)
     stills: StillSize | None = None
     absent: float = Field(ge=0, lt=1)
     spoilt: float = Field(default=0.35, ge=0, le=1)
+    turning: float = Field(default=0.0, ge=0, le=1)
     steps: int = Field(gt=0)
     epoch_steps: int | None = Field(default=None, gt=0)
     unfreeze_trunk_at: int = Field(ge=0)

@@ -52,10 +52,11 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
         "mask_decoder.output_hypernetworks_mlps.",
         "mask_decoder.iou_prediction_head.",
     ),
+    "decoder": ("prompt_encoder.", "mask_decoder.", "location_prior."),
     "hq": HQ_PREFIXES,
 }
 """What learns where not all does. `prompts`: what tokens become masks by, while what images become features and priors
-by, which tracking leans on, stays as it is."""
+by, which tracking leans on, stays as it is. `decoder`: all but the image encoder."""
 VALIDATION_STEP = 10**9
 """The clips that are looked at are those of a step that no run comes to."""
 
