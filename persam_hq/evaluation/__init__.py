@@ -3,6 +3,8 @@
 from persam_hq.evaluation.baselines import Baseline, first_mask_copied, flow_propagation
 from persam_hq.evaluation.boundary import boundary_measure
 from persam_hq.evaluation.colour_models import grabcut_propagation
+from persam_hq.evaluation.confidence import ConfidenceRow, compare_confidence, mean_confidence
+from persam_hq.evaluation.confidence_table import render_confidence, write_confidence
 from persam_hq.evaluation.davis import (
     DavisTable,
     Method,
@@ -22,6 +24,7 @@ from persam_hq.evaluation.sequence_score import ObjectScore, SequenceScore, eval
 
 __all__ = [
     "Baseline",
+    "ConfidenceRow",
     "DavisDataset",
     "DavisSequence",
     "DavisTable",
@@ -35,6 +38,7 @@ __all__ = [
     "baseline_method",
     "boundary_iou",
     "boundary_measure",
+    "compare_confidence",
     "csv_name",
     "evaluate_davis",
     "evaluate_sequence",
@@ -42,12 +46,15 @@ __all__ = [
     "flow_propagation",
     "grabcut_propagation",
     "mean_boundary_iou",
+    "mean_confidence",
     "mean_iou",
     "pooled_iou",
     "read_label_map",
     "region_similarity",
+    "render_confidence",
     "render_text",
     "score_method",
     "summarize",
+    "write_confidence",
     "write_csv",
 ]

@@ -49,7 +49,7 @@ def render_text(tables: Sequence[DavisTable], *, columns: Sequence[Column] | Non
     columns = columns or (ALL_COLUMNS if len(tables) == 1 else SIDE_BY_SIDE)
     labels = [row.name for row in tables[0].rows] + ["mean"]
     left = [[" " * len("sequence")], ["sequence"], *([label] for label in labels)]
-    blocks = [_align(left, numbers=False), *(_method_block(table, columns) for table in tables)]
+    blocks = [align(left, numbers=False), *(_method_block(table, columns) for table in tables)]
 
     # A rule above the mean and below the heading.
     lines = ["   ".join(parts).rstrip() for parts in zip(*blocks, strict=True)]
@@ -66,18 +66,19 @@ def column_value(row: ScoreRow, column: Column) -> float:
     return {"Mean": summary.mean, "Recall": summary.recall, "Decay": summary.decay}[statistic]
 
 
-def _method_block(table: DavisTable, columns: Sequence[Column]) -> list[str]:
-    """Lines of one width: method, headings, sequences, mean."""
-    cells = [[f"{100 * column_value(row, column):.1f}" for column in columns] for row in (*table.rows, table.mean)]
-    body = _align([[column.removesuffix("-Mean") for column in columns], *cells], numbers=True)
-    width = max(len(table.method), len(body[0]))
-    return [table.method.ljust(width), *(line.ljust(width) for line in body)]
-
-
-def _align(rows: Sequence[Sequence[str]], *, numbers: bool) -> list[str]:
+def align(rows: Sequence[Sequence[str]], *, numbers: bool) -> list[str]:
+    """Rows of cells as lines of one width, numbers to the right and words to the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     pad = str.rjust if numbers else str.ljust
     return ["  ".join(map(pad, row, widths)) for row in rows]
+
+
+def _method_block(table: DavisTable, columns: Sequence[Column]) -> list[str]:
+    """Lines of one width: method, headings, sequences, mean."""
+    cells = [[f"{100 * column_value(row, column):.1f}" for column in columns] for row in (*table.rows, table.mean)]
+    body = align([[column.removesuffix("-Mean") for column in columns], *cells], numbers=True)
+    width = max(len(table.method), len(body[0]))
+    return [table.method.ljust(width), *(line.ljust(width) for line in body)]
 
 
 def _check_same_sequences(tables: Sequence[DavisTable]) -> None:
