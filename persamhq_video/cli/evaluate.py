@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Final
 
 from persam_hq.evaluation import (
+    ConfidenceRow,
     DavisDataset,
     DavisTable,
     PredictionFolder,
     baseline_method,
     csv_name,
     evaluate_davis,
+    render_confidence,
     render_text,
+    write_confidence,
     write_csv,
 )
 from persamhq_video.cli.options import config_of, names_in
@@ -35,7 +38,7 @@ _BASELINES: Final = ("first mask copied", "similarity prior alone")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict where asked to, score, and print the table."""
+    """Predict where asked to, score, and print the tables."""
     dataset = DavisDataset(args.root)
     sequences = tuple(sequence.name for sequence in dataset.select(names_in(args.sequences)))
     out = None if args.out is None else Path(args.out)
@@ -44,15 +47,18 @@ def run(args: argparse.Namespace) -> int:
     if args.score_only:
         assert predictions is not None, "checked by _predictions_folder"
         tables = [evaluate_davis(dataset, PredictionFolder(predictions), name=str(predictions), sequences=sequences)]
+        confidence: list[ConfidenceRow] = []
     else:
         config = config_of(args)
         with report_progress(quiet=args.quiet, as_json=args.json) as listener:
-            tables = _run_and_score(config, dataset, sequences, predictions=predictions, listener=listener)
+            tables, confidence = _run_and_score(config, dataset, sequences, predictions=predictions, listener=listener)
     if out is not None:
         assert predictions is not None, "OUT/predictions where no other folder is named"
         _write(tables, out, dataset, PredictionFolder(predictions))
+        if confidence:
+            write_confidence(confidence, out / "confidence.csv")
     if not args.json:
-        print(_text(tables), end="")
+        print(_text(tables, confidence), end="")
     return 0
 
 
@@ -65,9 +71,14 @@ def _write(tables: Sequence[DavisTable], out: Path, dataset: DavisDataset, predi
         write_failures(sequence, predictions(sequence), score, out / "worst")
 
 
-def _text(tables: Sequence[DavisTable]) -> str:
-    """Every measure of what was scored; below it, where there are baselines, all side by side."""
-    return "\n".join([render_text(tables[:1]), *([render_text(tables)] if len(tables) > 1 else [])])
+def _text(tables: Sequence[DavisTable], confidence: Sequence[ConfidenceRow]) -> str:
+    """Every measure of what was scored; below it, where the tracker was run, all side by side and its confidence."""
+    parts = [render_text(tables[:1])]
+    if len(tables) > 1:
+        parts.append(render_text(tables))
+    if confidence:
+        parts.append(render_confidence(confidence))
+    return "\n".join(parts)
 
 
 def _predictions_folder(args: argparse.Namespace, out: Path | None) -> Path | None:
@@ -87,13 +98,13 @@ def _run_and_score(
     *,
     predictions: Path | None,
     listener: Listener,
-) -> list[DavisTable]:
-    """The tracker's table and those of the baselines."""
+) -> tuple[list[DavisTable], list[ConfidenceRow]]:
+    """The tracker's table and those of the baselines, and the tracker's confidence."""
     job = make_job(config)
     with open_executor(job) as executor:
-        method = TrackerMethod(executor, job.config, predictions, listener)
-        tables = [evaluate_davis(dataset, method, name=f"{config.model} {config.mode}", sequences=sequences)]
+        tracker = TrackerMethod(executor, job.config, predictions, listener)
+        tracked = evaluate_davis(dataset, tracker, name=f"{config.model} {config.mode}", sequences=sequences)
     baselines = baselines_of(job.config)
     methods = {name: baseline_method(baselines[name]) for name in _BASELINES}
-    tables += [evaluate_davis(dataset, method, name=name, sequences=sequences) for name, method in methods.items()]
-    return tables
+    others = [evaluate_davis(dataset, method, name=name, sequences=sequences) for name, method in methods.items()]
+    return [tracked, *others], [tracker.confidence(score) for score in tracked.scores]

@@ -112,7 +112,8 @@ def _add_evaluate(commands: Commands[_Parser]) -> None:
     davis = layouts.add_parser(
         "davis",
         help="the DAVIS measures: J, F and J&F a sequence and in the mean",
-        description="Run on every sequence under ROOT/JPEGImages and score against ROOT/Annotations, beside baselines.",
+        description="Run on every sequence under ROOT/JPEGImages and score against ROOT/Annotations, beside baselines; "
+        "tell too how well the tracker's own scores agree with J.",
     )
     davis.add_argument("root", metavar="ROOT", help="folder with JPEGImages and Annotations (also under 480p)")
     davis.add_argument("--sequences", metavar="A,B", help="only these sequences")
