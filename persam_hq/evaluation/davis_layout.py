@@ -14,6 +14,7 @@ from persam_hq.evaluation.label_maps import (
     read_frame,
     read_label_map,
 )
+from persam_hq.file_order import natural_key
 
 FRAME_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 RESOLUTION = "480p"
@@ -153,7 +154,7 @@ def _files(folder: Path, suffixes: Iterable[str]) -> tuple[Path, ...]:
         msg = f"{folder} is missing: expected the files of sequence {folder.name}; add them or leave the sequence out"
         raise EvaluationError(msg)
     found = (path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith("."))
-    paths = tuple(sorted(found, key=lambda path: path.stem))
+    paths = tuple(sorted(found, key=natural_key))
     if not paths:
         msg = f"{folder} is empty: expected {' or '.join(sorted(suffixes))} files; add them or leave the sequence out"
         raise EvaluationError(msg)

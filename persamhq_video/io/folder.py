@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from persam_hq.file_order import natural_key
 from persamhq_video.errors import DecodeError, InputError
 from persamhq_video.types import Frame, SourceInfo
 
@@ -83,12 +83,6 @@ def image_files(folder: Path) -> tuple[Path, ...]:
     """Images directly in the folder in natural order (2 before 10); hidden files are no frames."""
     named = (file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
     return tuple(sorted((file for file in named if file.is_file() and file.name[0] != "."), key=natural_key))
-
-
-def natural_key(file: Path) -> tuple[list[tuple[int, int, str]], str]:
-    """Sort key in which runs of digits count as numbers; the name itself breaks ties such as 1 and 01."""
-    parts = re.split(r"([0-9]+)", file.name)
-    return [(0, int(part), "") if i % 2 else (1, 0, part.casefold()) for i, part in enumerate(parts) if part], file.name
 
 
 def read_rgb(file: Path) -> NDArray[np.uint8]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import glob
 from pathlib import Path
 
+from persam_hq.file_order import natural_key
 from persamhq_video.errors import InputError
-from persamhq_video.io.folder import IMAGE_SUFFIXES, image_files, natural_key
+from persamhq_video.io.folder import IMAGE_SUFFIXES, image_files
 from persamhq_video.io.video_search import FoundVideo
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from persam_hq.file_order import natural_key
 from persamhq_video.errors import InputError
-from persamhq_video.io.folder import image_files, natural_key
+from persamhq_video.io.folder import image_files
 from persamhq_video.io.stream_names import input_stem
 
 VIDEO_SUFFIXES: Final = frozenset(
