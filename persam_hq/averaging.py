@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from persam_hq.checkpoint import write_safetensors
 from persam_hq.errors import CheckpointError, InputError
 
 __all__ = ["average_weights"]
@@ -34,6 +35,4 @@ def average_weights(first: Path, second: Path, out: Path, *, share: float) -> No
     if differing:
         raise CheckpointError(f"{first} and {second} are not of the same model: {', '.join(differing[:3])} differ")
     mean = {name: old[name].float().lerp(value.float(), share).to(value.dtype) for name, value in new.items()}
-    part = out.with_name(out.name + ".part")
-    save_file({name: value.contiguous() for name, value in mean.items()}, part, metadata=metadata)
-    part.replace(out)
+    write_safetensors(mean, out, metadata=metadata)

@@ -17,7 +17,7 @@ from persam_hq.modeling.prompt_encoder import PromptEncoder
 from persam_hq.modeling.transformer import TwoWayTransformer
 from persam_hq.transforms import NearNative
 
-__all__ = ["build_lite", "lite_hq_modules", "load_lite"]
+__all__ = ["FITTED_KEYS", "build_lite", "lite_hq_modules", "load_lite"]
 
 LITE0_STAGES = (
     Stage(kernel=3, stride=1, expansion=1, channels=16, repeats=1),
@@ -28,6 +28,10 @@ LITE0_STAGES = (
     Stage(kernel=5, stride=2, expansion=6, channels=192, repeats=4),
     Stage(kernel=3, stride=1, expansion=6, channels=320, repeats=1),
 )
+
+
+FITTED_KEYS = ("image_encoder.key_projection.", "location_prior.log_temperature_prompt")
+"""What `persam-hq checkpoints fit-keys` adds to weights of older releases."""
 
 
 def build_lite(*, hq: bool = True) -> Lite:
@@ -103,5 +107,7 @@ def load_lite(model: nn.Module, path: Path, *, but: tuple[str, ...] = ()) -> Non
     extra = sorted(state.keys() - expected.keys())
     if missing or extra:
         message = f"{path} does not hold lite's weights: missing {missing[:3]}, not expected {extra[:3]}"
+        if not extra and all(name.startswith(FITTED_KEYS) for name in missing):
+            message = f"{path} is older than lite's fitted keys; `persam-hq checkpoints fit-keys` adds them"
         raise CheckpointError(message)
     model.load_state_dict({name: value.float() for name, value in state.items()}, strict=not but)

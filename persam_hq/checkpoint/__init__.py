@@ -2,5 +2,6 @@
 
 from persam_hq.checkpoint.layouts import HQ_PREFIXES, Layout
 from persam_hq.checkpoint.weights import Checkpoint, read_checkpoint, read_tensors
+from persam_hq.checkpoint.writing import write_safetensors
 
-__all__ = ["HQ_PREFIXES", "Checkpoint", "Layout", "read_checkpoint", "read_tensors"]
+__all__ = ["HQ_PREFIXES", "Checkpoint", "Layout", "read_checkpoint", "read_tensors", "write_safetensors"]

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from persam_hq.build_lite import build_lite, load_lite
+from persam_hq.build_lite import FITTED_KEYS, build_lite, load_lite
 from persam_hq.errors import InputError
 from persam_hq.modeling.lite import Lite
 from persam_hq.training.export import save_lite
@@ -18,9 +18,6 @@ from persam_hq.training.sources import Array, read_image
 
 FIRST_TEMPERATURE, PREVIOUS_TEMPERATURE, PROMPT_TEMPERATURE = 75.0, 45.0, 10.0
 """Of the read-outs of the first frame, of the previous one, and of a prompt in the image itself, which is rough."""
-
-_FITTED = ("image_encoder.key_projection.", "location_prior.log_temperature_prompt")
-"""What older weights have not."""
 
 
 def fit_keys(weights: Path, folders: Sequence[Path], out: Path, *, count: int) -> None:
@@ -32,7 +29,7 @@ def fit_keys(weights: Path, folders: Sequence[Path], out: Path, *, count: int) -
         raise InputError(f"got {count} photos a folder; expected at least 1")
     paths = [path for folder in folders for path in _evenly(folder, count)]
     model = build_lite().eval()
-    load_lite(model, weights, but=_FITTED)
+    load_lite(model, weights, but=FITTED_KEYS)
     fit_key_projection(model, map(read_image, paths))
     prior = model.location_prior
     prior.log_temperature_first.data.fill_(math.log(FIRST_TEMPERATURE))

@@ -56,3 +56,9 @@ def test_the_command(files, tmp_path, capsys):
     assert load_file(out)["a"].tolist() == [2, 2]
     assert main(["checkpoints", "average", first, second, "--share", "2", "--out", str(out)]) == 2
     assert capsys.readouterr().err.startswith("persam-hq: error: got a share of 2.0")
+
+
+def test_a_mean_that_cannot_be_written_is_one_line(files, tmp_path):
+    out = tmp_path / "no folder" / "out.safetensors"
+    with pytest.raises(CheckpointError, match=r"cannot write .*out\.safetensors: "):
+        average_weights(*files, out, share=0.5)

@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from stand_in_lite import KEY, LEARNED, tiny_lite
 
-from persam_hq.build_lite import build_lite
+from persam_hq.build_lite import build_lite, load_lite
 from persam_hq.cli import main
+from persam_hq.errors import CheckpointError
 from persam_hq.training.key_projection import (
     FIRST_TEMPERATURE,
     PREVIOUS_TEMPERATURE,
@@ -75,6 +76,8 @@ def test_the_command_fits_older_weights_and_leaves_the_rest(tmp_path, images):
     }
     first, out = tmp_path / "old.safetensors", tmp_path / "new.safetensors"
     save_file(old, first)
+    with pytest.raises(CheckpointError, match=r"old.safetensors is older than lite's fitted keys; .* fit-keys"):
+        load_lite(build_lite(), first)
     command = ["checkpoints", "fit-keys", str(first), "--photos", str(tmp_path), "--count", "2", "--out", str(out)]
     assert main(command) == 0
     new = load_file(out)
@@ -106,3 +109,13 @@ def test_what_cannot_be_fitted_is_said(tmp_path, capsys, options, said):
     assert main(["checkpoints", "fit-keys", str(tmp_path / "old"), *given, "--out", str(out)]) == 2
     assert said in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_weights_that_cannot_be_written_are_one_line(tmp_path, images, capsys):
+    cv2.imwrite(str(tmp_path / "photo.jpg"), images[0])
+    weights, out = tmp_path / "weights.safetensors", tmp_path / "no folder" / "out.safetensors"
+    save_file({name: value.half().contiguous() for name, value in build_lite().state_dict().items()}, weights)
+    command = ["checkpoints", "fit-keys", str(weights), "--photos", str(tmp_path), "--out", str(out)]
+    assert main(command) == 2
+    assert capsys.readouterr().err.startswith(f"persam-hq: error: cannot write {out}: ")
+    assert not out.parent.exists()
