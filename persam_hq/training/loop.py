@@ -99,9 +99,7 @@ class Training:
         part = self.state_path.with_suffix(".part")
         torch.save(state, part)
         part.replace(self.state_path)
-        part = self.out / "ema.part"
-        self.recipe.export(self.ema, part, step=self.step)
-        part.replace(self.out / WEIGHTS_NAME)
+        self.recipe.export(self.ema, self.out / WEIGHTS_NAME, step=self.step)
 
     def run(self) -> None:
         """Train to the recipe's last step; may be killed at any time."""

@@ -112,5 +112,5 @@ class Recipe(Protocol[BatchT]):
         ...
 
     def export(self, averaged: Mapping[str, Tensor], path: Path, *, step: int) -> None:
-        """Write weights that the model's own loader reads, `averaged` in place of what is learned."""
+        """Write weights that the model's own loader reads, whole or not at all; `averaged` replaces what is learned."""
         ...

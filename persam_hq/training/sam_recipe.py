@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from persam_hq.checkpoint import HQ_PREFIXES
+from persam_hq.checkpoint import HQ_PREFIXES, write_safetensors
 from persam_hq.errors import InputError
 from persam_hq.modeling.sam import Sam
 from persam_hq.training.distributed import Communicator
@@ -119,8 +118,9 @@ class SamRecipe:
         """See Recipe: float32 in the published layout, without HQ parts as long as there are none."""
         place = self.schedule.at(step - 1)
         weights = {**self.model.state_dict(), **averaged}
-        kept = {n: v.contiguous() for n, v in weights.items() if place.hq_attached or part_of(n) != "hq"}
-        save_file(kept, path, metadata={"model": self.config.model, "step": str(step), "format": "segment_anything"})
+        kept = {name: value for name, value in weights.items() if place.hq_attached or part_of(name) != "hq"}
+        metadata = {"model": self.config.model, "step": str(step), "format": "segment_anything"}
+        write_safetensors(kept, path, metadata=metadata)
 
     def _step(self, place: PlacedStage) -> SamStep:
         settings = StepSettings(precision=PRECISIONS[self.config.precision], loss_points=self.config.loss_points)
