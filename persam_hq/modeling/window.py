@@ -41,8 +41,15 @@ def resample_window(features: Tensor, windows: Tensor, *, grid: int, stride: flo
     return rows[:, None] @ (features @ columns[:, None].transpose(-2, -1))
 
 
-def paste_window(logits: Tensor, windows: Tensor, *, size: tuple[int, int], scale: tuple[float, float]) -> Tensor:
-    """Put window logits back in place: (B, K, L, L) to (B, K, H, W), `OUTSIDE_LOGIT` where no window is.
+def paste_window(
+    logits: Tensor,
+    windows: Tensor,
+    *,
+    size: tuple[int, int],
+    scale: tuple[float, float],
+    outside: float = OUTSIDE_LOGIT,
+) -> Tensor:
+    """Put window logits back in place: (B, K, L, L) to (B, K, H, W), `outside` where no window is.
 
     `windows` (B, 4), `size` (H, W) of the image, `scale` (y, x) input pixels an image pixel. Bilinear where the image
     is finer than the logits.
@@ -58,7 +65,7 @@ def paste_window(logits: Tensor, windows: Tensor, *, size: tuple[int, int], scal
     columns, inside_x = axis(x0, x1, pixels=size[1], factor=scale[1], cells=l_w)
     pasted = rows[:, None] @ logits.to(windows.dtype) @ columns[:, None].transpose(-2, -1)
     inside = inside_y[:, None, :, None] * inside_x[:, None, None, :]
-    return torch.where(inside > 0, pasted, torch.full_like(pasted, OUTSIDE_LOGIT))
+    return torch.where(inside > 0, pasted, torch.full_like(pasted, outside))
 
 
 def move_window(values: Tensor, *, source: Tensor, destination: Tensor, grid: int) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from persam_hq.modeling.mask_decoder import corrected_masks
 from persam_hq.types import DecoderOutput
 
-__all__ = ["agreement", "hq_along_the_border", "mask_by_agreement"]
+__all__ = ["agreement", "grown", "hq_along_the_border", "hq_near_the_border", "mask_by_agreement"]
 
 _SINGLE_BONUS = 0.1
 """Mask 0 is trained for what the prior says; another one has to agree better by this much."""
@@ -32,18 +32,21 @@ def mask_by_agreement(output: DecoderOutput, expected: Tensor) -> Tensor:
 
 
 def hq_along_the_border(masks: Tensor, hq_masks: Tensor) -> Tensor:
-    """SAM's masks (B, 1, L, L) with the HQ correction near their borders, (B, 1, sL, sL).
+    """SAM's masks (B, 1, L, L) with the HQ correction near their borders, (B, 1, sL, sL)."""
+    return corrected_masks(masks, hq_near_the_border(masks, hq_masks))
+
+
+def hq_near_the_border(masks: Tensor, hq_masks: Tensor) -> Tensor:
+    """The HQ mask (B, 1, sL, sL), zero but near the borders of SAM's masks (B, 1, L, L).
 
     Away from the border the two have to agree, so what SAM's mask says stands: HQ draws it finer and makes no other
     mask of it.
     """
-    corrected = corrected_masks(masks, hq_masks)
-    plain = F.interpolate(masks, size=corrected.shape[-2:], mode="bilinear", align_corners=False)
-    inside = (masks > 0).to(masks.dtype)
-    widened, narrowed = (_grown(part) for part in (inside, 1 - inside))
-    border = F.interpolate(widened * narrowed, size=corrected.shape[-2:], mode="nearest") > 0
-    return torch.where(border, corrected, plain)
+    inside = masks > 0
+    border = (grown(inside) & grown(~inside)).to(hq_masks.dtype)
+    return hq_masks * F.interpolate(border, size=hq_masks.shape[-2:], mode="nearest")
 
 
-def _grown(mask: Tensor) -> Tensor:
-    return F.max_pool2d(mask, 2 * _REACH + 1, stride=1, padding=_REACH)
+def grown(masks: Tensor) -> Tensor:
+    """Masks (B, 1, L, L) bool, as far wider as HQ has a say."""
+    return F.max_pool2d(masks.float(), 2 * _REACH + 1, stride=1, padding=_REACH) > 0

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from persam_hq.modeling.efficientnet_lite import KEY_STRIDE
 from persam_hq.modeling.lite import Lite, WindowFeatures, guided_similarity
 from persam_hq.modeling.location_prior import PAST_CHANNELS, MatchMemory, PriorSources
-from persam_hq.modeling.mask_decoder import corrected_masks, merge_masks, select_masks
+from persam_hq.modeling.mask_decoder import merge_masks, select_masks
 from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.modeling.window import OUTSIDE_LOGIT, move_window, paste_window, resample_window
 from persam_hq.personalization import locate
@@ -31,7 +31,7 @@ from persam_hq.segmenter.base import (
     stack_prompts,
 )
 from persam_hq.segmenter.directions import direction_bytes, directions
-from persam_hq.segmenter.lite_choice import hq_along_the_border, mask_by_agreement
+from persam_hq.segmenter.lite_choice import grown, hq_near_the_border, mask_by_agreement
 from persam_hq.segmenter.lite_reference import LiteReference, matching_keys, refer
 from persam_hq.segmenter.lite_windows import (
     WindowPolicy,
@@ -227,8 +227,8 @@ class LiteSegmenter:
         """See Segmenter."""
         output = self.outputs(located, prompts, guided=guided)
         assert output.presence is not None
-        logits, low_res, scores = self._choose(output, located.context.prior, choice)
-        return self._predict(located, logits, low_res, scores, torch.sigmoid(output.presence))
+        logits, scores, correction = self._choose(output, located.context.prior, choice)
+        return self._predict(located, logits, scores, torch.sigmoid(output.presence), correction=correction)
 
     @torch.inference_mode()
     def outputs(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool) -> DecoderOutput:
@@ -244,8 +244,7 @@ class LiteSegmenter:
     @torch.inference_mode()
     def show(self, located: Located, logits: Tensor, *, scores: Tensor, presence: Tensor) -> Decoded:
         """See Segmenter."""
-        low_res = F.adaptive_avg_pool2d(logits, 4 * self.model.geometry.grid)
-        return self._predict(located, logits, low_res, scores, presence)
+        return self._predict(located, logits, scores, presence)
 
     def carried(self, located: Located, memory: Memory) -> Tensor:
         """See Segmenter."""
@@ -259,18 +258,16 @@ class LiteSegmenter:
     def decode_scales(self, located: Located) -> Tensor:
         """The three masks of K objects that PerSAM-F weighs, from the dense prior: logits (K, 3, H, W)."""
         masks = self._run(located.context, range(len(located.priors)), PromptBatch(), guided=True).masks[:, 1:]
-        geometry = located.features.geometry
-        scale = (geometry.input[0] / geometry.original[0], geometry.input[1] / geometry.original[1])
-        return paste_window(masks, located.windows, size=geometry.original, scale=scale)
+        return self._pasted(located, masks)
 
     @torch.inference_mode()
     def decode_weighed(self, located: Located, weights: Tensor) -> Decoded:
         """K objects from the dense prior, the three masks of each weighed into one by `weights` (K, 3)."""
         output = self._run(located.context, range(len(located.priors)), PromptBatch(), guided=True)
         assert output.presence is not None
-        low_res, scores = merge_masks(replace(output, hq_masks=None), weights)
-        logits = low_res if output.hq_masks is None else hq_along_the_border(low_res, output.hq_masks)
-        return self._predict(located, logits, low_res, scores[:, 0], torch.sigmoid(output.presence))
+        logits, scores = merge_masks(replace(output, hq_masks=None), weights)
+        correction = None if output.hq_masks is None else hq_near_the_border(logits, output.hq_masks)
+        return self._predict(located, logits, scores[:, 0], torch.sigmoid(output.presence), correction=correction)
 
     def _run(self, context: LiteContext, group: Sequence[int], prompts: PromptBatch, *, guided: bool) -> DecoderOutput:
         """Decode the objects of `group` in one call."""
@@ -282,31 +279,41 @@ class LiteSegmenter:
         seen = context.seen if self.use_hq else replace(context.seen, hq=None)
         return self.model.decode(seen.rows(rows), prior=context.prior[rows], prompts=prompts, guidance=guidance)
 
-    def _choose(self, output: DecoderOutput, prior: Tensor, choice: Choice) -> tuple[Tensor, Tensor, Tensor]:
-        """One mask a row: logits (B, 1, sL, sL) to show, (B, 1, L, L) to go on with, and its predicted IoU (B,).
-
-        What the tracker goes on with is SAM's mask, so that an error of the HQ mask stays in its frame.
-        """
+    def _choose(self, output: DecoderOutput, prior: Tensor, choice: Choice) -> tuple[Tensor, Tensor, Tensor | None]:
+        """One mask a row: logits (B, 1, L, L), its predicted IoU (B,), and HQ's correction (B, 1, sL, sL) of it."""
         if choice != "single" or self.published:
             masks, iou = choose(output, choice)
-            return masks[:, None], F.adaptive_avg_pool2d(masks[:, None], output.masks.shape[-1]), iou
+            return masks[:, None], iou, None
         rows = torch.arange(len(prior), device=prior.device)
         chosen = torch.zeros_like(rows)
         if "choice" not in self.without:
             expected = F.interpolate((prior[:, :1] + 1) / 2, size=output.masks.shape[-2:], mode="bilinear")[:, 0]
             chosen = mask_by_agreement(output, expected)
         masks, iou = output.masks[rows, chosen][:, None], output.iou_predictions[rows, chosen]
-        if output.hq_masks is None:
-            return masks, masks, iou
-        if "hq-agreement" in self.without:
-            return corrected_masks(masks, output.hq_masks), masks, iou
-        return hq_along_the_border(masks, output.hq_masks), masks, iou
+        if output.hq_masks is None or "hq-agreement" in self.without:
+            return masks, iou, output.hq_masks
+        return masks, iou, hq_near_the_border(masks, output.hq_masks)
 
-    def _predict(self, located: Located, logits: Tensor, low_res: Tensor, scores: Tensor, presence: Tensor) -> Decoded:
-        """Masks of the image from window logits (K, 1, L, L), and how alike the target is what they cover."""
-        context, geometry = located.context, located.features.geometry
-        scale = (geometry.input[0] / geometry.original[0], geometry.input[1] / geometry.original[1])
-        pasted = paste_window(logits, located.windows, size=geometry.original, scale=scale)[:, 0]
+    def _predict(
+        self,
+        located: Located,
+        logits: Tensor,
+        scores: Tensor,
+        presence: Tensor,
+        *,
+        correction: Tensor | None = None,
+    ) -> Decoded:
+        """Masks of the image from window logits (K, 1, L, L), and how alike the target is what they cover.
+
+        HQ's `correction` (K, 1, sL, sL) is added on the image, as a mask that is interpolated twice loses what is
+        thin. What the tracker goes on with is the mask without it, so that an error of HQ stays in its frame.
+        """
+        context = located.context
+        pasted = self._pasted(located, logits)
+        if correction is not None:
+            pasted = pasted + self._pasted(located, correction, outside=0.0)
+        pasted = pasted[:, 0]
+        low_res = F.adaptive_avg_pool2d(logits, 4 * self.model.geometry.grid)
         g = self.model.geometry.grid
         inside = (F.interpolate(low_res, size=(g, g), mode="area")[:, 0] > 0).float()
         cells = F.normalize(context.seen.embedding, dim=1)
@@ -320,14 +327,31 @@ class LiteSegmenter:
         )
         return Decoded(prediction=prediction, presence=presence, similarity=similarity)
 
+    def _pasted(self, located: Located, logits: Tensor, *, outside: float = OUTSIDE_LOGIT) -> Tensor:
+        """Window logits (K, N, L, L) as logits of the image (K, N, H, W)."""
+        size, shown = located.features.geometry.original, located.features.geometry.input
+        scale = (shown[0] / size[0], shown[1] / size[1])
+        return paste_window(logits, located.windows, size=size, scale=scale, outside=outside)
+
+    def _boxes(self, located: Located, decoded: Decoded) -> Tensor:
+        """Boxes (K, 4) of what the tracker goes on with: HQ moves the border of a mask, but not the next window."""
+        masks, low_res = decoded.prediction.masks, decoded.prediction.low_res_logits[:, None]
+        if self.use_hq:
+            # SAM's mask, but for what refiners took away
+            geometry = located.features.geometry
+            stride = geometry.input[1] / geometry.original[1]
+            shown = resample_window(masks[:, None].float(), located.windows, grid=low_res.shape[-1], stride=stride)
+            kept = torch.where(grown(shown > 0), low_res, OUTSIDE_LOGIT)
+            masks = self._pasted(located, kept)[:, 0] > 0
+        return mask_boxes(masks)[0]
+
     @torch.inference_mode()
     def remember(self, located: Located, decoded: Decoded, memory: Memory | None, present: Tensor) -> Memory:
         """See Segmenter."""
         assert memory is not None, "lite remembers from the first frame on"
         assert memory.keys is not None
         assert memory.appearance is not None
-        boxes, _ = mask_boxes(decoded.prediction.masks)
-        boxes, logits = boxes.cpu(), decoded.prediction.low_res_logits[:, None].cpu()
+        boxes, logits = self._boxes(located, decoded).cpu(), decoded.prediction.low_res_logits[:, None].cpu()
         keys = self._remembered_keys(located.features, located.windows, grid=self.model.geometry.previous_grid).cpu()
         windows = located.windows.cpu()
         row, cube = present[:, None], present[:, None, None, None]

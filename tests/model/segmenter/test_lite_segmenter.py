@@ -283,5 +283,44 @@ def test_features_encoded_for_somebody_else_give_the_same_masks(scene):
         decoded.append(plain.decode(located, no_prompts(len(scene.masks)), guided=True, choice="single"))
     assert torch.equal(decoded[0].prediction.logits, decoded[1].prediction.logits)
 
-    with_hq = hq.decode(located, no_prompts(len(scene.masks)), guided=True, choice="single")
+    # Everywhere, as these masks may have no border for HQ to correct
+    everywhere = LiteSegmenter(model, use_hq=True, without=["hq-agreement"])
+    with_hq = everywhere.decode(located, no_prompts(len(scene.masks)), guided=True, choice="single")
     assert not torch.equal(decoded[1].prediction.logits, with_hq.prediction.logits)
+
+
+def test_hq_draws_a_frame_and_changes_nothing_that_is_gone_on_with(scene):
+    model = tiny_lite()
+    with torch.no_grad():  # masks with a border
+        for mlp in model.mask_decoder.output_hypernetworks_mlps:
+            mlp.layers[-1].bias.normal_(std=30, generator=torch.Generator().manual_seed(0))
+    shown, memories = [], []
+    for use_hq in (False, True):
+        segmenter = LiteSegmenter(model, use_hq=use_hq)
+        features = segmenter.encode(scene.frames[0])
+        reference, memory = segmenter.personalize(features, scene.masks), segmenter.begin(features, scene.masks)
+        located = segmenter.locate(reference, features, memory)
+        decoded = segmenter.decode(located, no_prompts(len(scene.masks)), guided=True, choice="single")
+        shown.append(decoded.prediction.logits)
+        everyone = torch.ones(len(scene.masks), dtype=torch.bool)
+        memories.append(segmenter.remember(located, decoded, memory, everyone))
+    assert not torch.equal(*shown)
+    assert torch.equal(memories[0].logits, memories[1].logits)
+    assert torch.equal(memories[0].boxes, memories[1].boxes)
+    assert torch.equal(memories[0].velocity, memories[1].velocity)
+
+
+def test_parts_that_a_refiner_takes_away_are_not_followed_with_hq(scene):
+    segmenter = LiteSegmenter(tiny_lite(), use_hq=True)
+    features = segmenter.encode(scene.frames[0])
+    reference, memory = segmenter.personalize(features, scene.masks), segmenter.begin(features, scene.masks)
+    located = segmenter.locate(reference, features, memory)
+    one = torch.full((len(scene.masks), 1, *memory.logits.shape[-2:]), 5.0)
+    decoded = segmenter.show(located, one, scores=torch.ones(len(one)), presence=torch.ones(len(one)))
+    masks = decoded.prediction.masks.clone()
+    masks[:, :, masks.shape[-1] // 2 :] = False
+    refined = replace(decoded, prediction=replace(decoded.prediction, masks=masks))
+    everyone = torch.ones(len(one), dtype=torch.bool)
+    all_of_it, left = (segmenter.remember(located, d, memory, everyone).boxes for d in (decoded, refined))
+    assert bool((left[:, 2] <= all_of_it[:, 2]).all())
+    assert bool((left[:, 2] < all_of_it[:, 2]).any())
