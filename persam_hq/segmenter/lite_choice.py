@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from persam_hq.modeling.mask_decoder import corrected_masks
 from persam_hq.types import DecoderOutput
 
-__all__ = ["agreement", "grown", "hq_along_the_border", "hq_near_the_border", "mask_by_agreement"]
+__all__ = ["agreement", "grown", "hq_along_the_border", "hq_near_the_border", "mask_by_agreement", "touching"]
 
 _SINGLE_BONUS = 0.1
 """Mask 0 is trained for what the prior says; another one has to agree better by this much."""
@@ -50,3 +53,16 @@ def hq_near_the_border(masks: Tensor, hq_masks: Tensor) -> Tensor:
 def grown(masks: Tensor) -> Tensor:
     """Masks (B, 1, L, L) bool, as far wider as HQ has a say."""
     return F.max_pool2d(masks.float(), 2 * _REACH + 1, stride=1, padding=_REACH) > 0
+
+
+def touching(masks: Tensor, others: Tensor) -> Tensor:
+    """The connected parts of masks (K, H, W) bool that have a pixel in common with `others` (K, H, W) bool."""
+    pairs = zip(masks.cpu().numpy(), others.cpu().numpy(), strict=True)
+    return torch.from_numpy(np.stack([_touching(mask, other) for mask, other in pairs])).to(masks.device)
+
+
+def _touching(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    touched = np.bincount(parts[mask & other], minlength=count) > 0
+    kept: NDArray[np.bool_] = touched[parts]
+    return kept

@@ -31,7 +31,7 @@ from persam_hq.segmenter.base import (
     stack_prompts,
 )
 from persam_hq.segmenter.directions import direction_bytes, directions
-from persam_hq.segmenter.lite_choice import grown, hq_near_the_border, mask_by_agreement
+from persam_hq.segmenter.lite_choice import grown, hq_near_the_border, mask_by_agreement, touching
 from persam_hq.segmenter.lite_reference import LiteReference, matching_keys, refer
 from persam_hq.segmenter.lite_windows import (
     WindowPolicy,
@@ -342,7 +342,7 @@ class LiteSegmenter:
             stride = geometry.input[1] / geometry.original[1]
             shown = resample_window(masks[:, None].float(), located.windows, grid=low_res.shape[-1], stride=stride)
             kept = torch.where(grown(shown > 0), low_res, OUTSIDE_LOGIT)
-            masks = self._pasted(located, kept)[:, 0] > 0
+            masks = touching(self._pasted(located, kept)[:, 0] > 0, masks)
         return mask_boxes(masks)[0]
 
     @torch.inference_mode()

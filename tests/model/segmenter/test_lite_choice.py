@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from persam_hq.segmenter.lite_choice import _REACH, agreement, hq_along_the_border, mask_by_agreement
+from persam_hq.segmenter.lite_choice import _REACH, agreement, hq_along_the_border, mask_by_agreement, touching
 from persam_hq.types import DecoderOutput
 
 SIDE = 8
@@ -56,3 +56,14 @@ def test_hq_has_a_say_along_the_border_only():
     more = hq_along_the_border(plain, -correction)[0, 0]
     assert bool((more[:, : 2 * (edge + _REACH)] > 0).all())
     assert not (more[:, 2 * (edge + _REACH) :] > 0).any()
+
+
+def test_a_part_stays_whole_if_the_other_mask_has_a_pixel_of_it():
+    masks, others = torch.zeros(2, 8, 8, dtype=torch.bool), torch.zeros(2, 8, 8, dtype=torch.bool)
+    masks[0, 0:2, 0:2] = masks[0, 5:8, 5:8] = masks[1] = True
+    others[0, 1, 1] = others[0, 3, 3] = True
+
+    got = touching(masks, others)
+    assert bool(got[0, 0:2, 0:2].all())
+    assert int(got[0].sum()) == 4
+    assert not got[1].any()
