@@ -64,7 +64,7 @@ def tiny_lite(*, hq=True):
             presence=True,
         ),
         location_prior=DenseLocationPrior(hidden_dim=8, embed_dim=EMBED, middle_dim=MIDDLE),
-        geometry=LiteGeometry(grid=GRID, first_grid=GRID, global_grid=4, previous_grid=GRID, extra_grid=4),
+        geometry=LiteGeometry(grid=GRID, first_grid=GRID, global_grid=4, recent_grid=GRID),
         input_frame=NearNative(smallest=128, largest=192, multiple=32),
     )
     fill(model)

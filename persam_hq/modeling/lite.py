@@ -102,13 +102,12 @@ class WindowFeatures:
 
 @dataclass(frozen=True, slots=True)
 class LiteGeometry:
-    """Sizes in cells: the decoder's grid, and those of the memories of the first, the previous and other frames."""
+    """Cells a side: the decoder's grid, and the memories of the first frame, near and far, and of later ones."""
 
     grid: int
     first_grid: int
     global_grid: int
-    previous_grid: int
-    extra_grid: int
+    recent_grid: int
 
 
 class Lite(nn.Module):
@@ -223,7 +222,7 @@ class Lite(nn.Module):
         `shapes` (B, 1, 4g, 4g) in [0, 1], such as from `box_shapes`, stand for the last frame's mask, and this very
         image for the last frame.
         """
-        grid = self.geometry.previous_grid
+        grid = self.geometry.recent_grid
         keys, mask = (F.adaptive_avg_pool2d(t, grid) for t in (seen.keys, shapes))
         memory = self.remember_seen(keys, mask, seen.windows)
         return self.prior(seen, PriorSources(previous=memory, previous_mask=shapes, prompted=True))

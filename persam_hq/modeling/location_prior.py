@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from persam_hq.errors import ShapeError
+from persam_hq.modeling.direction_matching import match_directions
 
 PRIOR_CHANNELS = 12
 FIRST_CHANNELS, RIDGE_CHANNELS, PAST_CHANNELS = [0, 1, 2, 5], [3, 6], [4, 7, 8, 9, 10, 11]
@@ -159,6 +160,10 @@ class DenseLocationPrior(nn.Module):
         """Read-out, best foreground and best background similarity, (B, N) each in [-1, 1]."""
         if memory is None:
             return [queries.new_zeros(queries.shape[:2])] * 3
+        if not torch.is_grad_enabled():
+            temperature = self.log_temperature_first.exp()
+            read, *best = match_directions(queries, memory.keys, memory.mask, temperature=temperature)
+            return [2 * read - 1, *best]
         keys = memory.keys.transpose(1, 2).to(queries.dtype)
         # Adding these leaves one of the two sides out, at less cost than choosing cell by cell
         inside, nothing = (memory.mask > 0.5)[:, None], keys.new_zeros(len(keys), 1, keys.shape[-1])

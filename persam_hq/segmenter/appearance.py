@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from persam_hq.modeling.directions import direction_bytes, directions
 from persam_hq.modeling.location_prior import (
     RIDGE_KEYS,
     MatchMemory,
@@ -15,7 +16,6 @@ from persam_hq.modeling.location_prior import (
     join_memories,
     ridge_sums,
 )
-from persam_hq.segmenter.directions import direction_bytes, directions
 
 __all__ = ["Appearance"]
 

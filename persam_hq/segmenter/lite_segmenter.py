@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from persam_hq.modeling.directions import direction_bytes, directions
 from persam_hq.modeling.efficientnet_lite import KEY_STRIDE
 from persam_hq.modeling.lite import Lite, WindowFeatures, guided_similarity
 from persam_hq.modeling.location_prior import PAST_CHANNELS, MatchMemory, PriorSources
@@ -30,7 +31,6 @@ from persam_hq.segmenter.base import (
     prompt_groups,
     stack_prompts,
 )
-from persam_hq.segmenter.directions import direction_bytes, directions
 from persam_hq.segmenter.lite_choice import grown, hq_near_the_border, mask_by_agreement, touching
 from persam_hq.segmenter.lite_reference import LiteReference, matching_keys, refer
 from persam_hq.segmenter.lite_windows import (
@@ -119,7 +119,7 @@ class LiteSegmenter:
         boxes, _ = mask_boxes(masks)
         windows = self.policy.around(input_boxes(masks, geometry), geometry, factor=self.policy.track_factor)
         share = resample_window(input_shares(masks, geometry), windows, grid=4 * self.model.geometry.grid, stride=1)
-        keys = self._remembered_keys(features, windows, grid=self.model.geometry.previous_grid)
+        keys = self._remembered_keys(features, windows)
         k, key_dim, _, _ = keys.shape
         return Memory(
             boxes=boxes,
@@ -128,7 +128,7 @@ class LiteSegmenter:
             keys=direction_bytes(keys, dim=1),
             missing=torch.zeros(k, dtype=torch.int64),
             velocity=torch.zeros(k, 2),
-            appearance=Appearance.empty(k, cells=self.model.geometry.extra_grid**2, key_dim=key_dim),
+            appearance=Appearance.empty(k, cells=self.model.geometry.recent_grid**2, key_dim=key_dim),
         ).to("cpu")
 
     @torch.inference_mode()
@@ -352,30 +352,30 @@ class LiteSegmenter:
         assert memory.keys is not None
         assert memory.appearance is not None
         boxes, logits = self._boxes(located, decoded).cpu(), decoded.prediction.low_res_logits[:, None].cpu()
-        keys = self._remembered_keys(located.features, located.windows, grid=self.model.geometry.previous_grid).cpu()
-        windows = located.windows.cpu()
+        keys, windows = self._remembered_keys(located.features, located.windows), located.windows.cpu()
         row, cube = present[:, None], present[:, None, None, None]
         return Memory(
             boxes=torch.where(row, boxes, memory.boxes),
             logits=torch.where(cube, logits.half(), memory.logits),
             windows=torch.where(row, windows, memory.windows),
-            keys=torch.where(cube, direction_bytes(keys, dim=1), memory.keys),
+            keys=torch.where(cube, direction_bytes(keys, dim=1).cpu(), memory.keys),
             missing=torch.where(present, torch.zeros_like(memory.missing), memory.missing + 1),
             velocity=followed(memory, boxes, present),
-            appearance=self._learn(memory.appearance, located, decoded, present & (memory.missing == 0)),
+            appearance=self._learn(memory.appearance, keys, located, decoded, present & (memory.missing == 0)),
         )
 
-    def _learn(self, appearance: Appearance, located: Located, decoded: Decoded, present: Tensor) -> Appearance:
-        """What is `present` (K,) bool and sure is an example of the object from now on."""
+    def _learn(
+        self, appearance: Appearance, keys: Tensor, located: Located, decoded: Decoded, present: Tensor
+    ) -> Appearance:
+        """What is `present` (K,) bool and sure is an example of the object from now on; `keys` as it is remembered."""
         sure = (decoded.presence * decoded.prediction.scores).cpu() > _CONFIDENT
-        grid = self.model.geometry.extra_grid
-        keys = self._remembered_keys(located.features, located.windows, grid=grid)
         probability = torch.sigmoid(decoded.prediction.low_res_logits[:, None])
-        seen = self.model.remember_seen(keys, F.adaptive_avg_pool2d(probability, grid), located.windows)
+        share = F.adaptive_avg_pool2d(probability, keys.shape[-1])
+        seen = self.model.remember_seen(keys, share, located.windows)
         on_cpu = MatchMemory(keys=seen.keys.cpu(), mask=seen.mask.cpu(), positions=seen.positions.cpu())
         return appearance.learn(on_cpu, present & sure)
 
-    def _remembered_keys(self, features: ImageFeatures, windows: Tensor, *, grid: int) -> Tensor:
-        """Keys as later frames are matched against them, (K, C, grid, grid), unit length."""
-        keys = resample_window(matching_keys(features), windows, grid=grid, stride=KEY_STRIDE)
-        return F.normalize(keys, dim=1)
+    def _remembered_keys(self, features: ImageFeatures, windows: Tensor) -> Tensor:
+        """Keys as later frames are matched against them, (K, C, g', g'), unit length."""
+        grid = self.model.geometry.recent_grid
+        return F.normalize(resample_window(matching_keys(features), windows, grid=grid, stride=KEY_STRIDE), dim=1)

@@ -132,7 +132,7 @@ class Tracking:
             return reference
         seen = frame.truth(past.windows, grid=past.logits.shape[-1])
         found = (mask_iou(past.logits, seen)[:, 0] > 0.5) & frame.present
-        keys = resample_window(frame.keys, past.windows, grid=self.model.geometry.extra_grid, stride=KEY_STRIDE)
+        keys = resample_window(frame.keys, past.windows, grid=self.model.geometry.recent_grid, stride=KEY_STRIDE)
         mask = F.adaptive_avg_pool2d(torch.sigmoid(past.logits), keys.shape[-1])
         memory = self.model.remember_seen(keys * found[:, None, None, None], mask, past.windows)
         return reference.extended(memory, weight=self.chances.uniform(0.1, 0.6) * found)
@@ -141,7 +141,7 @@ class Tracking:
         return jittered_windows(boxes, self.chances, side=frame.side, low=low, high=high)
 
     def _remember(self, frame: EncodedFrame, windows: Tensor, logits: Tensor) -> Past:
-        keys = resample_window(frame.keys, windows, grid=self.model.geometry.previous_grid, stride=KEY_STRIDE)
+        keys = resample_window(frame.keys, windows, grid=self.model.geometry.recent_grid, stride=KEY_STRIDE)
         extent = (windows[:, 2:] - windows[:, :2]).repeat(1, 2) / logits.shape[-1]
         boxes = windows[:, :2].repeat(1, 2) + outer_boxes(logits[:, 0] > 0) * extent
         return Past(windows=windows, keys=keys, logits=logits.detach(), boxes=boxes)

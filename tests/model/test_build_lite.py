@@ -95,5 +95,5 @@ def test_its_norms_are_fused_but_for_those_it_shares_with_sam():
 def test_the_grids_of_its_memories_are_whole_parts_of_what_is_seen():
     with torch.device("meta"):
         geometry = build_lite().geometry
-    assert 2 * geometry.grid % geometry.previous_grid == 0  # a prompt's keys are pooled to it
-    assert 4 * geometry.grid % geometry.extra_grid == 0  # a result is pooled to it
+    assert 2 * geometry.grid % geometry.recent_grid == 0  # a prompt's keys are pooled to it
+    assert 4 * geometry.grid % geometry.recent_grid == 0  # a result is pooled to it

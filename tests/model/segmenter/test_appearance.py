@@ -2,9 +2,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from persam_hq.modeling.directions import directions
 from persam_hq.modeling.location_prior import MatchMemory, RidgeSums, ridge_sums
 from persam_hq.segmenter.appearance import INTERVAL, RIDGE_RATE, SLOTS, Appearance
-from persam_hq.segmenter.directions import directions
 
 K, CELLS, DIM = 2, 4, 3
 

@@ -184,13 +184,15 @@ def test_what_was_found_well_becomes_an_example_in_some_steps(model, clip):
     assert learner(model, learns=False).learn(clip[1], reference, past) is reference
     learned = learner(model).learn(clip[1], reference, past)
 
-    cells = model.geometry.extra_grid**2
+    cells = model.geometry.recent_grid**2
     assert learned.first.keys.shape[1] == reference.first.keys.shape[1] + cells
     assert torch.equal(learned.first.keys[:, :-cells], reference.first.keys)
     assert torch.equal(learned.first.mask[:, :-cells], reference.first.mask)
     assert torch.allclose(learned.first.keys[:, -cells:].norm(dim=-1), torch.ones(()), atol=1e-5)
-    assert torch.equal(learned.first.positions[:, -cells:], cell_positions(past.windows, grid=4))
-    want = F.avg_pool2d(torch.sigmoid(past.logits), 6).flatten(1)
+    assert torch.equal(
+        learned.first.positions[:, -cells:], cell_positions(past.windows, grid=model.geometry.recent_grid)
+    )
+    want = F.adaptive_avg_pool2d(torch.sigmoid(past.logits), model.geometry.recent_grid).flatten(1)
     assert torch.allclose(learned.first.mask[:, -cells:], want, atol=1e-5)
     assert torch.equal(learned.target, reference.target)
     assert not torch.allclose(learned.ridge.gram, reference.ridge.gram)
@@ -210,7 +212,7 @@ def test_what_was_not_found_is_no_example(model, clip, index, shift, rows):
     reference, _ = tracking(model).begin(clip[0])
     frame = clip[index]
     learned = learner(model).learn(frame, reference, result_on(frame, frame.whole, shift=shift))
-    added = learned.first.keys[:, -(model.geometry.extra_grid**2) :]
+    added = learned.first.keys[:, -(model.geometry.recent_grid**2) :]
     assert (added.abs().amax(dim=(1, 2)) > 0).tolist() == rows
     for name in ("gram", "moment"):
         before, after = getattr(reference.ridge, name), getattr(learned.ridge, name)
@@ -222,7 +224,8 @@ def test_an_example_counts_for_less_than_the_first_frame(model, clip):
     reference, _ = tracking(model).begin(clip[0])
     past = result_on(clip[1], clip[1].whole)
     learned = learner(model).learn(clip[1], reference, past)
-    memory = MatchMemory(*(getattr(learned.first, name)[:, -16:] for name in ("keys", "mask", "positions")))
+    cells = model.geometry.recent_grid**2
+    memory = MatchMemory(*(getattr(learned.first, name)[:, -cells:] for name in ("keys", "mask", "positions")))
     # The bias counts each class once, so its entry of the Gram matrix tells the weight
     weight = (learned.ridge.gram - reference.ridge.gram)[:, -1, -1] / ridge_sums(memory).gram[:, -1, -1]
     assert bool(((weight >= 0.1) & (weight <= 0.6)).all())

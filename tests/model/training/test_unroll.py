@@ -97,4 +97,4 @@ def test_each_frame_is_followed_with_what_the_frames_before_it_taught(model, mon
         assert len(used) == 3
         assert used[0] == model.geometry.first_grid**2 + model.geometry.global_grid**2
         grown |= set(np.diff(used).tolist())
-    assert grown == {0, model.geometry.extra_grid**2}
+    assert grown == {0, model.geometry.recent_grid**2}

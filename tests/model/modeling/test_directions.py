@@ -1,7 +1,7 @@
 import torch
 import torch.nn.functional as F
 
-from persam_hq.segmenter.directions import direction_bytes, directions
+from persam_hq.modeling.directions import direction_bytes, directions
 
 
 def vectors(*, seed=0):
