@@ -22,7 +22,6 @@ FIRST_CHANNELS, RIDGE_CHANNELS, PAST_CHANNELS = [0, 1, 2, 5], [3, 6], [4, 7, 8, 
 """The channels of each source, its flag among them."""
 RIDGE_KEYS = 64
 """Components of the keys, the leading ones, that the ridge classifier sees: its sums grow with their square."""
-_QUERIES_AT_ONCE = 384
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,30 +159,16 @@ class DenseLocationPrior(nn.Module):
         """Read-out, best foreground and best background similarity, (B, N) each in [-1, 1]."""
         if memory is None:
             return [queries.new_zeros(queries.shape[:2])] * 3
+        temperature = self.log_temperature_first.exp()
         if not torch.is_grad_enabled():
-            temperature = self.log_temperature_first.exp()
             read, *best = match_directions(queries, memory.keys, memory.mask, temperature=temperature)
             return [2 * read - 1, *best]
-        keys = memory.keys.transpose(1, 2).to(queries.dtype)
-        # Adding these leaves one of the two sides out, at less cost than choosing cell by cell
-        inside, nothing = (memory.mask > 0.5)[:, None], keys.new_zeros(len(keys), 1, keys.shape[-1])
-        sides = nothing.masked_fill(~inside, -torch.inf), nothing.masked_fill(inside, -torch.inf)
-        # Some queries at a time: what they make stays in the processor's cache
-        parts = [
-            self._match_some(some, keys, memory.mask, sides) for some in torch.split(queries, _QUERIES_AT_ONCE, dim=1)
-        ]
-        return [torch.cat(of_all, dim=1) for of_all in zip(*parts, strict=True)]
-
-    def _match_some(
-        self, queries: Tensor, keys: Tensor, mask: Tensor, sides: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries (B, N, K), keys (B, K, M), mask (B, M) and (B, 1, M) of each side: see `_match_first`."""
-        temperature = self.log_temperature_first.exp()
-        logits = (queries * temperature) @ keys
-        read = read_out(logits, mask)
+        logits = (queries * temperature) @ memory.keys.transpose(1, 2).to(queries.dtype)
+        read, inside = read_out(logits, memory.mask), (memory.mask > 0.5)[:, None]
         with torch.no_grad():  # the best similarities inform the decoder; learning goes through the read-out
-            best = [(logits + side).amax(dim=-1).clamp(min=-temperature) / temperature for side in sides]
-        return 2 * read - 1, best[0], best[1]
+            sides = (logits.masked_fill(other, -torch.inf) for other in (~inside, inside))
+            best = [side.amax(dim=-1).clamp(min=-temperature) / temperature for side in sides]
+        return [2 * read - 1, *best]
 
     def _classify(self, queries: Tensor, sums: RidgeSums | None) -> Tensor:
         """The ridge classifier's score (B, N) in [-2, 2]; 1 is foreground, -1 background."""

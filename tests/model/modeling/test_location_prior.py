@@ -146,6 +146,16 @@ def test_the_first_frames_channels_against_the_formulas(prior):
         assert np.allclose(got[b, 2], cosine[:, mask <= 0.5].max(axis=1), atol=1e-4)
 
 
+def test_without_gradients_the_first_frames_channels_differ_by_the_rounding_of_directions_alone(prior):
+    sources = PriorSources(first=memory())
+    learning = prior.channels(KEYS, POSITIONS, SIDE, sources)[:, :3]
+    with torch.no_grad():
+        tracking = prior.channels(KEYS, POSITIONS, SIDE, sources)[:, :3]
+    assert not torch.equal(learning, tracking)
+    assert float((learning - tracking)[:, 1:].abs().max()) < 0.01
+    assert float((learning - tracking)[:, :1].abs().max()) < 0.1
+
+
 def test_a_memory_without_foreground_has_the_lowest_similarity_to_it(prior):
     given = memory()
     empty = MatchMemory(keys=given.keys, mask=torch.zeros(B, M), positions=given.positions)
