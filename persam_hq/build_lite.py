@@ -37,7 +37,7 @@ FITTED_KEYS = ("image_encoder.key_projection.", "location_prior.log_temperature_
 def build_lite(*, hq: bool = True) -> Lite:
     """EfficientNet-Lite0, a neck of 128/64/32 channels, and SAM-HQ's decoder at width 128 on a grid of 24."""
     embed_dim, middle_dim, fine_dim, learned_dim, key_dim = 128, 64, 32, 64, 128
-    geometry = LiteGeometry(grid=24, first_grid=48, global_grid=16, recent_grid=24)
+    geometry = LiteGeometry(grid=24, first_grid=64, global_grid=16, recent_grid=24)
     grid, nominal = geometry.grid, geometry.grid * EMBEDDING_STRIDE
     return Lite(
         image_encoder=LiteImageEncoder(
@@ -66,7 +66,7 @@ def build_lite(*, hq: bool = True) -> Lite:
         ),
         location_prior=DenseLocationPrior(hidden_dim=48, embed_dim=embed_dim, middle_dim=middle_dim),
         geometry=geometry,
-        input_frame=NearNative(smallest=640, largest=864, multiple=32),
+        input_frame=NearNative(smallest=640, largest=704, multiple=32),
     )
 
 
