@@ -20,9 +20,9 @@ def match_directions(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What each query finds among keys whose side is known; no gradient.
 
-    Queries (B, N, C) and keys (B, M, C), directions alone count; mask (B, M) in [0, 1], `temperature` a scalar.
-    Returns the softmax read-out (B, N) of the mask, and the best similarities (B, N) in [-1, 1] to a key of more than
-    a half and to any other one, -1 where there is none.
+    Queries (B, N, C) and keys (B, M, C), float or from `direction_bytes`, directions alone count; mask (B, M) in
+    [0, 1], `temperature` a scalar. Returns the softmax read-out (B, N) of the mask, and the best similarities (B, N) in
+    [-1, 1] to a key of more than a half and to any other one, -1 where there is none.
     """
     found = [_match_one(*of_one, temperature=temperature) for of_one in zip(queries, keys, mask, strict=True)]
     read, inside, outside = (torch.stack(of_all) for of_all in zip(*found, strict=True))
@@ -53,8 +53,8 @@ def _match_one(queries: Tensor, keys: Tensor, mask: Tensor, *, temperature: Tens
 
 
 def _bytes_and_lengths(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Vectors (N, C) as int8 directions, and the lengths (N,) of those, 1 for zero."""
-    stored = direction_bytes(vectors.float(), dim=1)
+    """Vectors (N, C) as int8 directions, which they may be already, and the lengths (N,) of those, 1 for zero."""
+    stored = vectors if vectors.dtype == torch.int8 else direction_bytes(vectors.float(), dim=1)
     return stored, stored.float().norm(dim=1).clamp(min=1)
 
 

@@ -28,7 +28,8 @@ RIDGE_KEYS = 64
 class MatchMemory:
     """What was seen of B objects on an annotated or tracked frame.
 
-    keys: (B, M, K) float, unit length; mask: (B, M) float in [0, 1]; positions: (B, M, 2) float (x, y) in pixels.
+    keys: (B, M, K), unit length, or int8 from `direction_bytes` where there is no gradient; mask: (B, M) float in
+    [0, 1]; positions: (B, M, 2) float (x, y) in pixels.
     """
 
     keys: Tensor

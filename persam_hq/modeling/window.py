@@ -36,6 +36,11 @@ def resample_window(features: Tensor, windows: Tensor, *, grid: int, stride: flo
     x0, y0, x1, y1 = windows.unbind(dim=1)
     rows = _map_weights(y0, y1, grid=grid, size=h, stride=stride)
     columns = _map_weights(x0, x1, grid=grid, size=w, stride=stride)
+    if features.device.type == "cpu":  # a GPU would wait for the bounds, and has no need of them
+        top, bottom = _reached(rows)
+        left, right = _reached(columns)
+        features = features[..., top:bottom, left:right]
+        rows, columns = rows[..., top:bottom], columns[..., left:right]
     # Channels-last maps are laid out anew once, instead of once a product and channel
     features = features.to(windows.dtype, memory_format=torch.contiguous_format)
     return rows[:, None] @ (features @ columns[:, None].transpose(-2, -1))
@@ -129,6 +134,12 @@ def _map_weights(start: Tensor, stop: Tensor, *, grid: int, size: int, stride: f
     step = (stop - start) / grid
     centres = (start[:, None] + _centres(grid, like=start) * step[:, None]) / stride - 0.5
     return triangle_weights(centres, size=size, support=step / stride)
+
+
+def _reached(weights: Tensor) -> tuple[int, int]:
+    """The first of the cells that weights (B, N, size) reach, and the one after the last; all where that is none."""
+    cells = (weights > 0).any(dim=1).any(dim=0).nonzero()
+    return (int(cells[0]), int(cells[-1]) + 1) if len(cells) else (0, weights.shape[-1])
 
 
 def _window_weights(

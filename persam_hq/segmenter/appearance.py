@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from persam_hq.modeling.directions import direction_bytes, directions
+from persam_hq.modeling.directions import direction_bytes
 from persam_hq.modeling.location_prior import (
     RIDGE_KEYS,
     MatchMemory,
@@ -72,9 +72,9 @@ class Appearance:
         return f"Appearance(keys={tuple(self.keys.shape)}, bytes={self.nbytes})"
 
     def beside(self, first: MatchMemory) -> MatchMemory:
-        """The first frame's memory with the confident frames' keys; their positions play no part in such a match."""
-        keys, mask = directions(self.keys, dim=-1).flatten(1, 2), self.mask.float().flatten(1)
-        return join_memories(first, MatchMemory(keys=keys, mask=mask, positions=keys.new_zeros(*mask.shape, 2)))
+        """The first frame's memory (int8 keys) and the confident frames' keys, whose positions play no part."""
+        keys, mask = self.keys.flatten(1, 2), self.mask.float().flatten(1)
+        return join_memories(first, MatchMemory(keys=keys, mask=mask, positions=mask.new_zeros(*mask.shape, 2)))
 
     def added_to(self, first: RidgeSums) -> RidgeSums:
         """The first frame's sums and, weighing at most as much, those of the confident frames."""

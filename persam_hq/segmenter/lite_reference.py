@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from persam_hq.modeling.directions import direction_bytes
 from persam_hq.modeling.efficientnet_lite import EMBEDDING_STRIDE
 from persam_hq.modeling.lite import Lite
 from persam_hq.modeling.location_prior import MatchMemory, RidgeSums, join_memories, ridge_sums
@@ -19,7 +20,7 @@ __all__ = ["LiteReference", "matching_keys", "refer"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiteReference:
-    """What the first frame says of K objects: matching memory, ridge sums, mean embeddings (K, C)."""
+    """What the first frame says of K objects: matching memory (int8 keys), ridge sums, mean embeddings (K, C)."""
 
     first: MatchMemory
     ridge: RidgeSums
@@ -68,7 +69,8 @@ def refer(
     if with_maximum:
         highest = torch.where(weight > 0, seen, -torch.inf).amax(dim=(2, 3))
         targets = (targets + highest) / 2
-    return LiteReference(first=first, ridge=ridge_sums(first), targets=targets)
+    stored = replace(first, keys=direction_bytes(first.keys, dim=-1))
+    return LiteReference(first=stored, ridge=ridge_sums(first), targets=targets)
 
 
 def matching_keys(features: ImageFeatures) -> Tensor:
