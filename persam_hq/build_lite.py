@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final, Literal
 
 from torch import nn
 
@@ -17,7 +18,7 @@ from persam_hq.modeling.prompt_encoder import PromptEncoder
 from persam_hq.modeling.transformer import TwoWayTransformer
 from persam_hq.transforms import NearNative
 
-__all__ = ["FITTED_KEYS", "build_lite", "lite_hq_modules", "load_lite"]
+__all__ = ["FITTED_KEYS", "Detail", "build_lite", "lite_hq_modules", "load_lite"]
 
 LITE0_STAGES = (
     Stage(kernel=3, stride=1, expansion=1, channels=16, repeats=1),
@@ -34,10 +35,28 @@ FITTED_KEYS = ("image_encoder.key_projection.", "location_prior.log_temperature_
 """What `persam-hq checkpoints fit-keys` adds to weights of older releases."""
 
 
-def build_lite(*, hq: bool = True) -> Lite:
-    """EfficientNet-Lite0, a neck of 128/64/32 channels, and SAM-HQ's decoder at width 128 on a grid of 24."""
+Detail = Literal["normal", "fine"]
+"""How finely lite sees. The same weights serve both."""
+
+_DETAILS: Final[dict[Detail, tuple[LiteGeometry, NearNative]]] = {
+    "normal": (
+        LiteGeometry(grid=28, first_grid=48, global_grid=16, recent_grid=24),
+        NearNative(smallest=640, largest=704, multiple=32),
+    ),
+    "fine": (
+        LiteGeometry(grid=48, first_grid=64, global_grid=16, recent_grid=24),
+        NearNative(smallest=640, largest=1280, multiple=32),
+    ),
+}
+
+
+def build_lite(*, hq: bool = True, detail: Detail = "normal") -> Lite:
+    """EfficientNet-Lite0, a neck of 128/64/32 channels, and SAM-HQ's decoder at width 128.
+
+    `detail` sets the size that frames are encoded at, and the grid that objects are seen and remembered on.
+    """
     embed_dim, middle_dim, fine_dim, learned_dim, key_dim = 128, 64, 32, 64, 128
-    geometry = LiteGeometry(grid=24, first_grid=64, global_grid=16, recent_grid=24)
+    geometry, input_frame = _DETAILS[detail]
     grid, nominal = geometry.grid, geometry.grid * EMBEDDING_STRIDE
     return Lite(
         image_encoder=LiteImageEncoder(
@@ -66,7 +85,7 @@ def build_lite(*, hq: bool = True) -> Lite:
         ),
         location_prior=DenseLocationPrior(hidden_dim=48, embed_dim=embed_dim, middle_dim=middle_dim),
         geometry=geometry,
-        input_frame=NearNative(smallest=640, largest=704, multiple=32),
+        input_frame=input_frame,
     )
 
 

@@ -42,6 +42,7 @@ PartName = Literal[
 ]
 """The parts of lite's tracker (`persam_hq.segmenter.parts.TrackerPart`, not imported here for the sake of --help)."""
 DecoderName = Literal["auto", "hq", "sam"]
+DetailName = Literal["normal", "fine"]
 ExecutorName = Literal["auto", "inline", "ray"]
 ReaderName = Literal["pyav", "decord"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
@@ -116,6 +117,7 @@ class RunConfig(BaseModel):
     without: tuple[PartName, ...] = ()
     decoder: DecoderName = "auto"
     keep_interm: bool = False
+    detail: DetailName = "normal"
 
     start: int = Field(default=0, ge=0)
     end: int | None = Field(default=None, ge=1)

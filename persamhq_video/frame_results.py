@@ -17,10 +17,12 @@ __all__ = ["frame_result", "given_object", "merge_masks", "object_results"]
 
 def merge_masks(logits: Tensor, present: Tensor, ids: Sequence[int]) -> NDArray[np.uint8]:
     """One label map (H, W) from logits (K, H, W): each pixel goes to the object that claims it most."""
-    claims = torch.where(present[:, None, None].to(logits.device), logits, torch.full_like(logits, -torch.inf))
-    strongest, owner = claims.max(dim=0)
-    names = torch.tensor(ids, dtype=torch.uint8, device=logits.device)
-    labels = torch.where(strongest > 0, names[owner], torch.zeros_like(names[owner]))
+    strongest = torch.zeros_like(logits[0])
+    labels = torch.zeros_like(strongest, dtype=torch.uint8)
+    for claim, here, object_id in zip(logits, present.tolist(), ids, strict=True):
+        if here:
+            labels.masked_fill_(claim > strongest, object_id)
+            strongest = torch.maximum(strongest, claim)
     return labels.cpu().numpy()
 
 

@@ -149,7 +149,9 @@ class Job:
 def choose_strategies(
     config: RunConfig, registry: PluginRegistry
 ) -> tuple[Strategy[PromptSelector], tuple[Strategy[MaskRefiner], ...]]:
-    """Make the strategies that the configuration names and check that they fit the rest of it."""
+    """Make the strategies that the configuration names and check that all of it fits together."""
+    if config.detail != "normal" and config.model != "lite":
+        raise ConfigError(f"option detail: got {config.detail} with the model {config.model}; lite alone has a choice")
     strategies = config.strategies
     selector = _make(registry.prompt_selectors, strategies.prompts)
     refiners = tuple(_make(registry.mask_refiners, choice) for choice in strategies.refine)

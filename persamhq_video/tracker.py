@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from persam_hq.errors import CheckpointError
+from persam_hq.errors import CheckpointError, InputError
 from persam_hq.modeling.location_prior import RidgeSums
 from persam_hq.published import cached_path
 from persam_hq.segmenter import Choice, Decoded, Located, Memory, Segmenter, build_segmenter
@@ -153,6 +153,8 @@ class VideoTracker:
         masks = torch.from_numpy(np.stack([labels == i for i in ids]))
         reference = self.segmenter.personalize(features, masks)
         memory = self.segmenter.begin(features, masks) if self.chained else None
+        if memory is not None:
+            _check_room(memory)
         fitted = self._fit(frame, ids, masks, memory, lambda: self.segmenter.locate(reference, features, memory))
         slots = tuple(kept if s.remembers else () for s, kept in zip(self._strategies, fitted, strict=True))
         given = [given_object(i, mask) for i, mask in zip(ids, masks.numpy(), strict=True)]
@@ -307,6 +309,7 @@ def build_tracker(
         without=config.without,
         use_hq=config.uses_hq,
         keep_interm=config.keep_interm,
+        detail=config.detail,
     )
     chained = config.mode != "independent"
     return VideoTracker(
@@ -336,6 +339,17 @@ def weights_path(config: RunConfig) -> Path:
     raise CheckpointError(
         f"the model {config.model} comes without weights; pass --checkpoint with published {config.model} weights"
     )
+
+
+def _check_room(memory: Memory) -> None:
+    """Too many objects for the bound of the state are an InputError; what they take does not grow later."""
+    k = len(memory.boxes)
+    beyond = memory.nbytes - k * BYTES_PER_OBJECT
+    if beyond > BYTES_PER_VIDEO:
+        raise InputError(
+            f"got {k} objects on the first frame, expected at most {k * BYTES_PER_VIDEO // beyond} at this detail;"
+            " track fewer at a time, or all of them with --detail normal"
+        )
 
 
 def _check_shapes(refiner: Strategy[Any], got: MaskPrediction, before: MaskPrediction, frame: int) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from persam_hq.modeling.directions import direction_bytes
 
-__all__ = ["byte_product", "match_directions"]
+__all__ = ["byte_product", "match_directions", "match_nearby"]
 
 _QUERIES_AT_ONCE = 96
 """What so many queries make stays in the processor's cache."""
@@ -50,6 +50,33 @@ def _match_one(queries: Tensor, keys: Tensor, mask: Tensor, *, temperature: Tens
             torch.amax(similarity[:, foreground:], dim=1, out=outside[some])
         torch.mv(torch.softmax(similarity.mul_(temperature), dim=1, out=similarity), mask, out=read[some])
     return read, inside, outside
+
+
+def match_nearby(
+    queries: Tensor, keys: Tensor, mask: Tensor, *, temperature: Tensor, here: Tensor, there: Tensor
+) -> Tensor:
+    """The softmax read-out (B, N) of the mask, as of `match_directions`, where near keys count for more.
+
+    The product of `here` (B, N, D) and `there` (B, M, D) is added to the logits.
+    """
+    rows = zip(queries, keys, mask, here, there, strict=True)
+    return torch.stack([_match_nearby_one(*of_one, temperature=temperature) for of_one in rows])
+
+
+def _match_nearby_one(
+    queries: Tensor, keys: Tensor, mask: Tensor, here: Tensor, there: Tensor, *, temperature: Tensor
+) -> Tensor:
+    """Queries (N, C), keys (M, C), mask (M,), here (N, D), there (M, D): see `match_nearby`."""
+    mask, there = mask.float(), there.t()
+    q, q_length = _bytes_and_lengths(queries)
+    k, k_length = _bytes_and_lengths(keys)
+    k, per_key, per_query = k.t().contiguous(), 1 / k_length, (temperature / q_length)[:, None]
+    read = torch.empty(len(q), device=q.device)
+    for start in range(0, len(q), _QUERIES_AT_ONCE):
+        some = slice(start, start + _QUERIES_AT_ONCE)
+        logits = byte_product(q[some], k).mul_(per_key).mul_(per_query[some]).addmm_(here[some], there)
+        torch.mv(torch.softmax(logits, dim=1, out=logits), mask, out=read[some])
+    return read
 
 
 def _bytes_and_lengths(vectors: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from persam_hq.errors import ShapeError
-from persam_hq.modeling.direction_matching import match_directions
+from persam_hq.modeling.direction_matching import match_directions, match_nearby
+from persam_hq.modeling.directions import direction_bytes
 
 PRIOR_CHANNELS = 12
 FIRST_CHANNELS, RIDGE_CHANNELS, PAST_CHANNELS = [0, 1, 2, 5], [3, 6], [4, 7, 8, 9, 10, 11]
@@ -142,10 +143,14 @@ class DenseLocationPrior(nn.Module):
         queries = keys.flatten(2).transpose(1, 2)
 
         # What each source says of each cell, and whether there is such a source
-        first = self._match_first(queries, sources.first)
+        matched = queries if torch.is_grad_enabled() else direction_bytes(queries.float(), dim=-1)
+        nothing = queries.new_zeros(queries.shape[:2])
+        first = [nothing] * 3 if sources.first is None else self._match_first(matched, sources.first)
         ridge = self._classify(queries, sources.ridge)
         temperature = (self.log_temperature_prompt if sources.prompted else self.log_temperature_previous).exp()
-        previous = self._match_previous(queries, positions, window_side, sources.previous, temperature=temperature)
+        previous = nothing
+        if sources.previous is not None:
+            previous = self._match_previous(matched, positions, window_side, sources.previous, temperature=temperature)
         known = (sources.first is not None, sources.ridge is not None, sources.previous_mask is not None)
         flags = [torch.full_like(ridge, float(flag)) for flag in known]
         maps = torch.stack([*first, ridge, previous, *flags], dim=1).reshape(b, -1, g, g)
@@ -156,10 +161,8 @@ class DenseLocationPrior(nn.Module):
             mask = F.pixel_unshuffle(2 * sources.previous_mask.to(maps.dtype) - 1, 2)
         return torch.cat([maps, mask], dim=1)
 
-    def _match_first(self, queries: Tensor, memory: MatchMemory | None) -> list[Tensor]:
+    def _match_first(self, queries: Tensor, memory: MatchMemory) -> list[Tensor]:
         """Read-out, best foreground and best background similarity, (B, N) each in [-1, 1]."""
-        if memory is None:
-            return [queries.new_zeros(queries.shape[:2])] * 3
         temperature = self.log_temperature_first.exp()
         if not torch.is_grad_enabled():
             read, *best = match_directions(queries, memory.keys, memory.mask, temperature=temperature)
@@ -185,21 +188,25 @@ class DenseLocationPrior(nn.Module):
         queries: Tensor,
         positions: Tensor,
         window_side: Tensor,
-        memory: MatchMemory | None,
+        memory: MatchMemory,
         *,
         temperature: Tensor,
     ) -> Tensor:
         """Read-out (B, N) in [-1, 1] of the previous frame's mask, with a Gaussian bias for what lies near."""
-        if memory is None:
-            return queries.new_zeros(queries.shape[:2])
         # A Gaussian of the distance is one more inner product: -|p - m|^2 / 2 = p.m - |m|^2 / 2, and what depends on
         # the query alone cancels in the softmax.
         unit = (window_side * self.log_reach.exp())[:, None, None]
         centre = memory.positions.mean(dim=1, keepdim=True)
         here, there = (positions - centre) / unit, (memory.positions - centre) / unit
         offset = -there.square().sum(dim=-1, keepdim=True) / 2
-        q = torch.cat([queries * temperature, here, torch.ones_like(here[..., :1])], dim=-1)
-        k = torch.cat([memory.keys.to(queries.dtype), there, offset], dim=-1)
+        here, there = torch.cat([here, torch.ones_like(here[..., :1])], dim=-1), torch.cat([there, offset], dim=-1)
+        if not torch.is_grad_enabled():
+            read = match_nearby(
+                queries, memory.keys, memory.mask, temperature=temperature, here=here.float(), there=there.float()
+            )
+            return 2 * read - 1
+        q = torch.cat([queries * temperature, here], dim=-1)
+        k = torch.cat([memory.keys.to(queries.dtype), there], dim=-1)
         return 2 * read_out(q @ k.transpose(1, 2), memory.mask) - 1
 
     def forward(self, channels: Tensor) -> tuple[Tensor, Tensor]:

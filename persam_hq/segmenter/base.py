@@ -27,11 +27,11 @@ mask of the HQ-Output token alone."""
 class Memory:
     """What travels from frame to frame of K objects; small, on the CPU, in few bits where it is large.
 
-    boxes: (K, 4) float32 x0, y0, x1, y1 in pixels of the original image; logits: (K, 1, L, L) float16 in each
-    object's window; windows: (K, 4) float32 in pixels of the encoder's input; keys: (K, C, g, g) int8 through the
-    same windows (see `direction_bytes`), or None where the model matches nothing; missing: (K,) int64, frames since
-    the object was last seen; velocity: (K, 2) float32, pixels a frame the box's middle moves; appearance: what was
-    learnt after the first frame, or None where the model learns nothing.
+    boxes: (K, 4) float32 x0, y0, x1, y1 in pixels of the original image; logits: (K, 1, L, L) in each object's window,
+    float16 or as the segmenter packs them; windows: (K, 4) float32 in pixels of the encoder's input; keys: (K, C, g, g)
+    int8 through the same windows (see `direction_bytes`), or None where the model matches nothing; missing: (K,) int64,
+    frames since the object was last seen; velocity: (K, 2) float32, pixels a frame the box's middle moves; appearance:
+    what was learnt after the first frame, or None where the model learns nothing.
     """
 
     boxes: Tensor

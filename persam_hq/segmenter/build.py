@@ -10,14 +10,14 @@ from typing import Literal
 import torch
 
 from persam_hq.build import sam_model_registry
-from persam_hq.build_lite import build_lite, load_lite
+from persam_hq.build_lite import Detail, build_lite, load_lite
 from persam_hq.errors import CheckpointError, UnknownModelError
 from persam_hq.segmenter.base import Segmenter
 from persam_hq.segmenter.lite_segmenter import LiteSegmenter
 from persam_hq.segmenter.parts import TrackerPart
 from persam_hq.segmenter.sam_segmenter import SamSegmenter
 
-__all__ = ["ModelName", "build_segmenter", "embedded_weights", "load_lite"]
+__all__ = ["Detail", "ModelName", "build_segmenter", "embedded_weights", "load_lite"]
 
 ModelName = Literal["lite", "vit_tiny", "vit_b", "vit_l", "vit_h"]
 
@@ -37,18 +37,19 @@ def build_segmenter(
     without: Collection[TrackerPart] = (),
     use_hq: bool = True,
     keep_interm: bool = False,
+    detail: Detail = "normal",
 ) -> Segmenter:
     """The model `model` with the weights of `checkpoint` (lite: the embedded ones by default), on `device`.
 
     `dtype` is that of the image encoder. `published` reproduces PerSAM's scripts: target features half mean and half
     maximum, misaligned guidance, and on lite whole frames without the dense location prior. `without` names parts of
     lite's tracker to leave out. Without `use_hq` the masks are those of SAM's mask tokens alone. `keep_interm` keeps
-    the interm embeddings of a SAM model; those of lite are part of what its decoder looks at, and stay. Raises
-    UnknownModelError or CheckpointError.
+    the interm embeddings of a SAM model; those of lite are part of what its decoder looks at, and stay. `detail` is
+    how finely lite sees; it means nothing to a SAM model. Raises UnknownModelError or CheckpointError.
     """
     if model == "lite":
         path = checkpoint or embedded_weights()
-        lite = build_lite()
+        lite = build_lite(detail=detail)
         load_lite(lite, path)
         return LiteSegmenter(lite.to(device), dtype=dtype, published=published, without=without, use_hq=use_hq)
     if model not in sam_model_registry:

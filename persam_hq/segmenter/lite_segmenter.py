@@ -55,6 +55,8 @@ from persam_hq.types import (
     Target,
 )
 
+_LOGIT_STEP = 1 / 8
+"""Steps of a remembered logit, which so fits a byte as far as +-15.9."""
 _CONFIDENT = 0.7
 """Presence times predicted IoU from which a result is learnt from."""
 
@@ -123,7 +125,7 @@ class LiteSegmenter:
         k, key_dim, _, _ = keys.shape
         return Memory(
             boxes=boxes,
-            logits=(8 * (share - 0.5)).half(),
+            logits=_stored(8 * (share - 0.5)),
             windows=windows,
             keys=direction_bytes(keys, dim=1),
             missing=torch.zeros(k, dtype=torch.int64),
@@ -212,7 +214,7 @@ class LiteSegmenter:
             return None, None
         assert memory.keys is not None
         keys = directions(memory.keys, dim=1)
-        return self.model.recall(keys, memory.logits.float(), source=memory.windows, destination=windows)
+        return self.model.recall(keys, _restored(memory.logits), source=memory.windows, destination=windows)
 
     def _similarity(self, features: ImageFeatures, target: Tensor) -> LocationPrior:
         """PerSAM's location prior of one target (C,), over the whole frame."""
@@ -250,7 +252,7 @@ class LiteSegmenter:
         """See Segmenter."""
         grid = memory.logits.shape[-1]
         moved, covered = move_window(
-            memory.logits.float(), source=memory.windows, destination=located.windows.cpu(), grid=grid
+            _restored(memory.logits), source=memory.windows, destination=located.windows.cpu(), grid=grid
         )
         return torch.where(covered > 0, moved, OUTSIDE_LOGIT)
 
@@ -356,7 +358,7 @@ class LiteSegmenter:
         row, cube = present[:, None], present[:, None, None, None]
         return Memory(
             boxes=torch.where(row, boxes, memory.boxes),
-            logits=torch.where(cube, logits.half(), memory.logits),
+            logits=torch.where(cube, _stored(logits), memory.logits),
             windows=torch.where(row, windows, memory.windows),
             keys=torch.where(cube, direction_bytes(keys, dim=1).cpu(), memory.keys),
             missing=torch.where(present, torch.zeros_like(memory.missing), memory.missing + 1),
@@ -379,3 +381,13 @@ class LiteSegmenter:
         """Keys as later frames are matched against them, (K, C, g', g'), unit length."""
         grid = self.model.geometry.recent_grid
         return F.normalize(resample_window(matching_keys(features), windows, grid=grid, stride=KEY_STRIDE), dim=1)
+
+
+def _stored(logits: Tensor) -> Tensor:
+    """Logits as int8."""
+    return torch.round(logits / _LOGIT_STEP).clamp(-127, 127).to(torch.int8)
+
+
+def _restored(stored: Tensor) -> Tensor:
+    """Logits, float32, from `_stored`."""
+    return stored.float() * _LOGIT_STEP

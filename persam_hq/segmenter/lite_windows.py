@@ -18,7 +18,7 @@ from persam_hq.types import ImageGeometry
 class WindowPolicy:
     """How windows lie around objects: times the box's longer side, at least so many input pixels."""
 
-    reference_factor: float = 1.25
+    reference_factor: float = 1.1
     track_factor: float = 1.5
     min_side: float = 96.0
 

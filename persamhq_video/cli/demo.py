@@ -1,4 +1,4 @@
-"""`persamhq-video demo`: a real clip, default settings, Ray, and masks drawn by hand to compare with."""
+"""`persamhq-video demo`: a real clip in fine detail, Ray, and masks drawn by hand to compare with."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     start = _HARD_START if args.hard else _START
     workers = min(_MOST_WORKERS, os.cpu_count() or 1)
-    config = make_config({"executor": "ray", "workers": workers, "start": start, "overwrite": args.overwrite})
+    config = make_config(
+        {"executor": "ray", "workers": workers, "detail": "fine", "start": start, "overwrite": args.overwrite}
+    )
     with resources.as_file(_mask(start)) as mask:
         code = run_and_report(args, config, [VideoTask(find_clip(), mask, Path(args.out))])
     if code == 0 and not args.quiet and not args.json:

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from persamhq_video.config import (
     OUTPUT_NAMES,
     DecoderName,
+    DetailName,
     DeviceName,
     DtypeName,
     ExecutorName,
@@ -105,6 +106,7 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
         DecoderName,
         "with the HQ-Output token, or SAM's mask tokens alone (auto: hq, but sam for lite)",
     )
+    _choice(group, "--detail", DetailName, "how finely lite sees; fine takes several times as long (default: normal)")
     _flag(group, "--keep-interm", "keep the interm embeddings for refiners that ask for them")
 
 

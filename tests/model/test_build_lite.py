@@ -1,9 +1,11 @@
+from typing import get_args
+
 import pytest
 import torch
 from safetensors.torch import save_file
 from stand_in_lite import tiny_lite
 
-from persam_hq.build_lite import build_lite, load_lite
+from persam_hq.build_lite import Detail, build_lite, load_lite
 from persam_hq.errors import CheckpointError
 from persam_hq.modeling.common import FusedLayerNorm2d, LayerNorm2d
 
@@ -92,8 +94,17 @@ def test_its_norms_are_fused_but_for_those_it_shares_with_sam():
     assert fused >= {"smooth16", "norm4", "output_upscaling", "compress_vit_feat", "embedding_encoder"}
 
 
-def test_the_grids_of_its_memories_are_whole_parts_of_what_is_seen():
+@pytest.mark.parametrize("detail", get_args(Detail))
+def test_no_memory_of_later_frames_is_finer_than_what_is_seen(detail):
     with torch.device("meta"):
-        geometry = build_lite().geometry
-    assert 2 * geometry.grid % geometry.recent_grid == 0  # a prompt's keys are pooled to it
-    assert 4 * geometry.grid % geometry.recent_grid == 0  # a result is pooled to it
+        geometry = build_lite(detail=detail).geometry
+    assert geometry.recent_grid <= 2 * geometry.grid  # a prompt's keys and a result are pooled to it
+
+
+def test_fine_detail_is_the_same_weights_on_larger_frames_and_finer_grids():
+    with torch.device("meta"):
+        normal, fine = build_lite(), build_lite(detail="fine")
+    shapes = [{name: value.shape for name, value in model.state_dict().items()} for model in (normal, fine)]
+    assert shapes[0] == shapes[1]
+    assert fine.geometry.grid > normal.geometry.grid
+    assert fine.input_frame.largest > normal.input_frame.largest

@@ -81,3 +81,8 @@ def test_pure_selectors_go_with_independent_frames(registry, prompts):
     config = make_config({**INDEPENDENT, "prompts": prompts, "refine": refine})
     selector, refiners = choose_strategies(config, registry)
     assert not any(strategy.needs_history for strategy in (selector, *refiners))
+
+
+def test_a_sam_model_has_no_choice_of_detail(registry):
+    with pytest.raises(ConfigError, match="option detail: got fine with the model vit_b; lite alone has a choice"):
+        choose_strategies(make_config({"model": "vit_b", "detail": "fine"}), registry)

@@ -5,8 +5,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from persam_hq.segmenter.build import Detail
 from persam_hq.segmenter.parts import TRACKER_PARTS
-from persamhq_video.config import LITE_AUTO, PRESETS, PartName, Preset, RunConfig, load_config, make_config
+from persamhq_video.config import LITE_AUTO, PRESETS, DetailName, PartName, Preset, RunConfig, load_config, make_config
 from persamhq_video.errors import ConfigError
 from persamhq_video.strategy_choice import StrategyChoice
 
@@ -105,6 +106,10 @@ def test_no_refiner_at_all(none):
 def test_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         RunConfig().model = "vit_b"
+
+
+def test_the_details_are_those_of_lite():
+    assert get_args(DetailName) == get_args(Detail)
 
 
 def test_the_parts_of_the_tracker_are_the_segmenters():

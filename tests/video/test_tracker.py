@@ -5,7 +5,7 @@ import pytest
 import torch
 from stand_in_segmenter import IDS, LABELS, NOWHERE, SIZE, FakeSegmenter, Points, frame, rectangle, step, tracker
 
-from persam_hq.errors import CheckpointError
+from persam_hq.errors import CheckpointError, InputError
 from persam_hq.published import FOLDER_VARIABLE, PUBLISHED, Cache
 from persam_hq.segmenter import Memory
 from persamhq_video import tracker as tracker_module
@@ -201,6 +201,15 @@ def test_a_state_that_grew_too_large_is_refused():
         State(memory)
 
 
+def test_more_objects_than_the_state_has_room_for_are_refused_on_the_first_frame(monkeypatch):
+    labels = np.arange(1, 7, dtype=np.uint8).repeat(2).reshape(3, 4)
+    size = FakeSegmenter().begin(None, torch.ones(1, 3, 4)).nbytes
+    monkeypatch.setattr(tracker_module, "BYTES_PER_VIDEO", 50)
+    monkeypatch.setattr(tracker_module, "BYTES_PER_OBJECT", size - 10)
+    with pytest.raises(InputError, match="got 6 objects on the first frame, expected at most 5 at this detail"):
+        tracker(FakeSegmenter()).begin(frame(0), labels)
+
+
 def test_the_bytes_of_features_are_the_images_and_the_tensors():
     video = tracker(FakeSegmenter())
     sizes = {"image": 8 * 10 * 3, "image_embedding": 2 * 2 * 2 * 4, "interm_embeddings": 0, "hq_features": 0}
@@ -225,6 +234,7 @@ def test_tracking_twice_gives_the_same():
         ({"mode": "independent"}, False, True, "single"),
         ({"no_guidance": True}, True, False, "single"),
         ({"decoder": "hq"}, True, True, "single"),
+        ({"detail": "fine"}, True, True, "single"),
         ({"published": True, "mode": "chained"}, True, False, "largest"),
         ({"published": True, "mode": "independent"}, False, True, "single"),
         ({"without": ("motion", "presence")}, True, True, "single"),
@@ -247,6 +257,7 @@ def test_a_configuration_becomes_a_tracker(monkeypatch, options, chained, guided
     assert settings["published"] == options.get("published", False)
     assert settings["without"] == options.get("without", ())
     assert video.presence.absent_below == (0.0 if "presence" in options.get("without", ()) else 0.1)
+    assert settings["detail"] == options.get("detail", "normal")
     assert settings["use_hq"] == (options.get("decoder") == "hq")
 
 

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from persam_hq.modeling import direction_matching
-from persam_hq.modeling.direction_matching import byte_product, match_directions
+from persam_hq.modeling.direction_matching import byte_product, match_directions, match_nearby
 from persam_hq.modeling.directions import direction_bytes, directions
 
 TEMPERATURE = torch.tensor(20.0)
@@ -13,10 +13,13 @@ def unit(*shape, seed):
     return F.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
+def rounded(vectors):
+    return directions(direction_bytes(vectors, dim=-1), dim=-1)
+
+
 def in_float(queries, keys, mask):
     """The definition, one object at a time, on the same rounded directions."""
-    queries, keys = (directions(direction_bytes(x, dim=-1), dim=-1) for x in (queries, keys))
-    cosine = queries @ keys.transpose(1, 2)
+    cosine = rounded(queries) @ rounded(keys).transpose(1, 2)
     read = (torch.softmax(TEMPERATURE * cosine, dim=-1) * mask[:, None]).sum(dim=-1)
     sides = [torch.where(side[:, None], cosine, torch.tensor(-1.0)).amax(dim=-1) for side in (mask > 0.5, mask <= 0.5)]
     return read, *sides
@@ -31,6 +34,17 @@ def test_every_query_finds_what_the_definition_says(n):
     ):
         assert got.shape == (2, n)
         assert torch.allclose(got, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 95, 96, 97, 200])
+def test_near_keys_count_for_more_by_what_is_added(n):
+    queries, keys = unit(2, n, 16, seed=1), unit(2, 50, 16, seed=2)
+    generator = torch.Generator().manual_seed(3)
+    mask, here, there = (torch.rand(2, *shape, generator=generator) for shape in ((50,), (n, 3), (50, 3)))
+    got = match_nearby(queries, keys, mask, temperature=TEMPERATURE, here=here, there=there)
+    cosine = rounded(queries) @ rounded(keys).transpose(1, 2)
+    logits = TEMPERATURE * cosine + here @ there.transpose(1, 2)
+    assert torch.allclose(got, (torch.softmax(logits, dim=-1) * mask[:, None]).sum(dim=-1), atol=1e-5)
 
 
 def test_a_side_without_keys_is_as_unlike_as_can_be():

@@ -156,6 +156,15 @@ def test_without_gradients_the_first_frames_channels_differ_by_the_rounding_of_d
     assert float((learning - tracking)[:, :1].abs().max()) < 0.1
 
 
+def test_without_gradients_the_previous_frames_channel_differs_by_the_rounding_of_directions_alone(prior):
+    sources = PriorSources(previous=memory())
+    learning = prior.channels(KEYS, POSITIONS, SIDE, sources)[:, 4]
+    with torch.no_grad():
+        tracking = prior.channels(KEYS, POSITIONS, SIDE, sources)[:, 4]
+    assert not torch.equal(learning, tracking)
+    assert float((learning - tracking).abs().max()) < 0.1
+
+
 def test_a_memory_without_foreground_has_the_lowest_similarity_to_it(prior):
     given = memory()
     empty = MatchMemory(keys=given.keys, mask=torch.zeros(B, M), positions=given.positions)

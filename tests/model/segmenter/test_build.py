@@ -10,10 +10,15 @@ from persam_hq.segmenter import build as build_module
 from persam_hq.segmenter.build import embedded_weights
 
 
+def small_lite(*, detail):
+    assert detail == "normal"
+    return tiny_lite()
+
+
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
     """lite is the tiny model here, and these are its weights."""
-    monkeypatch.setattr(build_module, "build_lite", tiny_lite)
+    monkeypatch.setattr(build_module, "build_lite", small_lite)
     path = tmp_path / "tiny.safetensors"
     save_file({name: value.half().contiguous() for name, value in tiny_lite().state_dict().items()}, path)
     return path
