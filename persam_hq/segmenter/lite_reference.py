@@ -74,5 +74,5 @@ def refer(
 
 
 def matching_keys(features: ImageFeatures) -> Tensor:
-    """The matching keys of a frame, (1, C, h, w) float32."""
-    return features.interm_embeddings[2].permute(0, 3, 1, 2).float()
+    """The matching keys of a frame, (1, C, h, w), in the encoder's dtype."""
+    return features.interm_embeddings[2].permute(0, 3, 1, 2)
