@@ -18,7 +18,7 @@ from persam_hq.modeling.prompt_encoder import PromptEncoder
 from persam_hq.modeling.transformer import TwoWayTransformer
 from persam_hq.transforms import NearNative
 
-__all__ = ["FITTED_KEYS", "Detail", "build_lite", "lite_hq_modules", "load_lite"]
+__all__ = ["FITTED_KEYS", "TRAINING_GEOMETRY", "Detail", "build_lite", "lite_hq_modules", "load_lite"]
 
 LITE0_STAGES = (
     Stage(kernel=3, stride=1, expansion=1, channels=16, repeats=1),
@@ -50,13 +50,19 @@ _DETAILS: Final[dict[Detail, tuple[LiteGeometry, NearNative]]] = {
 }
 
 
-def build_lite(*, hq: bool = True, detail: Detail = "normal") -> Lite:
+TRAINING_GEOMETRY: Final = LiteGeometry(grid=24, first_grid=48, global_grid=16, recent_grid=24)
+"""What the released weights were trained on."""
+
+
+def build_lite(*, hq: bool = True, detail: Detail = "normal", geometry: LiteGeometry | None = None) -> Lite:
     """EfficientNet-Lite0, a neck of 128/64/32 channels, and SAM-HQ's decoder at width 128.
 
-    `detail` sets the size that frames are encoded at, and the grid that objects are seen and remembered on.
+    `detail` sets the size that frames are encoded at and, without a `geometry`, the grids that objects are seen and
+    remembered on.
     """
     embed_dim, middle_dim, fine_dim, learned_dim, key_dim = 128, 64, 32, 64, 128
-    geometry, input_frame = _DETAILS[detail]
+    usual, input_frame = _DETAILS[detail]
+    geometry = geometry or usual
     grid, nominal = geometry.grid, geometry.grid * EMBEDDING_STRIDE
     return Lite(
         image_encoder=LiteImageEncoder(

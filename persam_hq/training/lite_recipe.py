@@ -10,7 +10,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from persam_hq.build_lite import build_lite, load_lite
+from persam_hq.build_lite import TRAINING_GEOMETRY, build_lite, load_lite
 from persam_hq.checkpoint import HQ_PREFIXES
 from persam_hq.errors import InputError
 from persam_hq.modeling.common import channels_last
@@ -67,7 +67,7 @@ class LiteRecipe:
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         self.epoch_steps = config.epoch_steps
-        self.model = channels_last(build_lite())
+        self.model = channels_last(build_lite(geometry=TRAINING_GEOMETRY))
         self.batch_maker = BatchMaker(config)
         self._tuned = list(self.model.image_encoder.trunk.blocks)[config.frozen_blocks :]
         weights = self.model.state_dict()

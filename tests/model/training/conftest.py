@@ -7,6 +7,7 @@ import yaml
 from PIL import Image
 from stand_in_lite import fill, tiny_lite, tiny_trunk
 
+from persam_hq.build_lite import TRAINING_GEOMETRY
 from persam_hq.training import lite_recipe
 from persam_hq.training.config_file import load_train_config
 from persam_hq.training.start import start_training
@@ -89,11 +90,15 @@ def make_config(clips_root, photos_root, tmp_path):
 def tiny_training(monkeypatch):
     """Training builds the tiny model and starts from a made-up trunk."""
 
+    def small_lite(*, geometry):
+        assert geometry is TRAINING_GEOMETRY
+        return tiny_lite()
+
     def trunk():
         model = tiny_trunk()
         fill(model)
         return model.state_dict()
 
-    monkeypatch.setattr(lite_recipe, "build_lite", tiny_lite)
+    monkeypatch.setattr(lite_recipe, "build_lite", small_lite)
     monkeypatch.setattr(lite_recipe, "load_imagenet_trunk", trunk)
     return start_training
