@@ -77,13 +77,16 @@ def paint(
     if image.shape[:2] != labels.shape:
         raise ValueError(f"got an image of {image.shape[:2]} and labels of {labels.shape}, expected one size")
     painted = image.copy()
-    inside = labels > 0
-    tint = _PALETTE[labels[inside]].astype(np.float32)
-    painted[inside] = np.rint(image[inside] * np.float32(1 - opacity) + tint * np.float32(opacity)).astype(np.uint8)
+    ids = 1 + np.flatnonzero(np.bincount(labels.ravel(), minlength=1)[1:])
+    masks = {int(i): (labels == i).astype(np.uint8) for i in ids}
+    levels = np.arange(256, dtype=np.float32)[:, None]
+    for object_id, mask in masks.items():
+        tint = _PALETTE[object_id].astype(np.float32)
+        tinted = np.rint(levels * np.float32(1 - opacity) + tint * np.float32(opacity)).astype(np.uint8)
+        cv2.copyTo(cv2.LUT(image, tinted[None]), mask, painted)
 
     thickness = max(1, round(image.shape[1] / _PIXELS_A_LINE_WIDTH))
-    for object_id in np.unique(labels[inside]):
-        mask = (labels == object_id).astype(np.uint8)
+    for object_id, mask in masks.items():
         outlines, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         colour = tuple(int(channel) for channel in _PALETTE[object_id])
         cv2.drawContours(painted, outlines, -1, colour, thickness)
