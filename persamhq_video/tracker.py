@@ -71,6 +71,11 @@ class TrackTarget:
     fitted: Slots
 
 
+def state_bound(objects: int) -> int:
+    """Bytes that the state of so many objects may hold."""
+    return BYTES_PER_VIDEO + BYTES_PER_OBJECT * objects
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
     """What travels from frame to frame; None in `independent` mode. `slots` are those of strategies that remember."""
@@ -80,8 +85,7 @@ class State:
 
     def __post_init__(self) -> None:
         if self.memory is not None:
-            held = self.memory.nbytes + slot_bytes(self.slots)
-            bound = BYTES_PER_VIDEO + BYTES_PER_OBJECT * len(self.memory.boxes)
+            held, bound = self.memory.nbytes + slot_bytes(self.slots), state_bound(len(self.memory.boxes))
             assert held <= bound, f"the state holds {held} bytes, more than {bound}"
 
 
@@ -157,6 +161,8 @@ class VideoTracker:
             _check_room(memory)
         fitted = self._fit(frame, ids, masks, memory, lambda: self.segmenter.locate(reference, features, memory))
         slots = tuple(kept if s.remembers else () for s, kept in zip(self._strategies, fitted, strict=True))
+        if memory is not None:
+            self._check_slots(slots, memory, frame.index)
         given = [given_object(i, mask) for i, mask in zip(ids, masks.numpy(), strict=True)]
         return Beginning(
             target=TrackTarget(ids=ids, reference=reference, fitted=fitted),
@@ -205,6 +211,7 @@ class VideoTracker:
         if memory is None:
             return State(None), result
         kept = self._remember(located, info, result, slots)
+        self._check_slots(kept, memory, frame.index)
         return State(self.segmenter.remember(located, decoded, memory, present), kept), result
 
     @property
@@ -289,6 +296,19 @@ class VideoTracker:
             tuple(map(strategy.remember, kept, seen)) if strategy.remembers else ()
             for strategy, kept in zip(self._strategies, slots, strict=True)
         )
+
+    def _check_slots(self, slots: Slots, memory: Memory, frame: int) -> None:
+        """What the strategies keep has to fit beside `memory`, which does not grow; else a StrategyError."""
+        k = len(memory.boxes)
+        sizes, room = [slot_bytes(kept) for kept in slots], state_bound(k) - memory.nbytes
+        if sum(sizes) > room:
+            largest = self._strategies[sizes.index(max(sizes))]
+            raise largest.failed(
+                frame,
+                None,
+                f"its slots hold {max(sizes)} bytes of {k} objects, and those of all strategies {sum(sizes)}, at most"
+                f" {room} travel; track fewer objects at a time",
+            )
 
     def _count_call(self, guided: bool) -> None:  # noqa: FBT001 - a callback with one thing to say
         with self._lock:

@@ -210,6 +210,29 @@ def test_more_objects_than_the_state_has_room_for_are_refused_on_the_first_frame
         tracker(FakeSegmenter()).begin(frame(0), labels)
 
 
+class Keeps(Points):
+    def __init__(self, *, first, later):
+        super().__init__()
+        self.first, self.later = first, later
+
+    def fit(self, first):
+        return [self.first] * len(first.object_ids)
+
+    def remember(self, slot, seen):
+        return self.later
+
+
+@pytest.mark.parametrize(("first", "later", "index"), [(60, 0, 0), (10, 60, 1)])
+def test_strategies_that_keep_more_than_the_state_has_room_for_are_named(monkeypatch, first, later, index):
+    of_memory = FakeSegmenter().begin(None, torch.ones(2, 3, 4)).nbytes
+    monkeypatch.setattr(tracker_module, "BYTES_PER_VIDEO", 100)
+    monkeypatch.setattr(tracker_module, "BYTES_PER_OBJECT", of_memory // 2)
+    kept = Keeps(first=np.zeros(first, np.uint8), later=np.zeros(later, np.uint8))
+    said = rf"'keeps' .* failed at frame {index}: its slots hold 120 bytes of 2 objects, .* 120, at most 100 travel"
+    with pytest.raises(ExecutorError, match=said):
+        step(FakeSegmenter(logits=[NOWHERE] * 2), selector=kept)
+
+
 def test_the_bytes_of_features_are_the_images_and_the_tensors():
     video = tracker(FakeSegmenter())
     sizes = {"image": 8 * 10 * 3, "image_embedding": 2 * 2 * 2 * 4, "interm_embeddings": 0, "hq_features": 0}
