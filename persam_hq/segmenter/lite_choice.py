@@ -1,4 +1,4 @@
-"""Which of the decoder's masks lite keeps: the one that agrees with the prior, and HQ along its border."""
+"""Which of the decoder's masks lite keeps: the one that agrees with the prior, and HQ's detail along its border."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from persam_hq.modeling.mask_decoder import corrected_masks
 from persam_hq.types import DecoderOutput
 
-__all__ = ["agreement", "grown", "hq_along_the_border", "hq_near_the_border", "mask_by_agreement", "touching"]
+__all__ = ["agreement", "grown", "hq_detail", "mask_by_agreement", "near_the_border", "touching"]
 
 _SINGLE_BONUS = 0.1
 """Mask 0 is trained for what the prior says; another one has to agree better by this much."""
-_REACH = 3
+_REACH = 6
 """Cells of SAM's mask on either side of its border in which the HQ mask has a say."""
+_BLOCK = 16
+"""Cells of the HQ mask over whose mean its detail is told."""
+_GAIN = 2.0
+"""Times the detail counts."""
 
 
 def agreement(masks: Tensor, expected: Tensor) -> Tensor:
@@ -34,25 +37,32 @@ def mask_by_agreement(output: DecoderOutput, expected: Tensor) -> Tensor:
     return score.argmax(dim=1)
 
 
-def hq_along_the_border(masks: Tensor, hq_masks: Tensor) -> Tensor:
-    """SAM's masks (B, 1, L, L) with the HQ correction near their borders, (B, 1, sL, sL)."""
-    return corrected_masks(masks, hq_near_the_border(masks, hq_masks))
+def hq_detail(masks: Tensor, hq_masks: Tensor) -> Tensor:
+    """What HQ adds to SAM's masks (B, 1, L, L), from the HQ mask (B, 1, sL, sL): (B, 1, sL, sL) logits.
+
+    How large an object is, SAM's mask knows better, so the mean of the HQ mask around each cell is left out; what
+    remains is detail, along the border alone.
+    """
+    _, _, height, width = hq_masks.shape
+    mean = F.adaptive_avg_pool2d(hq_masks, (height // _BLOCK, width // _BLOCK))
+    mean = F.interpolate(mean, size=(height, width), mode="bilinear", align_corners=False)
+    return near_the_border(masks, _GAIN * (hq_masks - mean))
 
 
-def hq_near_the_border(masks: Tensor, hq_masks: Tensor) -> Tensor:
-    """The HQ mask (B, 1, sL, sL), zero but near the borders of SAM's masks (B, 1, L, L).
+def near_the_border(masks: Tensor, hq_masks: Tensor, *, reach: int = _REACH) -> Tensor:
+    """The HQ mask (B, 1, sL, sL), zero but within `reach` cells of the borders of SAM's masks (B, 1, L, L).
 
     Away from the border the two have to agree, so what SAM's mask says stands: HQ draws it finer and makes no other
     mask of it.
     """
     inside = masks > 0
-    border = (grown(inside) & grown(~inside)).to(hq_masks.dtype)
+    border = (grown(inside, reach) & grown(~inside, reach)).to(hq_masks.dtype)
     return hq_masks * F.interpolate(border, size=hq_masks.shape[-2:], mode="nearest")
 
 
-def grown(masks: Tensor) -> Tensor:
+def grown(masks: Tensor, reach: int = _REACH) -> Tensor:
     """Masks (B, 1, L, L) bool, as far wider as HQ has a say."""
-    return F.max_pool2d(masks.float(), 2 * _REACH + 1, stride=1, padding=_REACH) > 0
+    return F.max_pool2d(masks.float(), 2 * reach + 1, stride=1, padding=reach) > 0
 
 
 def touching(masks: Tensor, others: Tensor) -> Tensor:

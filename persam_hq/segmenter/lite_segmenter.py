@@ -31,7 +31,7 @@ from persam_hq.segmenter.base import (
     prompt_groups,
     stack_prompts,
 )
-from persam_hq.segmenter.lite_choice import grown, hq_near_the_border, mask_by_agreement, touching
+from persam_hq.segmenter.lite_choice import grown, hq_detail, mask_by_agreement, touching
 from persam_hq.segmenter.lite_reference import LiteReference, matching_keys, refer
 from persam_hq.segmenter.lite_windows import (
     WindowPolicy,
@@ -268,7 +268,7 @@ class LiteSegmenter:
         output = self._run(located.context, range(len(located.priors)), PromptBatch(), guided=True)
         assert output.presence is not None
         logits, scores = merge_masks(replace(output, hq_masks=None), weights)
-        correction = None if output.hq_masks is None else hq_near_the_border(logits, output.hq_masks)
+        correction = None if output.hq_masks is None else hq_detail(logits, output.hq_masks)
         return self._predict(located, logits, scores[:, 0], torch.sigmoid(output.presence), correction=correction)
 
     def _run(self, context: LiteContext, group: Sequence[int], prompts: PromptBatch, *, guided: bool) -> DecoderOutput:
@@ -294,7 +294,7 @@ class LiteSegmenter:
         masks, iou = output.masks[rows, chosen][:, None], output.iou_predictions[rows, chosen]
         if output.hq_masks is None or "hq-agreement" in self.without:
             return masks, iou, output.hq_masks
-        return masks, iou, hq_near_the_border(masks, output.hq_masks)
+        return masks, iou, hq_detail(masks, output.hq_masks)
 
     def _predict(
         self,

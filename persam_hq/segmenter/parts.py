@@ -27,7 +27,8 @@ TrackerPart = Literal[
 - memory-frames: confident frames matched like the first one
 - motion: the window goes where the object is heading
 - choice: of the decoder's masks the one that agrees best with the prior, not always the single one
-- hq-agreement: the HQ mask is used only along the border of SAM's, as away from it the two have to agree
+- hq-agreement: of the HQ mask only the detail is used, and only along the border of SAM's, as away from it the two
+  have to agree
 - presence: an object may be called absent although something like it is found
 - search: an object that was lost is looked for in the whole frame
 """

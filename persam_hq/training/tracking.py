@@ -21,9 +21,10 @@ from persam_hq.modeling.location_prior import (
     join_memories,
     ridge_sums,
 )
+from persam_hq.modeling.mask_decoder import corrected_masks
 from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.modeling.window import resample_window
-from persam_hq.segmenter.lite_choice import hq_along_the_border
+from persam_hq.segmenter.lite_choice import near_the_border
 from persam_hq.training.chances import Chances
 from persam_hq.training.frames import EncodedFrame, decode
 from persam_hq.training.image_prompts import random_points
@@ -36,6 +37,8 @@ SPOILT = 0.35
 """Share of the clips whose prior is made wrong in patches, where nothing else is said."""
 SPOILT_CHANNELS = ([0], [3], [4, 8, 9, 10, 11])
 """What each source says of the mask: read-outs, the classifier's score and the previous mask."""
+_HQ_REACH = 3
+"""Cells on either side of a mask's border in which HQ corrects it before the clip goes on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,7 +213,9 @@ class Tracking:
 
 
 def _corrected(output: DecoderOutput) -> Tensor:
-    """The single mask as the tracker hands it on, (B, 1, L, L) logits on the grid of the mask prompts."""
+    """The single mask that a clip goes on with, (B, 1, L, L) logits on the grid of the mask prompts."""
+    masks = output.masks[:, :1]
     if output.hq_masks is None:
-        return output.masks[:, :1]
-    return F.adaptive_avg_pool2d(hq_along_the_border(output.masks[:, :1], output.hq_masks), output.masks.shape[-1])
+        return masks
+    finer = corrected_masks(masks, near_the_border(masks, output.hq_masks, reach=_HQ_REACH))
+    return F.adaptive_avg_pool2d(finer, masks.shape[-1])

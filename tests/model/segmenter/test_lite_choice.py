@@ -1,7 +1,16 @@
 import pytest
 import torch
 
-from persam_hq.segmenter.lite_choice import _REACH, agreement, hq_along_the_border, mask_by_agreement, touching
+from persam_hq.segmenter.lite_choice import (
+    _BLOCK,
+    _GAIN,
+    _REACH,
+    agreement,
+    hq_detail,
+    mask_by_agreement,
+    near_the_border,
+    touching,
+)
 from persam_hq.types import DecoderOutput
 
 SIDE = 8
@@ -43,19 +52,31 @@ def test_the_mask_that_agrees_and_is_sure_of_itself(columns, iou, chosen):
     assert mask_by_agreement(output(columns, iou), expected).tolist() == [chosen]
 
 
-def test_hq_has_a_say_along_the_border_only():
+@pytest.mark.parametrize("reach", [3, _REACH])
+def test_hq_has_a_say_along_the_border_only(reach):
     side, edge = 32, 16
     plain = mask(edge, side=side)[None, None]
-    correction = torch.full((1, 1, 2 * side, 2 * side), -30.0)
-    got = hq_along_the_border(plain, correction)[0, 0]
+    got = near_the_border(plain, torch.full((1, 1, 2 * side, 2 * side), -30.0), reach=reach)[0, 0]
     assert got.shape == (2 * side, 2 * side)
-    reached = 2 * (edge - _REACH)
-    assert bool((got[:, :reached] > 0).all())
-    assert not (got[:, reached:] > 0).any()
-    # Nor does it invent anything where SAM's mask is not
-    more = hq_along_the_border(plain, -correction)[0, 0]
-    assert bool((more[:, : 2 * (edge + _REACH)] > 0).all())
-    assert not (more[:, 2 * (edge + _REACH) :] > 0).any()
+    assert (got[:, 2 * (edge - reach) : 2 * (edge + reach)] == -30).all()
+    assert (got[:, : 2 * (edge - reach)] == 0).all()
+    assert (got[:, 2 * (edge + reach) :] == 0).all()
+
+
+@pytest.mark.parametrize("level", [-30.0, 0.0, 30.0])
+def test_of_hq_only_the_detail_is_added_whatever_its_level(level):
+    side, edge = 32, 16
+    plain = mask(edge, side=side)[None, None]
+    hq = torch.full((1, 1, 2 * side, 2 * side), level)
+    assert torch.allclose(hq_detail(plain, hq), torch.zeros_like(hq), atol=1e-5)
+    # A cell beside the border stands out from its block
+    hq[0, 0, 24, 2 * edge + 1] += 1.0
+    added = hq_detail(plain, hq)[0, 0]
+    assert added[24, 2 * edge + 1] == added.max()
+    assert _GAIN * (1 - 4 / _BLOCK**2) < added.max() < _GAIN
+    # and one far from it is not asked
+    hq[0, 0, 24, 1] += 1.0
+    assert hq_detail(plain, hq)[0, 0, 24, 1] == 0
 
 
 def test_a_part_stays_whole_if_the_other_mask_has_a_pixel_of_it():
