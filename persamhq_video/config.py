@@ -35,6 +35,7 @@ PartName = Literal[
     "ridge-updates",
     "memory-frames",
     "motion",
+    "second-look",
     "choice",
     "hq-agreement",
     "presence",

@@ -118,6 +118,20 @@ class Presence:
         return "uncertain" if probability * score < self.uncertain_below else "present"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    """What one look at a frame found of K objects."""
+
+    located: Located
+    decoded: Decoded
+    states: tuple[PresenceState, ...]
+
+    @property
+    def present(self) -> Tensor:
+        """Which are there, (K,) bool."""
+        return torch.tensor([s != "absent" for s in self.states])
+
+
 STATE_TYPES: tuple[type, ...] = (State, Memory, Appearance, RidgeSums)
 """See TrackerModule."""
 
@@ -192,9 +206,26 @@ class VideoTracker:
     def track(self, target: TrackTarget, state: State, features: Encoded) -> tuple[State, FrameResult]:
         """See Tracker."""
         frame, memory = features.frame, state.memory
+        look = self._look(target, state, features, memory)
+        if memory is not None:
+            recentred = self.segmenter.recentred(look.located, look.decoded, memory, look.present)
+            if recentred is not None:
+                look = self._look(target, state, features, recentred)
+
+        labels = merge_masks(look.decoded.prediction.logits, look.present, target.ids)
+        result = frame_result(frame, labels, object_results(look.decoded, look.states, target.ids, labels))
+        if memory is None:
+            return State(None), result
         info = FrameInfo(index=frame.index, size=frame.size)
-        slots = self._slots(target, state)
-        located = self.segmenter.locate(target.reference, features.features, memory)
+        kept = self._remember(look.located, info, result, self._slots(target, state))
+        self._check_slots(kept, memory, frame.index)
+        return State(self.segmenter.remember(look.located, look.decoded, memory, look.present), kept), result
+
+    def _look(self, target: TrackTarget, state: State, features: Encoded, recalled: Memory | None) -> _Look:
+        """All objects as found where `recalled` says to look; everything else is from `state`."""
+        frame, memory = features.frame, state.memory
+        info, slots = FrameInfo(index=frame.index, size=frame.size), self._slots(target, state)
+        located = self.segmenter.locate(target.reference, features.features, recalled)
 
         # Prompts by the chosen strategy, then the first, guided pass
         prompts = self._select(located, target.ids, memory, info, slots[0])
@@ -202,17 +233,8 @@ class VideoTracker:
         decoded = decoder.run(prompts, guided=self.guided, choice=self.first_choice)
         decoded = self._refine(decoder, decoded, prompts, frame.image, slots[1:])
 
-        # What is there, and what is remembered of it
         missing = torch.zeros(len(prompts)) if memory is None else memory.missing
-        states = self.presence.states(decoded, missing)
-        present = torch.tensor([s != "absent" for s in states])
-        labels = merge_masks(decoded.prediction.logits, present, target.ids)
-        result = frame_result(frame, labels, object_results(decoded, states, target.ids, labels))
-        if memory is None:
-            return State(None), result
-        kept = self._remember(located, info, result, slots)
-        self._check_slots(kept, memory, frame.index)
-        return State(self.segmenter.remember(located, decoded, memory, present), kept), result
+        return _Look(located, decoded, self.presence.states(decoded, missing))
 
     @property
     def _strategies(self) -> tuple[Strategy[Any], ...]:

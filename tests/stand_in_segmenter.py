@@ -78,6 +78,9 @@ class FakeSegmenter:
         similarity = torch.full((k,), 0.1 * len(self.calls))
         return Decoded(prediction=prediction, presence=torch.tensor(self.presence or [1.0] * k), similarity=similarity)
 
+    def recentred(self, located, decoded, memory, present):
+        return None
+
     def remember(self, located, decoded, memory, present):
         self.remembered.append(present)
         return memory

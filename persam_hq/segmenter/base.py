@@ -132,6 +132,13 @@ class Segmenter(Protocol):
         """The remembered logits (K, 1, L, L) float32 as they lie on this frame's decoder grids; on the CPU."""
         ...
 
+    def recentred(self, located: Located, decoded: Decoded, memory: Memory, present: Tensor) -> Memory | None:
+        """Where a mask of a `present` (K,) object reaches the edge of its window: the memory to locate with once more.
+
+        It is `memory`, with the boxes of those masks; None where no window cuts anything off.
+        """
+        ...
+
     def remember(self, located: Located, decoded: Decoded, memory: Memory | None, present: Tensor) -> Memory:
         """The memory after this frame; objects not `present` (K,) bool keep what was known of them."""
         ...

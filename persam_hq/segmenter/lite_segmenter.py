@@ -35,6 +35,7 @@ from persam_hq.segmenter.lite_choice import grown, hq_detail, mask_by_agreement,
 from persam_hq.segmenter.lite_reference import LiteReference, matching_keys, refer
 from persam_hq.segmenter.lite_windows import (
     WindowPolicy,
+    cut_off,
     followed,
     input_boxes,
     input_shares,
@@ -334,6 +335,18 @@ class LiteSegmenter:
         size, shown = located.features.geometry.original, located.features.geometry.input
         scale = (shown[0] / size[0], shown[1] / size[1])
         return paste_window(logits, located.windows, size=size, scale=scale, outside=outside)
+
+    @torch.inference_mode()
+    def recentred(self, located: Located, decoded: Decoded, memory: Memory, present: Tensor) -> Memory | None:
+        """See Segmenter."""
+        if self.published or "second-look" in self.without:
+            return None
+        masks = decoded.prediction.low_res_logits > 0
+        cut = cut_off(masks, located.windows, located.features.geometry).cpu() & present & (memory.missing == 0)
+        if not cut.any():
+            return None
+        boxes = torch.where(cut[:, None], self._boxes(located, decoded).cpu(), memory.boxes)
+        return replace(memory, boxes=boxes, velocity=torch.where(cut[:, None], 0.0, memory.velocity))
 
     def _boxes(self, located: Located, decoded: Decoded) -> Tensor:
         """Boxes (K, 4) of what the tracker goes on with: HQ moves the border of a mask, but not the next window."""

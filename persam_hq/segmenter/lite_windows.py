@@ -13,6 +13,9 @@ from persam_hq.segmenter.base import Memory, mask_boxes
 from persam_hq.transforms import boxes_to_input
 from persam_hq.types import ImageGeometry
 
+_EDGE = 2
+"""Cells of a mask at a window's edge in which it is taken to go on beyond."""
+
 
 @dataclass(frozen=True, slots=True)
 class WindowPolicy:
@@ -43,6 +46,15 @@ def shifted(boxes: Tensor, velocity: Tensor) -> Tensor:
     """Boxes (K, 4) a frame later, moving by `velocity` (K, 2), at most by half their longer side."""
     limit = (boxes[:, 2:] - boxes[:, :2]).amax(dim=1, keepdim=True) / 2
     return boxes + torch.minimum(torch.maximum(velocity, -limit), limit).repeat(1, 2)
+
+
+def cut_off(masks: Tensor, windows: Tensor, geometry: ImageGeometry) -> Tensor:
+    """Which masks (K, L, L) bool reach an edge of their windows (K, 4) that is not one of the image: (K,) bool."""
+    height, width = geometry.input
+    beyond = torch.cat([windows[:, :2] > 1, windows[:, 2:] < windows.new_tensor([width - 1, height - 1])], dim=1)
+    columns, rows = masks.any(dim=1), masks.any(dim=2)
+    ends = [columns[:, :_EDGE], rows[:, :_EDGE], columns[:, -_EDGE:], rows[:, -_EDGE:]]
+    return (torch.stack([end.any(dim=1) for end in ends], dim=1) & beyond).any(dim=1)
 
 
 def followed(memory: Memory, boxes: Tensor, present: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ TrackerPart = Literal[
     "ridge-updates",
     "memory-frames",
     "motion",
+    "second-look",
     "choice",
     "hq-agreement",
     "presence",
@@ -26,6 +27,7 @@ TrackerPart = Literal[
 - ridge-updates: confident frames added to the target model
 - memory-frames: confident frames matched like the first one
 - motion: the window goes where the object is heading
+- second-look: where a mask reaches the edge of its window, the window goes around that mask and is looked through again
 - choice: of the decoder's masks the one that agrees best with the prior, not always the single one
 - hq-agreement: of the HQ mask only the detail is used, and only along the border of SAM's, as away from it the two
   have to agree

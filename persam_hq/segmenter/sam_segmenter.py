@@ -143,6 +143,9 @@ class SamSegmenter:
         del located
         return memory.logits.float()
 
+    def recentred(self, located: Located, decoded: Decoded, memory: Memory, present: Tensor) -> None:
+        """See Segmenter: the whole frame cuts nothing off."""
+
     def _predict(self, located: Located, low_res: Tensor, scores: Tensor) -> Decoded:
         features, context = located.features, located.context
         logits = masks_to_original(low_res[:, None], features.geometry)[:, 0]

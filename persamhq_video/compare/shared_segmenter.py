@@ -110,6 +110,10 @@ class SharedSegmenter:
         """See Segmenter."""
         return self._own.carried(located, memory)
 
+    def recentred(self, located: Located, decoded: Decoded, memory: Memory, present: Tensor) -> Memory | None:
+        """See Segmenter."""
+        return self._own.recentred(located, decoded, memory, present)
+
     def remember(self, located: Located, decoded: Decoded, memory: Memory | None, present: Tensor) -> Memory:
         """See Segmenter."""
         return self._own.remember(located, decoded, memory, present)

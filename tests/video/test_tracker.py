@@ -100,6 +100,32 @@ def test_an_object_called_absent_claims_no_pixels():
     assert np.array_equal(result.labels, np.where(LABELS == 7, 7, 0))
 
 
+def test_a_frame_is_looked_at_again_where_a_window_cut_off_an_object():
+    class Cuts(FakeSegmenter):
+        located_with = ()
+
+        def locate(self, reference, features, memory):
+            self.located_with += (memory,)
+            return super().locate(reference, features, memory)
+
+        def recentred(self, located, decoded, memory, present):
+            self.logits = [rectangle(0, 0, 5, 5), rectangle(6, 6, 9, 7)]
+            assert present.tolist() == [False, True]
+            return replace(memory, boxes=memory.boxes + 100)
+
+        def remember(self, located, decoded, memory, present):
+            self.remembered.append((located.context, memory, present.tolist()))
+            return memory
+
+    fake, points = Cuts(logits=[NOWHERE, rectangle(0, 0, 1, 1)]), Points()
+    _, _, result = step(fake, selector=points)
+    assert (result.labels == IDS[0]).sum() == 36, "the second look is what counts"
+    first, second = fake.located_with
+    assert torch.equal(second.boxes, first.boxes + 100)
+    assert fake.remembered == [(second, first, [True, True])], "velocity comes from where it really was"
+    assert [view.box for view in points.views[2:]] == [view.box for view in points.views[:2]]
+
+
 class Twice:
     """A refiner of two more passes."""
 

@@ -11,6 +11,7 @@ from persam_hq.modeling.window import OUTSIDE_LOGIT
 from persam_hq.segmenter import LiteSegmenter
 from persam_hq.segmenter.lite_windows import (
     WindowPolicy,
+    cut_off,
     followed,
     input_boxes,
     input_shares,
@@ -94,6 +95,52 @@ def test_windows_go_where_the_object_is_heading(segmenter, begun):
     assert torch.equal(moved[2], still[2])
     without = LiteSegmenter(segmenter.model, without=["motion"])
     assert torch.equal(without.locate(reference, features, heading).windows, still)
+
+
+def _over_the_window(decoded, row, columns):
+    """`decoded` with a mask over some columns of one object's window, nothing elsewhere."""
+    low_res = torch.full_like(decoded.prediction.low_res_logits, -9.0)
+    low_res[row, 10:20, columns] = 9.0
+    masks = torch.zeros_like(decoded.prediction.masks)
+    masks[row, 5:25, 15:35] = True
+    return replace(decoded, prediction=replace(decoded.prediction, low_res_logits=low_res, masks=masks))
+
+
+def test_a_mask_that_its_window_cuts_off_is_looked_at_again_around_it(segmenter, begun):
+    features, reference, memory = begun
+    segmenter = LiteSegmenter(segmenter.model, use_hq=False)
+    memory = replace(memory, velocity=torch.ones(3, 2))
+    located = segmenter.locate(reference, features, memory)
+    located = replace(located, windows=torch.tensor([[20.0, 8, 40, 28]]).repeat(3, 1))
+    decoded = segmenter.decode(located, no_prompts(3), guided=True, choice="single")
+    there = torch.tensor([True, True, False])
+
+    def recentred(row, columns, *, memory=memory, segmenter=segmenter):
+        return segmenter.recentred(located, _over_the_window(decoded, row, columns), memory, there)
+
+    for columns in (slice(0, 5), slice(-2, None)):
+        after = recentred(1, columns)
+        assert after.boxes[1].tolist() == [15, 5, 34, 24]
+        assert after.velocity.tolist() == [[1, 1], [0, 0], [1, 1]]
+        assert torch.equal(after.boxes[[0, 2]], memory.boxes[[0, 2]])
+        assert torch.equal(after.logits, memory.logits)
+    assert recentred(1, slice(2, -2)) is None
+    assert recentred(2, slice(0, 5)) is None, "an object that is not there has no window to move"
+    lost = replace(memory, missing=torch.tensor([0, 1, 0]))
+    assert recentred(1, slice(0, 5), memory=lost) is None, "it is searched for over the whole frame anyway"
+    without = LiteSegmenter(segmenter.model, without=["second-look"])
+    assert recentred(1, slice(0, 5), segmenter=without) is None
+
+
+def test_the_edge_of_the_image_cuts_nothing_off(segmenter, begun):
+    features, _, _ = begun
+    masks = torch.ones(1, 8, 8, dtype=torch.bool)
+    assert not cut_off(masks, whole_windows(features.geometry, 1), features.geometry).any()
+    height, width = features.geometry.input
+    half = torch.tensor([[0.0, 0, width / 2, height]])
+    assert cut_off(masks, half, features.geometry).all()
+    masks[..., 4:] = False
+    assert not cut_off(masks, half, features.geometry).any()
 
 
 def test_boxes_move_at_most_by_half_of_themselves():
