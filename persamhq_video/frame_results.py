@@ -31,15 +31,15 @@ def object_results(
 ) -> list[ObjectResult]:
     """The record of each object; its mask is what is left of it in the label map (H, W)."""
     results = []
-    scores, presence = decoded.prediction.scores.tolist(), decoded.presence.tolist()
+    scores = (decoded.presence * decoded.certainty).tolist()
     for row, (object_id, state) in enumerate(zip(ids, states, strict=True)):
         mask = labels == object_id
-        iou = min(max(float(scores[row]), 0.0), 1.0)
+        iou = min(max(float(decoded.prediction.scores[row]), 0.0), 1.0)
         results.append(
             ObjectResult(
                 object_id=object_id,
                 state=state,
-                score=0.0 if state == "absent" else iou * float(presence[row]),
+                score=0.0 if state == "absent" else float(scores[row]),
                 similarity=float(decoded.similarity[row]),
                 predicted_iou=iou,
                 area=int(mask.sum()),

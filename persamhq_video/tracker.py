@@ -105,17 +105,17 @@ class Presence:
         """What is said of each object; `missing` (K,) counts the frames since it was last seen."""
         areas = decoded.prediction.masks.flatten(1).sum(dim=1)
         return tuple(
-            self._state(int(area), float(probability), float(score), was_absent=bool(gone))
-            for area, probability, score, gone in zip(
-                areas, decoded.presence, decoded.prediction.scores, missing, strict=True
+            self._state(int(area), float(probability), float(certainty), was_absent=bool(gone))
+            for area, probability, certainty, gone in zip(
+                areas, decoded.presence, decoded.certainty, missing, strict=True
             )
         )
 
-    def _state(self, area: int, probability: float, score: float, *, was_absent: bool) -> PresenceState:
+    def _state(self, area: int, probability: float, certainty: float, *, was_absent: bool) -> PresenceState:
         needed = self.returns_from if was_absent and self.absent_below > 0 else self.absent_below
         if area == 0 or probability < needed:
             return "absent"
-        return "uncertain" if probability * score < self.uncertain_below else "present"
+        return "uncertain" if probability * certainty < self.uncertain_below else "present"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,6 +206,9 @@ class VideoTracker:
     def track(self, target: TrackTarget, state: State, features: Encoded) -> tuple[State, FrameResult]:
         """See Tracker."""
         frame, memory = features.frame, state.memory
+        if memory is not None:
+            memory = self.segmenter.after_cut(features.features, memory)
+            state = State(memory, state.slots)
         look = self._look(target, state, features, memory)
         if memory is not None:
             recentred = self.segmenter.recentred(look.located, look.decoded, memory, look.present)
@@ -304,7 +307,7 @@ class VideoTracker:
             _check_shapes(refiner, refined, prediction, index)
             prediction = refined
         latest = decoder.latest or decoded
-        return Decoded(prediction=prediction, presence=latest.presence, similarity=latest.similarity)
+        return replace(latest, prediction=prediction)
 
     def _remember(self, located: Located, frame: FrameInfo, result: FrameResult, slots: Slots) -> Slots:
         """What the strategies keep after a frame; nothing of those that do not remember."""

@@ -35,7 +35,12 @@ def ready_segmenter(objects: int) -> Any:
         low_res_logits=torch.zeros(objects, GRID, GRID),
         logits=logits,
     )
-    decoded = Decoded(prediction=prediction, presence=torch.ones(objects), similarity=torch.ones(objects))
+    decoded = Decoded(
+        prediction=prediction,
+        presence=torch.ones(objects),
+        certainty=torch.ones(objects),
+        similarity=torch.ones(objects),
+    )
     memory = Memory(
         boxes=torch.tensor([[1.0, 2, 3, 4]]).repeat(objects, 1),
         logits=torch.zeros(objects, 1, GRID, GRID).half(),

@@ -76,7 +76,15 @@ class FakeSegmenter:
             logits=logits,
         )
         similarity = torch.full((k,), 0.1 * len(self.calls))
-        return Decoded(prediction=prediction, presence=torch.tensor(self.presence or [1.0] * k), similarity=similarity)
+        return Decoded(
+            prediction=prediction,
+            presence=torch.tensor(self.presence or [1.0] * k),
+            certainty=prediction.scores,
+            similarity=similarity,
+        )
+
+    def after_cut(self, features, memory):
+        return memory
 
     def recentred(self, located, decoded, memory, present):
         return None
@@ -95,7 +103,7 @@ class FakeSegmenter:
     def show(self, located, logits, *, scores, presence):
         shown = torch.nn.functional.interpolate(logits, size=SIZE)[:, 0]
         prediction = MaskPrediction(masks=shown > 0, scores=scores, low_res_logits=logits[:, 0], logits=shown)
-        return Decoded(prediction=prediction, presence=presence, similarity=torch.zeros(len(scores)))
+        return Decoded(prediction=prediction, presence=presence, certainty=scores, similarity=0 * scores)
 
     def carried(self, located, memory):
         return memory.logits.float()

@@ -15,6 +15,9 @@ from persam_hq.modeling.transformer import TwoWayTransformer
 from persam_hq.personalization.scale_weights import weigh_masks
 from persam_hq.types import DecoderOutput
 
+_STABILITY_OFFSET = 1.0
+"""How far a threshold moves either way to see whether a mask is stable."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HQModules:
@@ -234,6 +237,15 @@ def merge_masks(output: DecoderOutput, weights: Tensor, *, hq_token_only: bool =
         return output.hq_masks, iou
     merged = weigh_masks(scales, weights)
     return merged if output.hq_masks is None else corrected_masks(merged, output.hq_masks), iou
+
+
+def stability(masks: Tensor) -> Tensor:
+    """IoU (B,) of each mask of logits (B, L, L) cut at 1 and at -1, 0 for an empty one.
+
+    A mask that hardly changes is likely to be right (Segment Anything, section 5).
+    """
+    inner, outer = ((masks > cut).flatten(1).sum(dim=1) for cut in (_STABILITY_OFFSET, -_STABILITY_OFFSET))
+    return inner / outer.clamp(min=1)
 
 
 def token_product(weights: Tensor, features: Tensor) -> Tensor:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
+from persam_hq.modeling.mask_decoder import stability
 from persam_hq.prompting.candidates import Candidates, coarse_masks, cut_off, pairwise_iou
 from persam_hq.types import ImageGeometry
 
 NUMBER = 3
 """Whole, part and subpart (Segment Anything, section 3)."""
-STABILITY_OFFSET = 1.0
-"""A stable mask hardly changes when its threshold moves by so much either way (Segment Anything, section 5)."""
 
 
 def offered(candidates: Candidates, geometry: ImageGeometry, *, distinct: float) -> list[int]:
@@ -34,9 +32,3 @@ def offered(candidates: Candidates, geometry: ImageGeometry, *, distinct: float)
             chosen.append(row)
     spare = [row for row in order if row not in chosen]
     return [*chosen, *spare][:NUMBER]
-
-
-def stability(logits: Tensor) -> Tensor:
-    """IoU (N,) of each mask (N, L, L) thresholded a little higher and a little lower; 0 for an empty one."""
-    inner, outer = ((logits > offset).flatten(1).sum(dim=1) for offset in (STABILITY_OFFSET, -STABILITY_OFFSET))
-    return inner / outer.clamp(min=1)

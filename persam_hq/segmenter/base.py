@@ -83,11 +83,13 @@ class Located:
 class Decoded:
     """One mask an object: a MaskPrediction with N = K, and the probability (K,) that the object is there at all.
 
+    certainty: (K,) in [0, 1], how far the mask can be trusted if the object is there, as an estimate of its IoU.
     similarity: (K,) cosine similarity of the target to the features under the mask, 0 for an empty mask.
     """
 
     prediction: MaskPrediction
     presence: Tensor
+    certainty: Tensor
     similarity: Tensor
 
     def __repr__(self) -> str:
@@ -130,6 +132,10 @@ class Segmenter(Protocol):
 
     def carried(self, located: Located, memory: Memory) -> Tensor:
         """The remembered logits (K, 1, L, L) float32 as they lie on this frame's decoder grids; on the CPU."""
+        ...
+
+    def after_cut(self, features: ImageFeatures, memory: Memory) -> Memory:
+        """`memory`, with objects counted as missing where nothing around them is as it was on the last frame."""
         ...
 
     def recentred(self, located: Located, decoded: Decoded, memory: Memory, present: Tensor) -> Memory | None:

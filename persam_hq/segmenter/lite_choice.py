@@ -11,7 +11,15 @@ from torch import Tensor
 
 from persam_hq.types import DecoderOutput
 
-__all__ = ["agreement", "grown", "hq_detail", "mask_by_agreement", "near_the_border", "touching"]
+__all__ = [
+    "agreement",
+    "grown",
+    "hq_detail",
+    "likeness",
+    "mask_by_agreement",
+    "near_the_border",
+    "touching",
+]
 
 _SINGLE_BONUS = 0.1
 """Mask 0 is trained for what the prior says; another one has to agree better by this much."""
@@ -21,6 +29,9 @@ _BLOCK = 16
 """Cells of the HQ mask over whose mean its detail is told."""
 _GAIN = 2.0
 """Times the detail counts."""
+
+_ALIKE, _ALIKE_WIDTH = 0.63, 0.02
+"""Mean of the best similarities under a mask at which it may or may not be the object, and how sharply that turns."""
 
 
 def agreement(masks: Tensor, expected: Tensor) -> Tensor:
@@ -35,6 +46,17 @@ def mask_by_agreement(output: DecoderOutput, expected: Tensor) -> Tensor:
     score = output.iou_predictions.clamp(0, 1) + agreement(output.masks, expected)
     score[:, 0] += _SINGLE_BONUS
     return score.argmax(dim=1)
+
+
+def likeness(masks: Tensor, prior: Tensor) -> Tensor:
+    """Probability (B,) that what masks (B, 1, L, L) cover is the object, by its best similarity to what is known of it.
+
+    `prior` (B, 12, 2g, 2g), see DenseLocationPrior; 1 where it knows nothing of the first frame.
+    """
+    inside = (F.interpolate(masks, size=prior.shape[-2:], mode="area")[:, 0] > 0).float()
+    similarity = (prior[:, 1] * inside).sum(dim=(1, 2)) / inside.sum(dim=(1, 2)).clamp(min=1)
+    probability = torch.sigmoid((similarity - _ALIKE) / _ALIKE_WIDTH)
+    return torch.where(prior[:, 5].amax(dim=(1, 2)) > 0, probability, 1.0)
 
 
 def hq_detail(masks: Tensor, hq_masks: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from persam_hq.modeling.directions import direction_bytes, directions
 from persam_hq.modeling.efficientnet_lite import KEY_STRIDE
 from persam_hq.modeling.lite import Lite, WindowFeatures, guided_similarity
 from persam_hq.modeling.location_prior import PAST_CHANNELS, MatchMemory, PriorSources
-from persam_hq.modeling.mask_decoder import merge_masks, select_masks
+from persam_hq.modeling.mask_decoder import merge_masks, select_masks, stability
 from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.modeling.window import OUTSIDE_LOGIT, move_window, paste_window, resample_window
 from persam_hq.personalization import locate
@@ -31,7 +31,7 @@ from persam_hq.segmenter.base import (
     prompt_groups,
     stack_prompts,
 )
-from persam_hq.segmenter.lite_choice import grown, hq_detail, mask_by_agreement, touching
+from persam_hq.segmenter.lite_choice import grown, hq_detail, likeness, mask_by_agreement, touching
 from persam_hq.segmenter.lite_reference import LiteReference, matching_keys, refer
 from persam_hq.segmenter.lite_windows import (
     WindowPolicy,
@@ -60,6 +60,10 @@ _LOGIT_STEP = 1 / 8
 """Steps of a remembered logit, which so fits a byte as far as +-15.9."""
 _CONFIDENT = 0.7
 """Presence times predicted IoU from which a result is learnt from."""
+
+
+_CONTINUOUS = 0.68
+"""Mean similarity to the last frame's nearest cells below which there was a cut between the two."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,7 +235,8 @@ class LiteSegmenter:
         output = self.outputs(located, prompts, guided=guided)
         assert output.presence is not None
         logits, scores, correction = self._choose(output, located.context.prior, choice)
-        return self._predict(located, logits, scores, torch.sigmoid(output.presence), correction=correction)
+        presence = torch.sigmoid(output.presence) * likeness(logits, located.context.prior)
+        return self._predict(located, logits, scores, presence, correction=correction)
 
     @torch.inference_mode()
     def outputs(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool) -> DecoderOutput:
@@ -270,7 +275,8 @@ class LiteSegmenter:
         assert output.presence is not None
         logits, scores = merge_masks(replace(output, hq_masks=None), weights)
         correction = None if output.hq_masks is None else hq_detail(logits, output.hq_masks)
-        return self._predict(located, logits, scores[:, 0], torch.sigmoid(output.presence), correction=correction)
+        presence = torch.sigmoid(output.presence) * likeness(logits, located.context.prior)
+        return self._predict(located, logits, scores[:, 0], presence, correction=correction)
 
     def _run(self, context: LiteContext, group: Sequence[int], prompts: PromptBatch, *, guided: bool) -> DecoderOutput:
         """Decode the objects of `group` in one call."""
@@ -328,13 +334,28 @@ class LiteSegmenter:
             low_res_logits=low_res[:, 0],
             logits=pasted,
         )
-        return Decoded(prediction=prediction, presence=presence, similarity=similarity)
+        return Decoded(
+            prediction=prediction, presence=presence, certainty=stability(logits[:, 0]), similarity=similarity
+        )
 
     def _pasted(self, located: Located, logits: Tensor, *, outside: float = OUTSIDE_LOGIT) -> Tensor:
         """Window logits (K, N, L, L) as logits of the image (K, N, H, W)."""
         size, shown = located.features.geometry.original, located.features.geometry.input
         scale = (shown[0] / size[0], shown[1] / size[1])
         return paste_window(logits, located.windows, size=size, scale=scale, outside=outside)
+
+    @torch.inference_mode()
+    def after_cut(self, features: ImageFeatures, memory: Memory) -> Memory:
+        """See Segmenter."""
+        if self.published or "search" in self.without:
+            return memory
+        assert memory.keys is not None
+        windows = self._followed_windows(memory, features.geometry).to(self.model.device)
+        now = self._remembered_keys(features, windows).flatten(2)
+        before = directions(memory.keys.to(now.device), dim=1).flatten(2)
+        alike = now.transpose(1, 2) @ before
+        cut = alike.amax(dim=2).mean(dim=1).cpu() < _CONTINUOUS
+        return replace(memory, missing=memory.missing.clamp(min=cut.long())) if cut.any() else memory
 
     @torch.inference_mode()
     def recentred(self, located: Located, decoded: Decoded, memory: Memory, present: Tensor) -> Memory | None:

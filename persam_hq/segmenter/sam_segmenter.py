@@ -143,6 +143,11 @@ class SamSegmenter:
         del located
         return memory.logits.float()
 
+    def after_cut(self, features: ImageFeatures, memory: Memory) -> Memory:
+        """See Segmenter: every frame is searched whole, cut or not."""
+        del features
+        return memory
+
     def recentred(self, located: Located, decoded: Decoded, memory: Memory, present: Tensor) -> None:
         """See Segmenter: the whole frame cuts nothing off."""
 
@@ -159,7 +164,12 @@ class SamSegmenter:
         )
         assert isinstance(context, SamContext)
         prediction = MaskPrediction(masks=masks, scores=scores, low_res_logits=low_res, logits=logits)
-        return Decoded(prediction=prediction, presence=masks.flatten(1).any(dim=1).float(), similarity=similarity)
+        return Decoded(
+            prediction=prediction,
+            presence=masks.flatten(1).any(dim=1).float(),
+            certainty=prediction.scores.clamp(0, 1),
+            similarity=similarity,
+        )
 
     def remember(self, located: Located, decoded: Decoded, memory: Memory | None, present: Tensor) -> Memory:
         """See Segmenter."""

@@ -110,6 +110,10 @@ class SharedSegmenter:
         """See Segmenter."""
         return self._own.carried(located, memory)
 
+    def after_cut(self, features: ImageFeatures, memory: Memory) -> Memory:
+        """See Segmenter."""
+        return self._own.after_cut(features, memory)
+
     def recentred(self, located: Located, decoded: Decoded, memory: Memory, present: Tensor) -> Memory | None:
         """See Segmenter."""
         return self._own.recentred(located, decoded, memory, present)

@@ -126,6 +126,32 @@ def test_a_frame_is_looked_at_again_where_a_window_cut_off_an_object():
     assert [view.box for view in points.views[2:]] == [view.box for view in points.views[:2]]
 
 
+def test_the_score_is_how_certain_the_mask_is_and_not_the_iou_heads_opinion():
+    class Certain(FakeSegmenter):
+        def decode(self, located, prompts, *, guided, choice):
+            decoded = super().decode(located, prompts, guided=guided, choice=choice)
+            return replace(decoded, certainty=torch.tensor([0.6, 0.9]), presence=torch.tensor([0.5, 1.0]))
+
+    result = step(Certain(logits=[rectangle(0, 0, 2, 2), rectangle(6, 6, 8, 7)], scores=[0.9, 0.2]))[2]
+    assert [o.score for o in result.objects] == pytest.approx([0.3, 0.9])
+    assert [o.predicted_iou for o in result.objects] == pytest.approx([0.9, 0.2])
+    assert [o.state for o in result.objects] == ["uncertain", "present"]
+
+
+def test_what_a_cut_left_behind_is_missing_from_there_on():
+    class Cut(FakeSegmenter):
+        def after_cut(self, features, memory):
+            return replace(memory, missing=torch.tensor([1, 0]))
+
+        def remember(self, located, decoded, memory, present):
+            assert located.context is memory
+            assert memory.missing.tolist() == [1, 0]
+            return memory
+
+    fake = Cut(logits=[rectangle(0, 0, 2, 2), rectangle(6, 6, 8, 7)], presence=[0.4, 0.4])
+    assert [o.state for o in step(fake)[2].objects] == ["absent", "uncertain"], "to be back it has to be likelier"
+
+
 class Twice:
     """A refiner of two more passes."""
 

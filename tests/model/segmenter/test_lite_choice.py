@@ -7,6 +7,7 @@ from persam_hq.segmenter.lite_choice import (
     _REACH,
     agreement,
     hq_detail,
+    likeness,
     mask_by_agreement,
     near_the_border,
     touching,
@@ -77,6 +78,27 @@ def test_of_hq_only_the_detail_is_added_whatever_its_level(level):
     # and one far from it is not asked
     hq[0, 0, 24, 1] += 1.0
     assert hq_detail(plain, hq)[0, 0, 24, 1] == 0
+
+
+def _prior(similarity, *, known=True):
+    prior = torch.zeros(1, 12, SIDE, SIDE)
+    prior[:, 1] = similarity
+    prior[:, 5] = float(known)
+    return prior
+
+
+def test_what_a_mask_covers_is_the_object_if_it_is_like_it():
+    masks = mask(4)[None, None]
+    like = {s: float(likeness(masks, _prior(s))) for s in (0.5, 0.6, 0.63, 0.66, 0.8)}
+    assert list(like.values()) == sorted(like.values())
+    assert like[0.5] < 0.01
+    assert like[0.63] == pytest.approx(0.5, abs=1e-4)
+    assert like[0.8] > 0.99
+    assert float(likeness(masks, _prior(0.5, known=False))) == 1, "without a first frame there is nothing to be like"
+    # Only what is under the mask counts
+    apart = _prior(0.2)
+    apart[:, 1, :, :4] = 0.8
+    assert float(likeness(masks, apart)) > 0.99
 
 
 def test_a_part_stays_whole_if_the_other_mask_has_a_pixel_of_it():

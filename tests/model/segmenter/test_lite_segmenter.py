@@ -97,6 +97,20 @@ def test_windows_go_where_the_object_is_heading(segmenter, begun):
     assert torch.equal(without.locate(reference, features, heading).windows, still)
 
 
+def test_after_a_cut_objects_are_missing(segmenter, begun):
+    features, reference, memory = begun
+    fine, middle, keys = features.interm_embeddings
+    elsewhere = replace(features, interm_embeddings=(fine, middle, -keys))
+    assert segmenter.after_cut(features, memory) is memory
+    assert LiteSegmenter(segmenter.model, without=["search"]).after_cut(elsewhere, memory) is memory
+    memory = replace(memory, missing=torch.tensor([0, 4, 0]))
+    cut = segmenter.after_cut(elsewhere, memory)
+    assert cut.missing.tolist() == [1, 4, 1]
+    # so that they are searched for, and the past says nothing
+    located = segmenter.locate(reference, elsewhere, cut)
+    assert located.context.prior[:, PAST_CHANNELS].abs().max() == 0
+
+
 def _over_the_window(decoded, row, columns):
     """`decoded` with a mask over some columns of one object's window, nothing elsewhere."""
     low_res = torch.full_like(decoded.prediction.low_res_logits, -9.0)

@@ -43,8 +43,12 @@ class CountingSegmenter(LiteSegmenter):
         return super().locate(*args)
 
 
-def tracker(model, *, use_hq=False, refiners=(), chained=True):
-    segmenter = CountingSegmenter(model, use_hq=use_hq)
+ONE_LOOK = {"without": ["second-look"]}
+"""How often a frame is looked at is then known beforehand."""
+
+
+def tracker(model, *, use_hq=False, refiners=(), chained=True, without=()):
+    segmenter = CountingSegmenter(model, use_hq=use_hq, without=without)
     named_refiners = [named("mask refiner", refiner) for refiner in refiners]
     selector = named("prompt selector", NoPoints())
     return VideoTracker(segmenter, selector=selector, refiners=named_refiners, chained=chained, guided=True)
@@ -104,7 +108,7 @@ def test_a_frame_is_encoded_once():
 
 def test_what_strategies_have_in_common_is_located_once():
     model = tiny_lite()
-    trackers = [tracker(model), tracker(model), tracker(model, use_hq=True)]
+    trackers = [tracker(model, **ONE_LOOK), tracker(model, **ONE_LOOK), tracker(model, use_hq=True, **ONE_LOOK)]
     segmenters = [one.segmenter for one in trackers]
     follow(SharedTracker(trackers, encoder=2))
     assert sum(segmenter.located for segmenter in segmenters) == 4
@@ -131,7 +135,7 @@ def test_frames_are_chained_if_one_needs_it(chained, expected):
 
 
 def test_counts_are_summed():
-    shared = SharedTracker([tracker(tiny_lite()), tracker(tiny_lite())])
+    shared = SharedTracker([tracker(tiny_lite(), **ONE_LOOK), tracker(tiny_lite(), **ONE_LOOK)])
     follow(shared)
     assert shared.counts()["decoder_calls"] == 8
     assert set(shared.feature_bytes(shared.encode(next(frames())))) >= {"image", "hq_features"}
