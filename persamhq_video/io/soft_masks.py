@@ -11,27 +11,34 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# So many values without a solid pixel are compression noise, wherever they lie.
+# So many values with hardly a solid pixel are compression noise, wherever they lie.
 _MANY_RAGGED = 8
+_SHARE_SOLID = 0.1
 _SHARE_BETWEEN = 0.8
+# Half of the steps from pixel to pixel go this far through a gradient's values at most; objects border on any other.
+_GRADIENT_STEP = 0.125
 
 
 def looks_soft(ranks: NDArray[np.intp], distinct: list[int], *, has_background: bool) -> bool:
     """Whether most values of a mask are the grey edge of something rather than objects.
 
     ``ranks`` (H, W) numbers the values in rising order from 0, background included if it is there; ``distinct`` are
-    the non-zero values. A value is ragged if no pixel of it is surrounded by its own kind, as on an anti-aliased rim
-    or in JPEG noise. Few ragged values count only if their pixels lie between a lower and a higher neighbour, which
-    the pixels of a tiny object do not. Ids numbered 1, 2, ... n without a gap are taken at their word.
+    the non-zero values. A value is ragged if hardly a pixel of it is surrounded by its own kind, as on an anti-aliased
+    rim or in JPEG noise. Few ragged values count only if their pixels lie between a lower and a higher neighbour, which
+    the pixels of a tiny object do not. Ids numbered 1, 2, ... n without a gap are taken at their word, unless the
+    values are those of a gradient: a blurred mask has all of 1 to 255.
     """
-    if len(distinct) < 2 or distinct == list(range(1, len(distinct) + 1)):
+    if len(distinct) < 2:
         return False
     ragged = _ragged(ranks, len(distinct) + has_background)
     if has_background:
         ragged[0] = False
     if ragged.sum() * 2 < len(distinct):
         return False
-    return bool(ragged.sum() >= _MANY_RAGGED) or _share_between(ranks, ragged[ranks]) >= _SHARE_BETWEEN
+    is_many = bool(ragged.sum() >= _MANY_RAGGED)
+    if distinct == list(range(1, len(distinct) + 1)):
+        return is_many and _median_step(ranks) <= _GRADIENT_STEP * len(distinct)
+    return is_many or _share_between(ranks, ragged[ranks]) >= _SHARE_BETWEEN
 
 
 def _neighbours(ranks: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
@@ -45,13 +52,19 @@ def _neighbours(ranks: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
 
 
 def _ragged(ranks: NDArray[np.intp], count: int) -> NDArray[np.bool_]:
-    """(count,) bool: which values have no pixel whose eight neighbours are all of the same value."""
+    """(count,) bool: which values have hardly a pixel whose eight neighbours are all of the same value."""
     solid = np.ones(ranks.shape, dtype=np.bool_)
     for shifted in _neighbours(ranks):
         solid &= shifted == ranks
-    ragged = np.ones(count, dtype=np.bool_)
-    ragged[np.unique(ranks[solid])] = False
+    sizes, cores = np.bincount(ranks.ravel(), minlength=count), np.bincount(ranks[solid], minlength=count)
+    ragged: NDArray[np.bool_] = cores < _SHARE_SOLID * sizes
     return ragged
+
+
+def _median_step(ranks: NDArray[np.intp]) -> float:
+    """How many values apart two pixels side by side are, where they differ; the median."""
+    steps = np.concatenate([np.abs(np.diff(ranks, axis=axis)).ravel() for axis in (0, 1)])
+    return float(np.median(steps[steps > 0]))
 
 
 def _share_between(ranks: NDArray[np.intp], chosen: NDArray[np.bool_]) -> float:

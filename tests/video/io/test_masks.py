@@ -109,6 +109,12 @@ def soft_disc():
     return Image.fromarray(cv2.resize(disc, SIZE[::-1], interpolation=cv2.INTER_AREA))
 
 
+def blurred_disc():
+    disc = cv2.circle(np.zeros(SIZE, np.uint8), (30, 24), 15, 255, -1)
+    blurred = cv2.GaussianBlur(disc, (0, 0), 4)
+    return Image.fromarray(np.unique(blurred, return_inverse=True)[1].reshape(SIZE).astype(np.uint8))
+
+
 def half_edge():
     labels = np.zeros(SIZE, np.uint8)
     labels[10:30, 10:40], labels[11:29, 11:39] = 128, 255
@@ -127,6 +133,8 @@ def half_edge():
         (lambda: Image.fromarray(boxes(255)), "m.jpg", r"looks like a lossy or anti-aliased mask; save it as PNG"),
         (soft_disc, "m.png", r"looks like a lossy or anti-aliased mask"),
         (half_edge, "m.png", r"looks like a lossy or anti-aliased mask"),
+        # A gradient has every value from 1 up, as a careful numbering of objects has.
+        (blurred_disc, "m.png", r"looks like a lossy or anti-aliased mask"),
         (
             lambda: Image.fromarray(np.arange(48 * 64, dtype=np.uint16).reshape(SIZE) // 4),
             "m.png",
