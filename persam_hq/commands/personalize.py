@@ -65,7 +65,13 @@ def _run(options: argparse.Namespace) -> None:
     with_hq = use_hq(options, model)
     finders = [_finder(search, model, options, with_hq=with_hq) for search in searches]
 
-    out = results.ResultFolder(options.out, columns=COLUMNS)
+    read = [(s.image, s.mask, *s.searched, *filter(None, s.annotations)) for s in searches]
+    out = results.ResultFolder(
+        options.out,
+        columns=COLUMNS,
+        names=[f"{search.folder}{path.stem}" for search in searches for path in search.searched],
+        inputs=[path for paths in read for path in paths],
+    )
     pairs: list[list[MaskPair]] = []
     if options.objects:
         _search_together(searches, [finder for finder, _ in finders], out)

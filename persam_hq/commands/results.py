@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,14 @@ BOX = ("x0", "y0", "x1", "y1")
 class ResultFolder:
     """Masks and overlays as they come; the scores and the contact sheet, which say that all is there, in the end."""
 
-    def __init__(self, folder: Path, *, columns: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Path, *, columns: Sequence[str], names: Iterable[str] = (), inputs: Iterable[Path] = ()
+    ) -> None:
+        """Masks called `names` will come into `folder`; refused where they would replace `inputs`, or a user's file."""
         self._folder, self._columns = folder, columns
         self._rows: list[Mapping[str, object]] = []
         self._tiles: list[NDArray[np.uint8]] = []
+        self._refuse_to_replace(names, inputs)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for name in (SCORES_NAME, SHEET_NAME):
@@ -45,11 +50,12 @@ class ResultFolder:
         """An image (H, W, 3) RGB with its label map (H, W), and a row of scores an object; `name` may have a folder."""
         from persam_hq.image_files import overlaid, thumbnail, write_image, write_labels
 
-        path = self._folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        mask, overlay = self._files(name)
         shown = overlaid(image, labels)
-        write_labels(path.with_name(f"{path.name}.png"), labels)
-        write_image(path.with_name(f"{path.name}_overlay.jpg"), shown)
+        with self._writing():
+            mask.parent.mkdir(parents=True, exist_ok=True)
+            write_image(overlay, shown)
+            write_labels(mask, labels)
         self._tiles.append(thumbnail(shown))
         self._rows += rows
 
@@ -57,11 +63,46 @@ class ResultFolder:
         """Write what says that all is there."""
         from persam_hq.image_files import contact_sheet, write_image
 
-        write_image(self._folder / SHEET_NAME, contact_sheet(self._tiles))
-        with (self._folder / SCORES_NAME).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self._columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self._rows)
+        with self._writing():
+            write_image(self._folder / SHEET_NAME, contact_sheet(self._tiles))
+            with (self._folder / SCORES_NAME).open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, self._columns, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(self._rows)
+
+    def _files(self, name: str) -> tuple[Path, Path]:
+        """The mask of that name and its overlay, which is written first: a mask without one is not of a run."""
+        path = self._folder / name
+        return path.with_name(f"{path.name}.png"), path.with_name(f"{path.name}_overlay.jpg")
+
+    def _refuse_to_replace(self, names: Iterable[str], inputs: Iterable[Path]) -> None:
+        pairs = [self._files(name) for name in names]
+        written = {path.resolve() for pair in pairs for path in pair}
+        for path in inputs:
+            if path.resolve() in written:
+                raise InputError(f"{path} is read, and a result of that name would replace it; choose another --out")
+        scores = self._folder / SCORES_NAME
+        foreign = [mask for mask, overlay in pairs if mask.exists() and not overlay.exists()]
+        foreign += [scores] if scores.exists() and not _is_ours(scores) else []
+        if foreign:
+            raise InputError(f"{foreign[0]} is there and no run wrote it; choose another --out")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            why = f"{exc.strerror or exc}; see to the folder and the space on the disk"
+            raise InputError(f"cannot write to {self._folder}: {why}") from exc
+
+
+def _is_ours(scores: Path) -> bool:
+    """Whether a table begins as those of all commands here do."""
+    try:
+        with scores.open(encoding="utf-8", errors="replace") as file:
+            return file.readline().startswith("image")
+    except OSError:
+        return False
 
 
 def box_of(mask: NDArray[np.bool_]) -> dict[str, int | str]:

@@ -83,7 +83,12 @@ def _run(options: argparse.Namespace) -> None:
     if options.hq_token_only and not with_hq:
         raise InputError("--hq-token-only asks for the HQ mask, which is off or not in these weights; use HQ weights")
 
-    out = results.ResultFolder(options.out, columns=COLUMNS)
+    out = results.ResultFolder(
+        options.out,
+        columns=COLUMNS,
+        names=[path.stem for path in options.images],
+        inputs=[*options.images, *(prompt.mask for each in prompts.values() for prompt in each if prompt.mask)],
+    )
     for path in options.images:
         image = read_image(path)
         features = encode(model, image, with_hq=with_hq)

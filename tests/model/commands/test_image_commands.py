@@ -98,6 +98,17 @@ def test_images_that_cannot_be_told_apart_or_are_not_there(photos, tmp_path, cap
     assert "cannot make the folder" in fails(capsys, "segment", photos / "0.png", *common)
 
 
+def test_results_never_replace_what_is_read(photos, capsys):
+    photo, mask = photos / "0.png", photos.parent / "annotations" / "0.png"
+    before = photo.read_bytes(), mask.read_bytes()
+    assert "0.png is read" in fails(capsys, "segment", photo, "--point", "20,30", "--out", photos)
+    common = ("segment", photo, "--mask-prompt", mask)
+    assert "0.png is read" in fails(capsys, *common, "--out", mask.parent)
+    common = ("personalize", "--image", photo, "--mask", mask, photo)
+    assert "0.png is read" in fails(capsys, *common, "--out", mask.parent)
+    assert (photo.read_bytes(), mask.read_bytes()) == before
+
+
 def test_segment_takes_folders_and_rough_masks(photos, tmp_path):
     out, rough = tmp_path / "out", photos.parent / "annotations" / "0.png"
     assert cli.main(["segment", str(photos), "--mask-prompt", str(rough), "--out", str(out)]) == 0

@@ -55,6 +55,38 @@ def test_a_file_where_the_folder_should_be(tmp_path):
         ResultFolder(tmp_path / "out", columns=())
 
 
+def test_what_is_read_is_not_replaced(tmp_path):
+    mask = tmp_path / "cat.png"
+    mask.write_text("drawn by hand")
+    (tmp_path / "cat_overlay.jpg").write_text("of an earlier run")
+    with pytest.raises(InputError, match=r"cat\.png is read, .* choose another --out"):
+        ResultFolder(tmp_path / "x" / "..", columns=("image",), names=["cat"], inputs=[mask])
+    assert mask.read_text() == "drawn by hand"
+
+
+@pytest.mark.parametrize("name", ["cat.png", SCORES_NAME])
+def test_files_of_somebody_else_are_not_replaced(tmp_path, name):
+    (tmp_path / name).write_text("frame,pts")
+    with pytest.raises(InputError, match=f"{name} is there and no run wrote it; choose another --out"):
+        ResultFolder(tmp_path, columns=("image",), names=["cat"])
+    assert names(tmp_path) == [name]
+
+
+def test_results_of_an_earlier_run_are_replaced(tmp_path):
+    for pixels in ("10", "20"):
+        out = ResultFolder(tmp_path, columns=("image", "pixels"), names=["a"])
+        out.add("a", IMAGE, LABELS, [{"image": "a.png", "pixels": pixels}])
+        out.finish()
+    assert (tmp_path / SCORES_NAME).read_text() == "image,pixels\na.png,20\n"
+
+
+def test_what_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "a.png").mkdir()
+    out = ResultFolder(tmp_path, columns=("image",))
+    with pytest.raises(InputError, match=r"cannot write to .*: Is a directory; see to the folder"):
+        out.add("a", IMAGE, LABELS, [])
+
+
 def test_boxes_are_first_and_last_columns_and_rows():
     assert box_of(LABELS > 0) == {"x0": 2, "y0": 1, "x1": 6, "y1": 2}
     one = np.zeros((6, 9), bool)
