@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from persam_hq.commands import add_checkpoints, add_evaluate, add_personalize, add_segment
 from persam_hq.errors import PersamHQError
@@ -13,6 +14,13 @@ from persam_hq.errors import PersamHQError
 __all__ = ["main"]
 
 OK, WRONG_INPUT, INTERRUPTED = 0, 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line; the commands' parsers are of its type too."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG_INPUT, f"persam-hq: error: {message} (see {self.prog} --help)\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="persam-hq", description="Masks in images, and the models of PerSAM-HQ.")
+    parser: argparse.ArgumentParser = _Parser(
+        prog="persam-hq", description="Masks in images, and the models of PerSAM-HQ."
+    )
     parser.set_defaults(group=parser, interrupted=lambda _: "")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     add_segment(commands)

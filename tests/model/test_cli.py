@@ -95,10 +95,22 @@ def test_without_a_command_there_is_help(capsys, arguments, shown):
     assert shown in out
 
 
-def test_an_unknown_command_is_a_wrong_option(capsys):
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trane"], "invalid choice: 'trane'"),
+        (["segment", "a.jpg", "--out", "x", "--box", "1,2,3"], "'1,2,3' is no box; expected X0,Y0,X1,Y1"),
+        (["checkpoints", "averages"], "invalid choice: 'averages'"),
+        (["train"], "the following arguments are required: CONFIG (see persam-hq train --help)"),
+    ],
+)
+def test_a_wrong_option_is_said_in_one_line(capsys, arguments, said):
     with pytest.raises(SystemExit, match="2"):
-        cli.main(["trane"])
-    assert "invalid choice: 'trane'" in capsys.readouterr().err
+        cli.main(arguments)
+    err = capsys.readouterr().err
+    assert err.startswith("persam-hq: error: ")
+    assert said in err
+    assert err.count("\n") == 1
 
 
 def test_inspect_says_what_a_checkpoint_holds(tmp_path, capsys):
