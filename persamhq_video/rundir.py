@@ -48,7 +48,10 @@ class RunDirectory:
         """Refuse a path that no folder can be made at."""
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"--out {self.path} is a file; give a folder")
-        nearest = next(p for p in (self.path, *self.path.absolute().parents) if p.exists())
+        nearest = next(p for p in (self.path, *self.path.absolute().parents) if os.path.lexists(p))
+        if not nearest.is_dir():
+            what = "a file" if nearest.exists() else "a link to nothing"
+            raise ConfigError(f"--out {self.path} cannot be made: {nearest} is {what}; give another folder")
         if not os.access(nearest, os.W_OK):
             raise ConfigError(f"--out {self.path} cannot be written: no permission in {nearest}")
 

@@ -155,6 +155,12 @@ def test_places_that_cannot_be(tmp_path):
     file.write_text("x")
     with pytest.raises(ConfigError, match="is a file; give a folder"):
         RunDirectory(file).check_place()
+    with pytest.raises(ConfigError, match=r"cannot be made: .*file is a file; give another folder"):
+        RunDirectory(file / "deep" / "out").check_place()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "gone")
+    with pytest.raises(ConfigError, match=r"cannot be made: .*link is a link to nothing; give another folder"):
+        RunDirectory(link).check_place()
     RunDirectory(tmp_path / "new" / "deep").check_place()
 
 
