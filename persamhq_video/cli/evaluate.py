@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
         confidence: list[ConfidenceRow] = []
     else:
         config = config_of(args)
+        _refuse_a_part(config)
         with report_progress(quiet=args.quiet, as_json=args.json) as listener:
             tables, confidence = _run_and_score(config, dataset, sequences, predictions=predictions, listener=listener)
     if out is not None:
@@ -60,6 +61,14 @@ def run(args: argparse.Namespace) -> int:
     if not args.json:
         print(_text(tables, confidence), end="")
     return 0
+
+
+def _refuse_a_part(config: RunConfig) -> None:
+    """The measures are those of whole sequences, whose first annotation is the mask."""
+    whole = RunConfig()
+    for name in ("start", "end", "stride"):
+        if (value := getattr(config, name)) != getattr(whole, name):
+            raise ConfigError(f"got {name} {value}, but sequences are scored whole; leave it out, use --sequences")
 
 
 def _write(tables: Sequence[DavisTable], out: Path, dataset: DavisDataset, predictions: PredictionFolder) -> None:

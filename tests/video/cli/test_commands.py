@@ -323,6 +323,9 @@ class TestEvaluate:
             (["--sequences", "llama"], "no annotated sequence 'llama'"),
             (["--score-only"], "say where they are with --predictions"),
             (["--model", "vit_b", "--prompts", "nobody"], "unknown prompt selector 'nobody'"),
+            (["--start", "1"], "got start 1, but sequences are scored whole; leave it out"),
+            (["--end", "3"], "got end 3, but sequences are scored whole; leave it out"),
+            (["--stride", "2"], "got stride 2, but sequences are scored whole; leave it out"),
         ],
     )
     def test_refusals(self, davis, more, message, capsys):
