@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from persam_hq.commands import add_checkpoints, add_evaluate, add_personalize, add_segment
 from persam_hq.errors import PersamHQError
+from persam_hq.home import as_in_a_shell
 
 __all__ = ["main"]
 
@@ -26,7 +27,8 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 2 wrong input, 130 interrupted."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = parser.parse_args([as_in_a_shell(argument) for argument in given])
     if "run" not in options:
         options.group.print_help()
         return OK

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError
 
+from persam_hq.home import with_home
 from persamhq_video.errors import ConfigError
 from persamhq_video.strategy_choice import StrategyChoice
 
@@ -100,19 +101,22 @@ def _none_means_empty(names: object) -> object:
     return () if names in (["none"], ("none",)) else names
 
 
+_HomePath = Annotated[Path, AfterValidator(lambda path: Path(with_home(str(path))))]
+
+
 class RunConfig(BaseModel):
     """What `persamhq-video run` can be told; the keys of the YAML files are these names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: ModelName = "lite"
-    checkpoint: Path | None = None
+    checkpoint: _HomePath | None = None
     mode: ModeName = "auto"
     prompts: StrategyChoice | None = None
     refine: Annotated[tuple[StrategyChoice, ...] | None, BeforeValidator(_none_means_empty)] = None
     plugins: tuple[str, ...] = ()
     blocked_plugins: tuple[str, ...] = ()
-    mask_weights: Path | None = None
+    mask_weights: _HomePath | None = None
     no_guidance: bool = False
     published: bool = False
     without: tuple[PartName, ...] = ()

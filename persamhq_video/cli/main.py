@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Final, NoReturn
 
+from persam_hq.home import as_in_a_shell
 from persamhq_video.cli.options import add_mask_options, add_report_options, add_run_options
 from persamhq_video.errors import PersamHQVideoError
 
@@ -32,8 +33,9 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code is returned."""
     parser = build_parser()
-    args = parser.parse_args(argv)
-    args.command = sys.argv[1:] if argv is None else list(argv)
+    given = sys.argv[1:] if argv is None else list(argv)
+    args = parser.parse_args([as_in_a_shell(argument) for argument in given])
+    args.command = given
     if not hasattr(args, "module"):
         parser.print_help()
         return 0

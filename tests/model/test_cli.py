@@ -96,6 +96,17 @@ def test_without_a_command_there_is_help(capsys, arguments, shown):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "out"),
+    [(["--out=~/there"], "/home/me/there"), (["--out", "~/there"], "/home/me/there"), (["--out=a~/b"], "a~/b")],
+)
+def test_home_where_no_shell_has_put_it(training, monkeypatch, arguments, out):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert cli.main(["train", "tiny.yaml", *arguments]) == 0
+    ((_, folder),) = training.made
+    assert str(folder) == out
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["trane"], "invalid choice: 'trane'"),

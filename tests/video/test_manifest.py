@@ -34,6 +34,12 @@ def told(rows, folder):
     ]
 
 
+def test_home_is_known_in_paths(read, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    (row,) = read("video,mask,out\n~/a.mp4,~/a.png,~/out/a\n")
+    assert (str(row.video), row.mask, str(row.out)) == ("/home/me/a.mp4", "/home/me/a.png", "/home/me/out/a")
+
+
 A = ("a.mp4", "a.png", "out/a", {})
 B = ("b.mp4", "b.png", "out/b", {})
 

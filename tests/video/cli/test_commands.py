@@ -39,6 +39,16 @@ class TestRun:
         assert capsys.readouterr().out == f"results in {out}\n"
         assert json.loads((out / "run.json").read_text())["status"] == "complete"
 
+    @pytest.mark.parametrize("form", ["{flag} {path}", "{flag}={path}"])
+    def test_home_where_no_shell_has_put_it(self, form, clip, mask, tmp_path, monkeypatch):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.chdir(clip.parent)
+        paths = {"--mask": mask.rename(tmp_path / "mask in home.png"), "--out": tmp_path / "out"}
+        words = [form.format(flag=flag, path=f"~/{path.name}") for flag, path in paths.items()]
+        flags = [part for word in words for part in ([word] if "=" in word else word.split(" ", 1))]
+        assert main(["run", str(clip), *flags, "--executor", "inline"]) == 0
+        assert (tmp_path / "out" / "run.json").exists()
+
     def test_a_second_run_says_so(self, command, capsys):
         run(command, "--quiet")
         assert run(command) == 0
