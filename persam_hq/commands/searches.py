@@ -50,11 +50,16 @@ def _object_values(mask: Path) -> list[int]:
     import numpy as np
 
     from persam_hq.image_files import read_ids
+    from persam_hq.soft_masks import looks_soft
 
-    values: list[int] = np.unique(read_ids(mask)).tolist()
-    objects = [value for value in values if value]
+    ids = read_ids(mask)
+    values, ranks = np.unique(ids, return_inverse=True)
+    objects = [int(value) for value in values if value]
     if not objects:
         raise InputError(f"the reference mask {mask} is empty, so it shows no object; mark the objects' pixels in it")
+    if looks_soft(ranks.reshape(ids.shape), objects, has_background=len(values) > len(objects)):
+        what = f"{len(objects)} values, looks like a lossy or anti-aliased mask"
+        raise InputError(f"{mask}: {what}; save it as PNG with one value an object, and without smoothing")
     return objects
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from persam_hq.soft_masks import looks_soft
 from persamhq_video.errors import InputError
 from persamhq_video.io.files import atomic_write
 from persamhq_video.io.palette import davis_palette
-from persamhq_video.io.soft_masks import looks_soft
 
 if TYPE_CHECKING:
     from pathlib import Path

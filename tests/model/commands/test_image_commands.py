@@ -240,6 +240,10 @@ def test_objects_need_a_mask_of_ids(photos, tmp_path, capsys):
     assert "shows no object" in fails(capsys, "personalize", photos, *given, *out)
     Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(tmp_path / "none.png")
     assert "mode RGB" in fails(capsys, "personalize", photos, *given, *out)
+    # The soft edge of one object, not objects of a pixel each.
+    edge = np.tile(np.clip(np.arange(SIZE[1]) * 9 - 200, 0, 255).astype(np.uint8), (SIZE[0], 1))
+    Image.fromarray(edge).save(tmp_path / "none.png")
+    assert "none.png: 29 values, looks like a lossy" in fails(capsys, "personalize", photos, *given, *out)
     assert not (tmp_path / "out").exists()
 
 
