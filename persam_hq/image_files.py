@@ -21,10 +21,11 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:
-    """(H, W) bool, upright: what is not zero, as palette index, grey or colour; an alpha channel does not count."""
+    """(H, W) bool, upright: what is not zero, as palette index, grey or colour; what is fully transparent is zero."""
     image = _open(path)
     if image.mode in {"LA", "RGBA", "PA"}:
-        image = image.convert("RGB")
+        opaque = np.asarray(image.getchannel("A")) > 0
+        return (np.asarray(image.convert("RGB")) > 0).any(axis=2) & opaque
     values: NDArray[Any] = np.asarray(image)
     return np.asarray((values > 0).any(axis=2) if values.ndim == 3 else values > 0)
 

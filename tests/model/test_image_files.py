@@ -53,6 +53,14 @@ def test_an_alpha_channel_is_no_mask(tmp_path):
     assert np.array_equal(read_mask(tmp_path / "m.png"), LABELS > 0)
 
 
+@pytest.mark.parametrize("colour", [0, 255])
+def test_what_is_transparent_is_no_mask_whatever_its_colour(tmp_path, colour):
+    below = np.where(LABELS > 0, np.uint8(255), np.uint8(colour))
+    alpha = (LABELS > 0) * np.uint8(255)
+    Image.fromarray(np.stack([below, below, below, alpha], axis=2)).save(tmp_path / "m.png")
+    assert np.array_equal(read_mask(tmp_path / "m.png"), LABELS > 0)
+
+
 def test_images_are_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
