@@ -16,8 +16,13 @@ _OPACITY = 0.5
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB, upright."""
-    return np.asarray(_open(path).convert("RGB"))
+    """(H, W, 3) uint8 RGB, upright; 16-bit grey keeps its upper 8 bits, transparency is dropped."""
+    image = _open(path)
+    if image.mode.startswith("I"):
+        # Pillow's own conversion cuts off at 255, which leaves a white picture.
+        grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.asarray(image.convert("RGB"))
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:

@@ -61,6 +61,12 @@ def test_what_is_transparent_is_no_mask_whatever_its_colour(tmp_path, colour):
     assert np.array_equal(read_mask(tmp_path / "m.png"), LABELS > 0)
 
 
+def test_sixteen_bits_of_grey_keep_their_shades(tmp_path):
+    shades = np.linspace(0, 65535, 24).astype(np.uint16).reshape(4, 6)
+    Image.fromarray(shades).save(tmp_path / "x.png")
+    assert np.array_equal(read_image(tmp_path / "x.png"), np.stack([shades // 256] * 3, axis=2))
+
+
 def test_images_are_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
