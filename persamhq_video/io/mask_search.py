@@ -8,7 +8,7 @@ from pathlib import Path
 from persam_hq.file_order import natural_key
 from persamhq_video.errors import InputError
 from persamhq_video.io.folder import IMAGE_SUFFIXES, image_files
-from persamhq_video.io.video_search import FoundVideo
+from persamhq_video.io.video_search import VIDEO_SUFFIXES, FoundVideo
 
 
 def find_mask_for(video: Path | str, mask: str | Path) -> Path:
@@ -22,8 +22,19 @@ def find_mask_for(video: Path | str, mask: str | Path) -> Path:
     found = _from_pattern(stem, str(mask)) if _is_pattern(mask) else _from_path(stem, Path(mask))
     if found is None:
         name = video.name if isinstance(video, Path) else video
-        raise InputError(f"{mask}: no mask for {name} there; expected {stem}.png or a folder {stem} of masks")
+        expected = f"expected {stem}.png or a folder {stem} of masks{_taken_as_frames(video)}"
+        raise InputError(f"{mask}: no mask for {name} there; {expected}")
     return found
+
+
+def _taken_as_frames(video: Path | str) -> str:
+    """What to do about a folder of videos that is one of frames because their masks lie in it as well."""
+    if not isinstance(video, Path) or not video.is_dir():
+        return ""
+    beside = sorted({file.suffix for file in video.iterdir() if file.suffix.lower() in VIDEO_SUFFIXES})
+    if not beside:
+        return ""
+    return f" ({video} holds images, so it is a folder of frames; for the videos in it give '{video}/*{beside[0]}')"
 
 
 def _is_pattern(mask: str | Path) -> bool:

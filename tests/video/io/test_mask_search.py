@@ -70,3 +70,11 @@ def test_no_mask_or_too_many_are_refused(mask, message, tmp_path):
     touch(tmp_path, "m/cow.png", "n/bear1.png", "n/bear2.png")
     with pytest.raises(InputError, match=message):
         find_mask_for(tmp_path / "bear.mp4", str(tmp_path / mask))
+
+
+def test_videos_with_their_masks_beside_them_are_told_from_frames(tmp_path):
+    touch(tmp_path, "both/bear.mp4", "both/cow.mp4", "both/bear.png", "both/cow.png", "frames/00000.jpg")
+    with pytest.raises(InputError, match=r"holds images, so it is a folder of frames; .* give '.*both/\*\.mp4'\)"):
+        find_mask_for(tmp_path / "both", tmp_path / "both")
+    with pytest.raises(InputError, match=r"a folder frames of masks$"):
+        find_mask_for(tmp_path / "frames", tmp_path / "both")
