@@ -233,9 +233,8 @@ class LiteSegmenter:
     def decode(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool, choice: Choice) -> Decoded:
         """See Segmenter."""
         output = self.outputs(located, prompts, guided=guided)
-        assert output.presence is not None
         logits, scores, correction = self._choose(output, located.context.prior, choice)
-        presence = torch.sigmoid(output.presence) * likeness(logits, located.context.prior)
+        presence = self._presence(output, logits, located.context.prior)
         return self._predict(located, logits, scores, presence, correction=correction)
 
     @torch.inference_mode()
@@ -272,10 +271,9 @@ class LiteSegmenter:
     def decode_weighed(self, located: Located, weights: Tensor) -> Decoded:
         """K objects from the dense prior, the three masks of each weighed into one by `weights` (K, 3)."""
         output = self._run(located.context, range(len(located.priors)), PromptBatch(), guided=True)
-        assert output.presence is not None
         logits, scores = merge_masks(replace(output, hq_masks=None), weights)
         correction = None if output.hq_masks is None else hq_detail(logits, output.hq_masks)
-        presence = torch.sigmoid(output.presence) * likeness(logits, located.context.prior)
+        presence = self._presence(output, logits, located.context.prior)
         return self._predict(located, logits, scores[:, 0], presence, correction=correction)
 
     def _run(self, context: LiteContext, group: Sequence[int], prompts: PromptBatch, *, guided: bool) -> DecoderOutput:
@@ -337,6 +335,12 @@ class LiteSegmenter:
         return Decoded(
             prediction=prediction, presence=presence, certainty=stability(logits[:, 0]), similarity=similarity
         )
+
+    def _presence(self, output: DecoderOutput, logits: Tensor, prior: Tensor) -> Tensor:
+        """Probability (B,) that the object is there, and is what the chosen logits (B, 1, L, L) cover."""
+        assert output.presence is not None
+        presence = torch.sigmoid(output.presence)
+        return presence if "presence" in self.without else presence * likeness(logits, prior)
 
     def _pasted(self, located: Located, logits: Tensor, *, outside: float = OUTSIDE_LOGIT) -> Tensor:
         """Window logits (K, N, L, L) as logits of the image (K, N, H, W)."""

@@ -31,8 +31,9 @@ TrackerPart = Literal[
 - choice: of the decoder's masks the one that agrees best with the prior, not always the single one
 - hq-agreement: of the HQ mask only the detail is used, and only along the border of SAM's, as away from it the two
   have to agree
-- presence: an object may be called absent although something like it is found
-- search: an object that was lost is looked for in the whole frame
+- presence: an object may be called absent although a mask is found, where the decoder says so or where what the mask
+  covers is not like the object
+- search: an object that was lost, or that a cut left behind, is looked for in the whole frame
 """
 
 TRACKER_PARTS: Final[tuple[TrackerPart, ...]] = get_args(TrackerPart)

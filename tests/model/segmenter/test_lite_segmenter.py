@@ -111,6 +111,21 @@ def test_after_a_cut_objects_are_missing(segmenter, begun):
     assert located.context.prior[:, PAST_CHANNELS].abs().max() == 0
 
 
+def test_what_is_unlike_the_object_is_hardly_there(segmenter, begun):
+    features, reference, memory = begun
+    located = segmenter.locate(reference, features, memory)
+    unlike = replace(located, context=replace(located.context, prior=located.context.prior.clone()))
+    unlike.context.prior[1, 1] = 0.1
+
+    def presence(**options):
+        one = LiteSegmenter(segmenter.model, **options)
+        return one.decode(unlike, no_prompts(3), guided=True, choice="single").presence
+
+    assert float(presence()[1]) < 1e-6
+    said = segmenter.outputs(unlike, no_prompts(3), guided=True).presence
+    assert torch.equal(presence(without=["presence"]), torch.sigmoid(said))
+
+
 def _over_the_window(decoded, row, columns):
     """`decoded` with a mask over some columns of one object's window, nothing elsewhere."""
     low_res = torch.full_like(decoded.prediction.low_res_logits, -9.0)
