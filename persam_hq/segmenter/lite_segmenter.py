@@ -62,7 +62,7 @@ _CONFIDENT = 0.7
 """Presence times predicted IoU from which a result is learnt from."""
 
 
-_CONTINUOUS = 0.68
+_CONTINUOUS = 0.74
 """Mean similarity to the last frame's nearest cells below which there was a cut between the two."""
 
 
