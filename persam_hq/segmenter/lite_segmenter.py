@@ -17,7 +17,7 @@ from persam_hq.modeling.lite import Lite, WindowFeatures, guided_similarity
 from persam_hq.modeling.location_prior import PAST_CHANNELS, MatchMemory, PriorSources
 from persam_hq.modeling.mask_decoder import merge_masks, select_masks, stability
 from persam_hq.modeling.prompt_encoder import PromptBatch
-from persam_hq.modeling.window import OUTSIDE_LOGIT, move_window, paste_window, resample_window
+from persam_hq.modeling.window import OUTSIDE_LOGIT, cell_positions, move_window, paste_window, resample_window
 from persam_hq.personalization import locate
 from persam_hq.segmenter.appearance import Appearance
 from persam_hq.segmenter.base import (
@@ -32,7 +32,7 @@ from persam_hq.segmenter.base import (
     stack_prompts,
 )
 from persam_hq.segmenter.lite_choice import grown, hq_detail, likeness, mask_by_agreement, touching
-from persam_hq.segmenter.lite_reference import LiteReference, matching_keys, refer
+from persam_hq.segmenter.lite_reference import LiteReference, keys_at, matching_keys, refer
 from persam_hq.segmenter.lite_windows import (
     WindowPolicy,
     cut_off,
@@ -62,7 +62,9 @@ _CONFIDENT = 0.7
 """Presence times predicted IoU from which a result is learnt from."""
 
 
-_CONTINUOUS = 0.74
+_CUT_GRID = 12
+"""Cells a side of a window that are compared with the last frame, to see whether there was a cut."""
+_CONTINUOUS = 0.7
 """Mean similarity to the last frame's nearest cells below which there was a cut between the two."""
 
 
@@ -355,9 +357,9 @@ class LiteSegmenter:
             return memory
         assert memory.keys is not None
         windows = self._followed_windows(memory, features.geometry).to(self.model.device)
-        now = self._remembered_keys(features, windows).flatten(2)
+        now = keys_at(matching_keys(features), cell_positions(windows, grid=_CUT_GRID))
         before = directions(memory.keys.to(now.device), dim=1).flatten(2)
-        alike = now.transpose(1, 2) @ before
+        alike = now @ before
         cut = alike.amax(dim=2).mean(dim=1).cpu() < _CONTINUOUS
         return replace(memory, missing=memory.missing.clamp(min=cut.long())) if cut.any() else memory
 
