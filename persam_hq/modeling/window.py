@@ -152,3 +152,16 @@ def _window_weights(
     centres = (positions - start[:, None]) / (stop - start)[:, None] * cells
     inside = ((centres >= 0) & (centres <= cells)).to(start.dtype)
     return triangle_weights(centres - 0.5, size=cells, support=cells * step / (stop - start)), inside
+
+
+def edges_touched(masks: Tensor, windows: Tensor, *, bounds: tuple[float, float], cells: int = 1) -> Tensor:
+    """How much of each edge of their windows (B, 4) masks (B, L, L) bool touch: left, top, right, bottom, (B, 4).
+
+    The outermost `cells` are looked at. Edges on the border of the image, `bounds` high and wide, do not count.
+    """
+    height, width = bounds
+    x0, y0, x1, y1 = windows.unbind(dim=1)
+    inner = torch.stack([x0 >= 1, y0 >= 1, x1 <= width - 1, y1 <= height - 1], dim=1)
+    ends = [masks[:, :, :cells].any(dim=2), masks[:, :cells].any(dim=1)]
+    ends += [masks[:, :, -cells:].any(dim=2), masks[:, -cells:].any(dim=1)]
+    return torch.stack(ends, dim=1).float().mean(dim=2) * inner

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from persam_hq.modeling.window import paste_window
+from persam_hq.modeling.window import edges_touched, paste_window
 from persam_hq.types import ImageGeometry
 
 COARSENESS = 8.0
@@ -66,12 +66,7 @@ def cut_off(candidates: Candidates, geometry: ImageGeometry) -> Tensor:
 
     Edges on the border of the image do not count.
     """
-    height, width = geometry.input
-    x0, y0, x1, y1 = candidates.windows.unbind(dim=1)
-    inner = torch.stack([x0 >= 1, y0 >= 1, x1 <= width - 1, y1 <= height - 1], dim=1)
-    masks = (candidates.logits > 0).float()
-    touched = torch.stack([masks[:, :, 0], masks[:, 0], masks[:, :, -1], masks[:, -1]], dim=1).mean(dim=-1)
-    return (touched * inner).amax(dim=1)
+    return edges_touched(candidates.logits > 0, candidates.windows, bounds=geometry.input).amax(dim=1)
 
 
 def pairwise_iou(masks: Tensor) -> Tensor:

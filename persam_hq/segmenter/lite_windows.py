@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from persam_hq.modeling.window import window_around
+from persam_hq.modeling.window import edges_touched, window_around
 from persam_hq.segmenter.base import Memory, mask_boxes
 from persam_hq.transforms import boxes_to_input
 from persam_hq.types import ImageGeometry
@@ -50,11 +50,7 @@ def shifted(boxes: Tensor, velocity: Tensor) -> Tensor:
 
 def cut_off(masks: Tensor, windows: Tensor, geometry: ImageGeometry) -> Tensor:
     """Which masks (K, L, L) bool reach an edge of their windows (K, 4) that is not one of the image: (K,) bool."""
-    height, width = geometry.input
-    beyond = torch.cat([windows[:, :2] > 1, windows[:, 2:] < windows.new_tensor([width - 1, height - 1])], dim=1)
-    columns, rows = masks.any(dim=1), masks.any(dim=2)
-    ends = [columns[:, :_EDGE], rows[:, :_EDGE], columns[:, -_EDGE:], rows[:, -_EDGE:]]
-    return (torch.stack([end.any(dim=1) for end in ends], dim=1) & beyond).any(dim=1)
+    return edges_touched(masks, windows, bounds=geometry.input, cells=_EDGE).amax(dim=1) > 0
 
 
 def followed(memory: Memory, boxes: Tensor, present: Tensor) -> Tensor:
