@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from persam_hq.modeling.directions import direction_bytes
-from persam_hq.modeling.efficientnet_lite import EMBEDDING_STRIDE, KEY_STRIDE
+from persam_hq.modeling.efficientnet_lite import EMBEDDING_STRIDE
 from persam_hq.modeling.lite import Lite
 from persam_hq.modeling.location_prior import MatchMemory, RidgeSums, join_memories, ridge_sums
 from persam_hq.modeling.window import resample_window
@@ -72,15 +71,6 @@ def refer(
         targets = (targets + highest) / 2
     stored = replace(first, keys=direction_bytes(first.keys, dim=-1))
     return LiteReference(first=stored, ridge=ridge_sums(first), targets=targets)
-
-
-def keys_at(keys: Tensor, positions: Tensor) -> Tensor:
-    """The keys (1, C, h, w) nearest to positions (B, N, 2), (x, y) in pixels: (B, N, C) float32, unit length."""
-    _, _, height, width = keys.shape
-    cells = (positions / KEY_STRIDE).long()
-    x, y = cells[..., 0].clamp(0, width - 1), cells[..., 1].clamp(0, height - 1)
-    nearest = keys[0].permute(1, 2, 0)[y, x].float()
-    return F.normalize(nearest, dim=2)
 
 
 def matching_keys(features: ImageFeatures) -> Tensor:

@@ -12,12 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from persam_hq.modeling.directions import direction_bytes, directions
-from persam_hq.modeling.efficientnet_lite import KEY_STRIDE
 from persam_hq.modeling.lite import Lite, WindowFeatures, guided_similarity
 from persam_hq.modeling.location_prior import PAST_CHANNELS, MatchMemory, PriorSources
 from persam_hq.modeling.mask_decoder import merge_masks, select_masks, stability
 from persam_hq.modeling.prompt_encoder import PromptBatch
-from persam_hq.modeling.window import OUTSIDE_LOGIT, cell_positions, move_window, paste_window, resample_window
+from persam_hq.modeling.window import OUTSIDE_LOGIT, move_window, paste_window, resample_window
 from persam_hq.personalization import locate
 from persam_hq.segmenter.appearance import Appearance
 from persam_hq.segmenter.base import (
@@ -32,7 +31,8 @@ from persam_hq.segmenter.base import (
     stack_prompts,
 )
 from persam_hq.segmenter.lite_choice import grown, hq_detail, likeness, mask_by_agreement, touching
-from persam_hq.segmenter.lite_reference import LiteReference, keys_at, matching_keys, refer
+from persam_hq.segmenter.lite_memory import remembered_keys, restored_logits, stored_logits, sure, was_cut
+from persam_hq.segmenter.lite_reference import LiteReference, refer
 from persam_hq.segmenter.lite_windows import (
     WindowPolicy,
     cut_off,
@@ -55,17 +55,6 @@ from persam_hq.types import (
     PromptSet,
     Target,
 )
-
-_LOGIT_STEP = 1 / 8
-"""Steps of a remembered logit, which so fits a byte as far as +-15.9."""
-_CONFIDENT = 0.7
-"""Presence times predicted IoU from which a result is learnt from."""
-
-
-_CUT_GRID = 12
-"""Cells a side of a window that are compared with the last frame, to see whether there was a cut."""
-_CONTINUOUS = 0.7
-"""Mean similarity to the last frame's nearest cells below which there was a cut between the two."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,11 +117,11 @@ class LiteSegmenter:
         boxes, _ = mask_boxes(masks)
         windows = self.policy.around(input_boxes(masks, geometry), geometry, factor=self.policy.track_factor)
         share = resample_window(input_shares(masks, geometry), windows, grid=4 * self.model.geometry.grid, stride=1)
-        keys = self._remembered_keys(features, windows)
+        keys = remembered_keys(features, windows, grid=self.model.geometry.recent_grid)
         k, key_dim, _, _ = keys.shape
         return Memory(
             boxes=boxes,
-            logits=_stored(8 * (share - 0.5)),
+            logits=stored_logits(8 * (share - 0.5)),
             windows=windows,
             keys=direction_bytes(keys, dim=1),
             missing=torch.zeros(k, dtype=torch.int64),
@@ -221,7 +210,7 @@ class LiteSegmenter:
             return None, None
         assert memory.keys is not None
         keys = directions(memory.keys, dim=1)
-        return self.model.recall(keys, _restored(memory.logits), source=memory.windows, destination=windows)
+        return self.model.recall(keys, restored_logits(memory.logits), source=memory.windows, destination=windows)
 
     def _similarity(self, features: ImageFeatures, target: Tensor) -> LocationPrior:
         """PerSAM's location prior of one target (C,), over the whole frame."""
@@ -259,7 +248,7 @@ class LiteSegmenter:
         """See Segmenter."""
         grid = memory.logits.shape[-1]
         moved, covered = move_window(
-            _restored(memory.logits), source=memory.windows, destination=located.windows.cpu(), grid=grid
+            restored_logits(memory.logits), source=memory.windows, destination=located.windows.cpu(), grid=grid
         )
         return torch.where(covered > 0, moved, OUTSIDE_LOGIT)
 
@@ -355,12 +344,8 @@ class LiteSegmenter:
         """See Segmenter."""
         if self.published or "search" in self.without:
             return memory
-        assert memory.keys is not None
         windows = self._followed_windows(memory, features.geometry).to(self.model.device)
-        now = keys_at(matching_keys(features), cell_positions(windows, grid=_CUT_GRID))
-        before = directions(memory.keys.to(now.device), dim=1).flatten(2)
-        alike = now @ before
-        cut = alike.amax(dim=2).mean(dim=1).cpu() < _CONTINUOUS
+        cut = was_cut(features, windows, memory).cpu()
         return replace(memory, missing=memory.missing.clamp(min=cut.long())) if cut.any() else memory
 
     @torch.inference_mode()
@@ -394,40 +379,22 @@ class LiteSegmenter:
         assert memory.keys is not None
         assert memory.appearance is not None
         boxes, logits = self._boxes(located, decoded).cpu(), decoded.prediction.low_res_logits[:, None].cpu()
-        keys, windows = self._remembered_keys(located.features, located.windows), located.windows.cpu()
+        keys = remembered_keys(located.features, located.windows, grid=self.model.geometry.recent_grid)
+        example = self._example(located, decoded, keys)
         row, cube = present[:, None], present[:, None, None, None]
         return Memory(
             boxes=torch.where(row, boxes, memory.boxes),
-            logits=torch.where(cube, _stored(logits), memory.logits),
-            windows=torch.where(row, windows, memory.windows),
+            logits=torch.where(cube, stored_logits(logits), memory.logits),
+            windows=torch.where(row, located.windows.cpu(), memory.windows),
             keys=torch.where(cube, direction_bytes(keys, dim=1).cpu(), memory.keys),
             missing=torch.where(present, torch.zeros_like(memory.missing), memory.missing + 1),
             velocity=followed(memory, boxes, present),
-            appearance=self._learn(memory.appearance, keys, located, decoded, present & (memory.missing == 0)),
+            appearance=memory.appearance.learn(example, present & sure(decoded) & (memory.missing == 0)),
         )
 
-    def _learn(
-        self, appearance: Appearance, keys: Tensor, located: Located, decoded: Decoded, present: Tensor
-    ) -> Appearance:
-        """What is `present` (K,) bool and sure is an example of the object from now on; `keys` as it is remembered."""
-        sure = (decoded.presence * decoded.prediction.scores).cpu() > _CONFIDENT
+    def _example(self, located: Located, decoded: Decoded, keys: Tensor) -> MatchMemory:
+        """What was found, as an example of the objects, on the CPU; `keys` as they are remembered."""
         probability = torch.sigmoid(decoded.prediction.low_res_logits[:, None])
         share = F.adaptive_avg_pool2d(probability, keys.shape[-1])
         seen = self.model.remember_seen(keys, share, located.windows)
-        on_cpu = MatchMemory(keys=seen.keys.cpu(), mask=seen.mask.cpu(), positions=seen.positions.cpu())
-        return appearance.learn(on_cpu, present & sure)
-
-    def _remembered_keys(self, features: ImageFeatures, windows: Tensor) -> Tensor:
-        """Keys as later frames are matched against them, (K, C, g', g'), unit length."""
-        grid = self.model.geometry.recent_grid
-        return F.normalize(resample_window(matching_keys(features), windows, grid=grid, stride=KEY_STRIDE), dim=1)
-
-
-def _stored(logits: Tensor) -> Tensor:
-    """Logits as int8."""
-    return torch.round(logits / _LOGIT_STEP).clamp(-127, 127).to(torch.int8)
-
-
-def _restored(stored: Tensor) -> Tensor:
-    """Logits, float32, from `_stored`."""
-    return stored.float() * _LOGIT_STEP
+        return MatchMemory(keys=seen.keys.cpu(), mask=seen.mask.cpu(), positions=seen.positions.cpu())

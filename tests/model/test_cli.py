@@ -97,10 +97,14 @@ def test_without_a_command_there_is_help(capsys, arguments, shown):
 
 @pytest.mark.parametrize(
     ("arguments", "out"),
-    [(["--out=~/there"], "/home/me/there"), (["--out", "~/there"], "/home/me/there"), (["--out=a~/b"], "a~/b")],
+    [
+        (["--out=~/there"], "/where/i/live/there"),
+        (["--out", "~/there"], "/where/i/live/there"),
+        (["--out=a~/b"], "a~/b"),
+    ],
 )
 def test_home_where_no_shell_has_put_it(training, monkeypatch, arguments, out):
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/where/i/live")
     assert cli.main(["train", "tiny.yaml", *arguments]) == 0
     ((_, folder),) = training.made
     assert str(folder) == out

@@ -104,10 +104,10 @@ def test_no_refiner_at_all(none):
 
 
 def test_home_is_known_in_paths(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/where/i/live")
     (tmp_path / "run.yaml").write_text("checkpoint: ~/vit_b.pth\nmask_weights: a/~/cat.json\n")
     config = load_config(tmp_path / "run.yaml", {})
-    assert (str(config.checkpoint), str(config.mask_weights)) == ("/home/me/vit_b.pth", "a/~/cat.json")
+    assert (str(config.checkpoint), str(config.mask_weights)) == ("/where/i/live/vit_b.pth", "a/~/cat.json")
 
 
 def test_frozen():

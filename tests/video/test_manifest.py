@@ -35,9 +35,13 @@ def told(rows, folder):
 
 
 def test_home_is_known_in_paths(read, tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/where/i/live")
     (row,) = read("video,mask,out\n~/a.mp4,~/a.png,~/out/a\n")
-    assert (str(row.video), row.mask, str(row.out)) == ("/home/me/a.mp4", "/home/me/a.png", "/home/me/out/a")
+    assert (str(row.video), row.mask, str(row.out)) == (
+        "/where/i/live/a.mp4",
+        "/where/i/live/a.png",
+        "/where/i/live/out/a",
+    )
 
 
 A = ("a.mp4", "a.png", "out/a", {})

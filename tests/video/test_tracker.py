@@ -11,7 +11,8 @@ from persam_hq.segmenter import Memory
 from persamhq_video import tracker as tracker_module
 from persamhq_video.config import RunConfig
 from persamhq_video.errors import ExecutorError
-from persamhq_video.tracker import Presence, State, build_tracker, weights_path
+from persamhq_video.presence import Presence
+from persamhq_video.tracker import State, build_tracker, weights_path
 
 
 def test_frame_0_is_given_and_its_labels_are_unchanged():

@@ -11,12 +11,10 @@ from persam_hq.modeling.window import OUTSIDE_LOGIT
 from persam_hq.segmenter import LiteSegmenter
 from persam_hq.segmenter.lite_windows import (
     WindowPolicy,
-    cut_off,
     followed,
     input_boxes,
     input_shares,
     outer_edges,
-    shifted,
     whole_windows,
 )
 from persam_hq.types import ImageFeatures, ImageGeometry, PromptSet
@@ -159,22 +157,6 @@ def test_a_mask_that_its_window_cuts_off_is_looked_at_again_around_it(segmenter,
     assert recentred(1, slice(0, 5), memory=lost) is None, "it is searched for over the whole frame anyway"
     without = LiteSegmenter(segmenter.model, without=["second-look"])
     assert recentred(1, slice(0, 5), segmenter=without) is None
-
-
-def test_the_edge_of_the_image_cuts_nothing_off(segmenter, begun):
-    features, _, _ = begun
-    masks = torch.ones(1, 8, 8, dtype=torch.bool)
-    assert not cut_off(masks, whole_windows(features.geometry, 1), features.geometry).any()
-    height, width = features.geometry.input
-    half = torch.tensor([[0.0, 0, width / 2, height]])
-    assert cut_off(masks, half, features.geometry).all()
-    masks[..., 4:] = False
-    assert not cut_off(masks, half, features.geometry).any()
-
-
-def test_boxes_move_at_most_by_half_of_themselves():
-    boxes = torch.tensor([[0.0, 0, 10, 20], [0, 0, 10, 20]])
-    assert shifted(boxes, torch.tensor([[3.0, -4], [90, -90]])).tolist() == [[3, -4, 13, 16], [10, -10, 20, 10]]
 
 
 @pytest.mark.parametrize(
