@@ -67,7 +67,7 @@ def test_keys_of_an_empty_slot_are_like_nothing():
 def test_with_and_without_a_processor_that_multiplies_bytes_the_bits_are_the_same(monkeypatch):
     queries, keys, mask = unit(2, 130, 128, seed=1), unit(2, 300, 128, seed=2), torch.rand(2, 300)
     results = []
-    for has_it in (direction_matching._multiplies_bytes(), False):
+    for has_it in (direction_matching._sums_bytes_exactly(), False):
         monkeypatch.setattr(direction_matching, "_multiplies_bytes", lambda has_it=has_it: has_it)
         results.append(match_directions(queries, keys, mask, temperature=TEMPERATURE))
     for one, other in zip(*results, strict=True):
@@ -77,3 +77,14 @@ def test_with_and_without_a_processor_that_multiplies_bytes_the_bits_are_the_sam
 def test_products_of_the_largest_bytes_are_exact():
     a = torch.full((3, 1040), 127, dtype=torch.int8)
     assert byte_product(a, -a.t().contiguous()).tolist() == [[-1040 * 127.0**2] * 3] * 3
+
+
+def test_without_fast_products_of_bytes_floats_are_multiplied(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
+    monkeypatch.setattr(torch, "_int_mm", None)
+    direction_matching._multiplies_bytes.cache_clear()
+    try:
+        a = torch.tensor([[127, -127]], dtype=torch.int8)
+        assert byte_product(a, a.t().contiguous()).tolist() == [[2 * 127.0**2]]
+    finally:
+        direction_matching._multiplies_bytes.cache_clear()
