@@ -6,17 +6,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from persam_hq.build import sam_model_registry
+    from persam_hq.build.pretrained import load_model
+    from persam_hq.build.sam import sam_model_registry
     from persam_hq.predictor import PerSamPredictor, SamPredictor
-    from persam_hq.pretrained import load_model
 
 __all__ = ["PerSamPredictor", "SamPredictor", "load_model", "sam_model_registry"]
 
 _HOMES = {
     "PerSamPredictor": "persam_hq.predictor",
     "SamPredictor": "persam_hq.predictor",
-    "load_model": "persam_hq.pretrained",
-    "sam_model_registry": "persam_hq.build",
+    "load_model": "persam_hq.build.pretrained",
+    "sam_model_registry": "persam_hq.build.sam",
 }
 
 

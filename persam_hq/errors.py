@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["CheckpointError", "EmptyMaskError", "InputError", "PersamHQError", "ShapeError", "UnknownModelError"]
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CheckpointError",
+    "EmptyMaskError",
+    "EvaluationError",
+    "InputError",
+    "PersamHQError",
+    "ShapeError",
+    "UnknownModelError",
+    "did_you_mean",
+    "error_line",
+    "one_line",
+]
 
 
 class PersamHQError(Exception):
@@ -27,3 +41,23 @@ class CheckpointError(PersamHQError):
 
 class UnknownModelError(InputError):
     """No model is registered under the name that was asked for."""
+
+
+class EvaluationError(PersamHQError):
+    """A data set, an annotation or a prediction that cannot be scored as it is."""
+
+
+def one_line(text: object) -> str:
+    """A message of several lines as one, with single spaces."""
+    return " ".join(str(text).split())
+
+
+def error_line(error: BaseException) -> str:
+    """An error that nobody of ours raised, as one line: its kind and its message."""
+    return one_line(f"{type(error).__name__}: {error}")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` (did you mean 'NAME'?)` with the known name most like `name`, or nothing where none is like it."""
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""

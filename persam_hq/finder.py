@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from persam_hq.errors import EmptyMaskError, ShapeError
-from persam_hq.modeling.lite import Lite
+from persam_hq.modeling.lite.model import Lite
 from persam_hq.modeling.sam import Sam
 from persam_hq.personalization import (
     ScaleSolver,

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import torch
 
+from persam_hq.build.pretrained import ImageModel
 from persam_hq.errors import InputError, ShapeError
-from persam_hq.modeling.lite import Lite
+from persam_hq.modeling.lite.model import Lite
 from persam_hq.modeling.mask_decoder import merge_masks, select_masks
 from persam_hq.personalization import foreground_cells, target_from_features
 from persam_hq.prompting import encode_image, segment_prompts
-from persam_hq.prompting.procedure import LOW_RES_SIDE
+from persam_hq.prompting.segment import LOW_RES_SIDE
 from persam_hq.transforms import boxes_to_input, mask_image, mask_logits, masks_to_original, points_to_input
 from persam_hq.types import DecoderOutput, Guidance, ImageFeatures, ImageGeometry, MaskPrediction, PromptSet, Target
 
@@ -47,7 +48,6 @@ __all__ = [
 
 FloatArray: TypeAlias = "NDArray[np.float32]"
 MaskArray: TypeAlias = "NDArray[np.bool_] | NDArray[np.float32]"
-ImageModel: TypeAlias = "Sam | Lite"
 
 
 @torch.no_grad()

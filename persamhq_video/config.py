@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
-from persam_hq.home import with_home
+from persam_hq.errors import did_you_mean, one_line
+from persam_hq.io.paths import with_home
 from persamhq_video.errors import ConfigError
-from persamhq_video.strategy_choice import StrategyChoice
 
 __all__ = [
     "NEUTRAL_OPTIONS",
@@ -23,6 +33,7 @@ __all__ = [
     "ModelName",
     "Preset",
     "RunConfig",
+    "StrategyChoice",
     "load_config",
     "make_config",
 ]
@@ -42,7 +53,7 @@ PartName = Literal[
     "presence",
     "search",
 ]
-"""The parts of lite's tracker (`persam_hq.segmenter.parts.TrackerPart`, not imported here for the sake of --help)."""
+"""The parts of lite's tracker (`persam_hq.options.TrackerPart`, not imported here for the sake of --help)."""
 DecoderName = Literal["auto", "hq", "sam"]
 DetailName = Literal["normal", "fine"]
 ExecutorName = Literal["auto", "inline", "ray"]
@@ -52,7 +63,7 @@ DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 MatteCodecName = Literal["h264", "ffv1", "prores"]
 PlaceName = Literal["driver", "workers"]
 OUTPUT_NAMES: Final = ("masks", "mask-video", "mattes", "overlay", "scores")
-"""What is written by default; plugins may offer more (see `persamhq_video.result_sink`)."""
+"""What is written by default; plugins may offer more (see `persamhq_video.protocols.result_sink`)."""
 
 NEUTRAL_OPTIONS: Final = frozenset(
     {
@@ -71,6 +82,54 @@ NEUTRAL_OPTIONS: Final = frozenset(
 
 PER_VIDEO_OPTIONS: Final = ("start", "end", "stride", "source", "reader", "outputs", "matte_codec")
 """Options that may differ from video to video of one job: no worker needs another model for them."""
+
+
+_COMMA: Final = re.compile(r",(?![^\[]*\])")
+"""A comma that is not inside brackets: these hold lists."""
+
+
+class StrategyChoice(BaseModel):
+    """A strategy by name, and the options it is made with.
+
+    Read from text, or from a mapping of the name to its options; written as the shorter of the two.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    options: Mapping[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: object) -> object:
+        if isinstance(value, str):
+            return _parse(value)
+        if isinstance(value, Mapping) and len(value) == 1 and "name" not in value:
+            ((name, options),) = value.items()
+            return {"name": name, "options": {} if options is None else options}
+        return value
+
+    @model_serializer
+    def _write(self) -> str | dict[str, Any]:
+        return {self.name: dict(self.options)} if self.options else self.name
+
+    def __str__(self) -> str:
+        options = ",".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.name}:{options}" if options else self.name
+
+
+def _parse(text: str) -> dict[str, Any]:
+    name, _, rest = text.partition(":")
+    options = {}
+    for part in _COMMA.split(rest) if rest else []:
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise ValueError(f"{part.strip()!r} is no option; expected NAME:OPTION=VALUE,OPTION=VALUE")
+        try:
+            options[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as exc:
+            raise ValueError(f"the value of {part.strip()!r} cannot be read") from exc
+    return {"name": name.strip(), "options": options}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +249,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as exc:
-        raise ConfigError(f"the configuration {path} is not YAML: {' '.join(str(exc).split())}") from exc
+        raise ConfigError(f"the configuration {path} is not YAML: {one_line(exc)}") from exc
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -203,11 +262,7 @@ def _one_line(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     option = str(first["loc"][0]) if first["loc"] else "options"
     if first["type"] == "extra_forbidden":
-        return f"unknown option {option!r}{_closest(option)}; known: {', '.join(sorted(RunConfig.model_fields))}"
+        known = sorted(RunConfig.model_fields)
+        return f"unknown option {option!r}{did_you_mean(option, RunConfig.model_fields)}; known: {', '.join(known)}"
     message = first["msg"]
     return f"option {option}: got {first['input']!r}; {message[:1].lower()}{message[1:]}"
-
-
-def _closest(option: str) -> str:
-    matches = difflib.get_close_matches(option, RunConfig.model_fields, n=1)
-    return f" (did you mean {matches[0]!r}?)" if matches else ""

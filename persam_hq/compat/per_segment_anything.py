@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from persam_hq.build import sam_model_registry
+from persam_hq.build.sam import sam_model_registry
 from persam_hq.compat.automatic_mask_generator import SamAutomaticMaskGenerator
 from persam_hq.compat.resize import ResizeLongestSide
 from persam_hq.compat.segment_anything import (
@@ -55,7 +55,7 @@ class SamPredictor(PerSamPredictor):
         image: RgbImage,
         mask: RgbImage | None = None,
         image_format: str = "RGB",
-        cal_image: bool = True,  # noqa: FBT001, FBT002 - the published signature
+        cal_image: bool = True,  # noqa: FBT001, FBT002 - as PerSAM's predictor has it
     ) -> Tensor | None:
         """See PerSamPredictor.set_image; unlike the published one, it does what `cal_image` says."""
         return super().set_image(image, mask, image_format, cal_image=cal_image)
@@ -65,7 +65,7 @@ class SamPredictor(PerSamPredictor):
         transformed_image: Tensor,
         original_image_size: Size,
         transformed_mask: Tensor | None = None,
-        cal_image: bool = True,  # noqa: FBT001, FBT002 - the published signature
+        cal_image: bool = True,  # noqa: FBT001, FBT002 - as PerSAM's predictor has it
     ) -> Tensor | None:
         """Make (1, 3, h, w), resized already, the current image; the mask (1, 3, h, w) comes back prepared."""
         if cal_image:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from persam_hq.run_lengths import coco_counts, run_lengths
+from persam_hq.io.rle import coco_counts, run_lengths
 
 __all__ = ["CocoRle", "Rle", "area_from_rle", "coco_encode_rle", "masks_to_rle", "rle_to_mask"]
 

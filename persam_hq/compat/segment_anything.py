@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from persam_hq.build import sam_model_registry
+from persam_hq.build.sam import sam_model_registry
 from persam_hq.compat.automatic_mask_generator import SamAutomaticMaskGenerator
 from persam_hq.compat.resize import ResizeLongestSide
 from persam_hq.compat.tensor_prompts import encode_torch, predict_torch

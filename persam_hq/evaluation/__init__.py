@@ -1,11 +1,15 @@
 """Scoring of masks: the DAVIS measures and protocol, mIoU and Boundary IoU, and baselines to beat."""
 
-from persam_hq.evaluation.baselines import Baseline, first_mask_copied, flow_propagation
-from persam_hq.evaluation.boundary import boundary_measure
-from persam_hq.evaluation.colour_models import grabcut_propagation
-from persam_hq.evaluation.confidence import ConfidenceRow, compare_confidence, mean_confidence
-from persam_hq.evaluation.confidence_table import render_confidence, write_confidence
-from persam_hq.evaluation.davis import (
+from persam_hq.errors import EvaluationError
+from persam_hq.evaluation.baselines.grabcut import grabcut_propagation
+from persam_hq.evaluation.baselines.propagation import Baseline, first_mask_copied, flow_propagation
+from persam_hq.evaluation.label_maps import read_label_map
+from persam_hq.evaluation.metrics.boundary import boundary_measure
+from persam_hq.evaluation.metrics.confidence import ConfidenceRow, compare_confidence, mean_confidence
+from persam_hq.evaluation.metrics.overlap import boundary_iou, mean_boundary_iou, mean_iou, pooled_iou
+from persam_hq.evaluation.metrics.region import region_similarity
+from persam_hq.evaluation.metrics.statistics import MeasureSummary, summarize
+from persam_hq.evaluation.protocols.davis import (
     DavisTable,
     Method,
     ScoreRow,
@@ -13,14 +17,9 @@ from persam_hq.evaluation.davis import (
     evaluate_davis,
     score_method,
 )
-from persam_hq.evaluation.davis_layout import DavisDataset, DavisSequence, PredictionFolder
-from persam_hq.evaluation.errors import EvaluationError
-from persam_hq.evaluation.label_maps import read_label_map
-from persam_hq.evaluation.measure import MeasureSummary, summarize
-from persam_hq.evaluation.overlap import boundary_iou, mean_boundary_iou, mean_iou, pooled_iou
-from persam_hq.evaluation.region import region_similarity
-from persam_hq.evaluation.score_table import csv_name, render_text, write_csv
-from persam_hq.evaluation.sequence_score import ObjectScore, SequenceScore, evaluate_sequence
+from persam_hq.evaluation.protocols.davis_dataset import DavisDataset, DavisSequence, PredictionFolder
+from persam_hq.evaluation.protocols.sequence_score import ObjectScore, SequenceScore, evaluate_sequence
+from persam_hq.evaluation.tables import csv_name, render_confidence, render_text, write_confidence, write_csv
 
 __all__ = [
     "Baseline",

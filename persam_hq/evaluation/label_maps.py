@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from persam_hq.evaluation.errors import EvaluationError
+from persam_hq.errors import EvaluationError
 
 LabelMap = NDArray[np.uint8]
 """(H, W) uint8, 0 = background, other values = object ids."""

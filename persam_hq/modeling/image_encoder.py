@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from persam_hq.errors import ShapeError
-from persam_hq.modeling.common import LayerNorm2d
-from persam_hq.modeling.mlp_block import MLPBlock
+from persam_hq.modeling.common import LayerNorm2d, MLPBlock
 
 
 class ImageEncoderViT(nn.Module):

@@ -11,14 +11,7 @@ from torch import Tensor, nn
 from persam_hq.errors import InputError
 from persam_hq.modeling.mask_decoder import MaskDecoder, select_masks
 from persam_hq.modeling.prompt_encoder import PromptEncoder
-from persam_hq.transforms import (
-    InputFrame,
-    RgbImage,
-    image_tensor,
-    masks_to_original,
-    normalize_and_pad,
-    resize_image,
-)
+from persam_hq.transforms import InputFrame, RgbImage, image_tensor, masks_to_original, normalize_and_pad, resize_image
 from persam_hq.types import DecoderOutput, Guidance, ImageFeatures, ImageGeometry, Size
 
 

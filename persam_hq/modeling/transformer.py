@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from persam_hq.modeling.mlp_block import MLPBlock
+from persam_hq.modeling.common import MLPBlock
 
 
 class Attention(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-import torch
+from persam_hq.mask_boxes import mask_box
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,11 +52,3 @@ def refine_weighed(decode: Decode, prompts: PromptSet, first: MaskPrediction) ->
     best = second.best
     with_box = replace(prompts, box=mask_box(second.masks[best]), mask_input=second.low_res_logits[best : best + 1])
     return second, decode(with_box, multimask_output=True)
-
-
-def mask_box(mask: Tensor) -> Tensor | None:
-    """x0, y0, x1, y1 of the first and the last foreground column and row of (H, W) bool: (4,) float; None if empty."""
-    columns, rows = torch.nonzero(mask.any(dim=0))[:, 0], torch.nonzero(mask.any(dim=1))[:, 0]
-    if not len(columns):
-        return None
-    return torch.stack([columns[0], rows[0], columns[-1], rows[-1]]).float()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from persam_hq.modeling.window import edges_touched, paste_window
+from persam_hq.modeling.lite.window import edges_touched, paste_window
 from persam_hq.types import ImageGeometry
 
 COARSENESS = 8.0

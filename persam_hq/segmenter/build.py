@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from persam_hq.build import sam_model_registry
-from persam_hq.build_lite import Detail, build_lite, load_lite
+from persam_hq.build.lite import Detail, build_lite, embedded_weights, load_lite
+from persam_hq.build.sam import sam_model_registry
 from persam_hq.errors import CheckpointError, UnknownModelError
+from persam_hq.options import TrackerPart
 from persam_hq.segmenter.base import Segmenter
-from persam_hq.segmenter.lite_segmenter import LiteSegmenter
-from persam_hq.segmenter.parts import TrackerPart
-from persam_hq.segmenter.sam_segmenter import SamSegmenter
+from persam_hq.segmenter.lite.segmenter import LiteSegmenter
+from persam_hq.segmenter.sam import SamSegmenter
 
 __all__ = ["Detail", "ModelName", "build_segmenter", "embedded_weights", "load_lite"]
 
 ModelName = Literal["lite", "vit_tiny", "vit_b", "vit_l", "vit_h"]
-
-
-def embedded_weights() -> Path:
-    """The checkpoint of `lite` inside the package."""
-    return Path(str(resources.files("persam_hq") / "weights" / "lite.safetensors"))
 
 
 def build_segmenter(

@@ -1,0 +1,1 @@
+"""Training in two paths; the loop, its recipes and what they share."""

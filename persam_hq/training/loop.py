@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +17,6 @@ from PIL import Image
 from persam_hq.errors import InputError
 from persam_hq.training.curves import append_curves, curves_to_csv, cut_curves
 from persam_hq.training.distributed import Alone, Communicator
-from persam_hq.training.memory import peak_memory
 from persam_hq.training.recipe import Recipe, Settings
 
 Report = Callable[[str], None]
@@ -182,3 +183,13 @@ class Training:
 
 def _say_nothing(_: str) -> None:
     pass
+
+
+def peak_memory() -> str:
+    """In words: resident memory, and what torch held on the GPU if it used one."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    said = f"peak memory {resident / 1e9:.2f} GB"
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated() > 0:
+        said += f", on the GPU {torch.cuda.max_memory_allocated() / 1e9:.2f} GB"
+    return said

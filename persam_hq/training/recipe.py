@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from persam_hq.training.scores import StepResult
-
 BatchT = TypeVar("BatchT")
 
 
@@ -114,3 +112,11 @@ class Recipe(Protocol[BatchT]):
     def export(self, averaged: Mapping[str, Tensor], path: Path, *, step: int) -> None:
         """Write weights that the model's own loader reads, whole or not at all; `averaged` replaces what is learned."""
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepResult:
+    """The loss to descend, a scalar, and figures to log (name to value)."""
+
+    loss: Tensor
+    figures: dict[str, float]

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import torch
 
-from persam_hq.build import build_model
+from persam_hq.build.sam import build_model
 from persam_hq.checkpoint import read_checkpoint
 from persam_hq.errors import InputError
 from persam_hq.modeling.sam import Sam
-from persam_hq.training.config import TrainConfig
+from persam_hq.training.config.lite import TrainConfig
+from persam_hq.training.config.sam import DataSources, SamTrainConfig
+from persam_hq.training.data.pair_sources import open_sources
+from persam_hq.training.data.pairs import PairMaker
 from persam_hq.training.distributed import Alone, Communicator
-from persam_hq.training.lite_recipe import LiteRecipe
+from persam_hq.training.lite.recipe import LiteRecipe
 from persam_hq.training.loop import Report, Training
-from persam_hq.training.pair_sources import open_sources
-from persam_hq.training.pairs import PairMaker
-from persam_hq.training.sam_config import DataSources, SamTrainConfig
-from persam_hq.training.sam_recipe import SamRecipe
-from persam_hq.training.stages import Schedule
+from persam_hq.training.sam.recipe import SamRecipe
+from persam_hq.training.sam.schedule import Schedule
 
 
 def start_training(

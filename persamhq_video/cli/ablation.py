@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from persam_hq.evaluation import DavisDataset
-from persamhq_video.cli.compared import ChosenSequences, comparison_parser
+from persamhq_video.cli.dataset_options import ChosenSequences, comparison_parser
 from persamhq_video.cli.main import guarded
 from persamhq_video.cli.options import config_of, names_in
 from persamhq_video.cli.progress import report_progress
-from persamhq_video.comparison import ablation_table, score_variant
-from persamhq_video.plan import make_job
-from persamhq_video.variants import ABLATIONS, Variant, parse_variant
+from persamhq_video.evaluation.benchmark import ablation_table, score_variant
+from persamhq_video.evaluation.variants import ABLATIONS, Variant, parse_variant
+from persamhq_video.job.prepare import make_job
 
 __all__ = ["main"]
 

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import NoReturn
 
-from persam_hq.home import with_home
+from persam_hq.io.paths import with_home
 from persamhq_video.cli.options import add_run_options, config_of
 from persamhq_video.cli.progress import report_progress
 from persamhq_video.config import RunConfig, load_config

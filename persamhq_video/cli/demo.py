@@ -15,7 +15,7 @@ from persamhq_video.cli.run import run_and_report
 from persamhq_video.config import make_config
 from persamhq_video.errors import InputError, OutputError
 from persamhq_video.io import read_label_png
-from persamhq_video.tasks import VideoTask
+from persamhq_video.job.tasks import VideoTask
 
 __all__ = ["run"]
 

@@ -14,9 +14,9 @@ import torch
 
 from persamhq_video.config import ModelName, make_config
 from persamhq_video.errors import PersamHQVideoError
-from persamhq_video.fingerprint import resolve_numerics
-from persamhq_video.io.libraries import ffmpeg_libraries
-from persamhq_video.job import find_weights
+from persamhq_video.io.readers.container import ffmpeg_libraries
+from persamhq_video.job.fingerprint import resolve_numerics
+from persamhq_video.job.job import find_weights
 
 __all__ = ["run"]
 

@@ -22,14 +22,14 @@ from persam_hq.evaluation import (
 )
 from persamhq_video.cli.options import config_of, names_in
 from persamhq_video.cli.progress import report_progress
-from persamhq_video.comparison import baselines_of
 from persamhq_video.config import RunConfig
 from persamhq_video.errors import ConfigError
+from persamhq_video.evaluation.benchmark import baselines_of
+from persamhq_video.evaluation.failure_sheets import write_failures
+from persamhq_video.evaluation.tracker_method import TrackerMethod
 from persamhq_video.events import Listener
 from persamhq_video.executors import open_executor
-from persamhq_video.failures import write_failures
-from persamhq_video.plan import make_job
-from persamhq_video.tracker_method import TrackerMethod
+from persamhq_video.job.prepare import make_job
 
 __all__ = ["run"]
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Final, NoReturn
 
-from persam_hq.home import as_in_a_shell
+from persam_hq.errors import one_line
+from persam_hq.io.paths import as_in_a_shell
 from persamhq_video.cli.options import add_mask_options, add_report_options, add_run_options
 from persamhq_video.errors import PersamHQVideoError
 
@@ -50,7 +51,7 @@ def guarded(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("persamhq-video: interrupted", file=sys.stderr)
         return _INTERRUPTED
-    except Exception as exc:  # noqa: BLE001 - this is where every error ends
+    except Exception as exc:  # noqa: BLE001 - whatever it is
         return _report(exc)
 
 
@@ -200,7 +201,7 @@ def _report(exc: Exception) -> int:
     else:
         message = f"{type(exc).__name__}: {exc} (set {_TRACEBACK_VARIABLE}=1 to see where)"
         code = _FAILED
-    print(f"persamhq-video: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"persamhq-video: error: {one_line(message)}", file=sys.stderr)
     return code
 
 

@@ -7,8 +7,8 @@ import inspect
 from collections.abc import Sequence
 from pathlib import Path
 
+from persam_hq.errors import did_you_mean
 from persamhq_video.errors import PluginError
-from persamhq_video.plugin.checks import closest
 from persamhq_video.plugin.manager import PluginRegistry, load_registry
 from persamhq_video.plugin.options import Option
 from persamhq_video.plugin.scaffold import new_package
@@ -51,7 +51,7 @@ def _show(registry: PluginRegistry, name: str) -> None:
     matching = [entry for entry in found if entry.name == name]
     if not matching:
         known = sorted(entry.name for entry in found)
-        raise PluginError(f"no strategy is named {name!r}{closest(name, known)}; known: {', '.join(known)}")
+        raise PluginError(f"no strategy is named {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}")
     for entry in matching:
         print(f"{entry.name}: {entry.kind} of the plugin {entry.plugin}")
         print(inspect.getdoc(entry.factory) or "no description")

@@ -13,7 +13,7 @@ from typing import Any, Final, TextIO
 
 from tqdm import tqdm
 
-from persamhq_video.cli.job_progress import JobBars
+from persamhq_video.cli.progress_bars import JobBars
 from persamhq_video.events import Event, Listener
 
 __all__ = ["report_progress"]

@@ -11,15 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
-from persamhq_video.cli.job_progress import error_line
 from persamhq_video.cli.options import config_of
 from persamhq_video.cli.progress import report_progress
+from persamhq_video.cli.progress_bars import error_line
 from persamhq_video.config import RunConfig
-from persamhq_video.endpoints import load_endpoints
-from persamhq_video.outcome import Outcome, exit_code, summary_event, summary_table
-from persamhq_video.plan import check_tasks
+from persamhq_video.job.outcome import Outcome, exit_code, summary_event, summary_table
+from persamhq_video.job.sources_and_sinks import load_endpoints
+from persamhq_video.job.tasks import VideoTask, collect_tasks
+from persamhq_video.pipeline.video_plan import check_tasks
 from persamhq_video.plugin.sources import read_plugins
-from persamhq_video.tasks import VideoTask, collect_tasks
 
 __all__ = ["run", "run_and_report"]
 
@@ -48,7 +48,7 @@ def run_and_report(args: argparse.Namespace, config: RunConfig, tasks: Sequence[
     """Check, run and tell; the exit code."""
     # Before torch and Ray are imported, which takes seconds.
     check_tasks(config, tasks)
-    from persamhq_video.pipeline import run_tasks
+    from persamhq_video.pipeline.run import run_tasks
 
     # What is no file may be live; whether it goes on is not known here.
     end_at_once = partial(_end_at_once, _GOES_ON if all(isinstance(task.video, Path) for task in tasks) else _KEPT)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     import torch
 
-    from persam_hq.training.config import TrainConfig
+    from persam_hq.training.config.lite import TrainConfig
+    from persam_hq.training.config.sam import SamTrainConfig
     from persam_hq.training.distributed import Communicator
-    from persam_hq.training.sam_config import SamTrainConfig
 
 __all__ = ["run"]
 
@@ -25,8 +25,8 @@ def run(args: argparse.Namespace) -> int:
     """Train with several workers; a run that was killed goes on."""
     if args.workers < 1:
         raise ConfigError(f"option workers: got {args.workers}; expected 1 or more")
-    from persam_hq.training.config_file import load_train_config
-    from persamhq_video.executors.ray_training import TrainingCluster, train_on_ray
+    from persam_hq.training.config.load import load_train_config
+    from persamhq_video.executors.workers.ray_training import TrainingCluster, train_on_ray
 
     path = Path(args.config)
     config = load_train_config(path)

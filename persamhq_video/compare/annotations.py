@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from persam_hq.evaluation import EvaluationError, SequenceScore, evaluate_sequence, read_label_map
 from persamhq_video.errors import InputError
 from persamhq_video.io import FrameSource, FrameWindow
-from persamhq_video.io.folder import image_files
+from persamhq_video.io.readers.folder import image_files
 
 __all__ = ["Annotations", "open_annotations", "score_masks"]
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from persamhq_video.errors import ConfigError, OutputError
 from persamhq_video.io import atomic_write
-from persamhq_video.rundir import RunDirectory
+from persamhq_video.output.run_directory import RunDirectory
 
 __all__ = ["FILE_NAMES", "ComparisonFolder"]
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from persamhq_video.compare.annotations import Annotations, open_annotations
 from persamhq_video.compare.contenders import Contender, check_contenders
 from persamhq_video.compare.folder import ComparisonFolder
-from persamhq_video.endpoints import load_endpoints
 from persamhq_video.errors import ConfigError, PersamHQVideoError
 from persamhq_video.io import FrameWindow
-from persamhq_video.plan import Request, make_job, open_request
+from persamhq_video.job.prepare import Request, make_job, open_request
+from persamhq_video.job.sources_and_sinks import load_endpoints
 from persamhq_video.plugin.sources import read_plugins
 
 if TYPE_CHECKING:
-    from persamhq_video.compare.shared import SharedJob
-    from persamhq_video.job import Job
+    from persamhq_video.compare.shared_tracker import SharedJob
+    from persamhq_video.job.job import Job
 
 __all__ = ["ComparisonPlan", "plan_comparison"]
 
@@ -53,7 +53,7 @@ def plan_comparison(
 
 def _shared_job(contenders: Sequence[Contender]) -> SharedJob:
     # Torch takes seconds to import; wrong paths are told before.
-    from persamhq_video.compare.shared import SharedJob
+    from persamhq_video.compare.shared_tracker import SharedJob
 
     jobs = [_job(contender) for contender in contenders]
     for contender, job in zip(contenders, jobs, strict=True):

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from persamhq_video.compare.annotations import Annotations
+from persamhq_video.compare.disagreements import Moments, data_uri
 from persamhq_video.compare.folder import VIDEO
-from persamhq_video.compare.measures import Agreement, Tally
-from persamhq_video.compare.moments import Moments, data_uri
-from persamhq_video.compare.shared import ComparedResult
-from persamhq_video.compare.tiles import COLOURS, Grid, painted_tiles, part_around, shrunk
+from persamhq_video.compare.metrics import Agreement, Tally
+from persamhq_video.compare.shared_tracker import ComparedResult
+from persamhq_video.compare.tile_grid import COLOURS, Grid, painted_tiles, part_around, shrunk
 from persamhq_video.errors import OutputError
 from persamhq_video.io import (
     H264,

@@ -11,14 +11,14 @@ import numpy as np
 
 from persam_hq.evaluation import SequenceScore
 from persamhq_video.compare.annotations import score_masks
-from persamhq_video.compare.charts import Curve
 from persamhq_video.compare.folder import PAGE, TABLE
-from persamhq_video.compare.page import Chart, Page, render_page
+from persamhq_video.compare.html_report import Chart, Page, render_page
 from persamhq_video.compare.plan import ComparisonPlan
 from persamhq_video.compare.recorder import Recorder, recording
-from persamhq_video.compare.shared import ComparedResult
+from persamhq_video.compare.shared_tracker import ComparedResult
+from persamhq_video.compare.svg_charts import Curve
 from persamhq_video.compare.table import ComparisonTable, Row
-from persamhq_video.compare.tiles import COLOURS
+from persamhq_video.compare.tile_grid import COLOURS
 from persamhq_video.events import Listener, Pace
 from persamhq_video.executors import TotalUsage, open_executor
 from persamhq_video.io import atomic_write

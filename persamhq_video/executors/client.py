@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from persamhq_video.executors.base import TotalUsage, Tracked
-from persamhq_video.io.source import FrameSource
+from persamhq_video.executors.usage import TotalUsage, Tracked
+from persamhq_video.io.readers.open import FrameSource
 from persamhq_video.types import Frame
 
 __all__ = ["Client", "Continuation", "Stage"]

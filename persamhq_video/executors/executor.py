@@ -12,11 +12,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from persamhq_video.executors.base import TotalUsage, Tracked
 from persamhq_video.executors.client import Client, Continuation, Stage
-from persamhq_video.executors.pool import Pool
-from persamhq_video.executors.scheduler import Scheduler
-from persamhq_video.io.source import FrameSource
+from persamhq_video.executors.driver.scheduler import Scheduler
+from persamhq_video.executors.usage import TotalUsage, Tracked
+from persamhq_video.executors.workers.worker_pool import Pool
+from persamhq_video.io.readers.open import FrameSource
 from persamhq_video.types import Frame
 
 __all__ = ["Executor"]
@@ -126,5 +126,5 @@ class _Reader:
 def _drive(scheduler: Scheduler, reader: _Reader) -> None:
     try:
         scheduler.run(iter([reader]))
-    except BaseException as exc:  # noqa: BLE001 - raised where the results are read
+    except BaseException as exc:  # noqa: BLE001 - whoever waits has to be told
         reader.results.put(exc)

@@ -1,22 +1,28 @@
 """Files in and out: readers, writers and masks; the only room that imports av and decord."""
 
-from persamhq_video.io.alpha import CutOut
-from persamhq_video.io.encoder import VideoKind
-from persamhq_video.io.files import atomic_write, sha256_of
-from persamhq_video.io.label_video import LabelVideo
-from persamhq_video.io.mask_search import find_mask_for
-from persamhq_video.io.masks import LabelMap, label_png, read_first_masks, read_label_png, write_label_png
-from persamhq_video.io.matte import MATTE_SUFFIXES, Matte, MatteCodec
-from persamhq_video.io.overlay import H264, Overlay, RGBVideo, h264_picture, paint
-from persamhq_video.io.palette import davis_palette
-from persamhq_video.io.rle import RLE_NAME, rle_of, write_rle
-from persamhq_video.io.scores import ScoresWriter, read_score_rows, score_rows
-from persamhq_video.io.segments import SEGMENT_FRAMES, SegmentedVideo
-from persamhq_video.io.source import FrameSource, FrameWindow, ReaderName, open_folder, open_source, open_video_file
-from persamhq_video.io.stream import StreamSource
-from persamhq_video.io.stream_names import input_stem, without_password
-from persamhq_video.io.times import RisingTimes
-from persamhq_video.io.video_search import VIDEO_SUFFIXES, FoundVideo, find_videos
+from persam_hq.io.atomic import atomic_write, sha256_of
+from persam_hq.io.images import davis_palette
+from persamhq_video.io.discovery import VIDEO_SUFFIXES, FoundVideo, find_mask_for, find_videos
+from persamhq_video.io.label_maps import LabelMap, label_png, read_first_masks, read_label_png, write_label_png
+from persamhq_video.io.readers.open import (
+    FrameSource,
+    FrameWindow,
+    ReaderName,
+    open_folder,
+    open_source,
+    open_video_file,
+)
+from persamhq_video.io.readers.stream import StreamSource
+from persamhq_video.io.readers.stream_url import input_stem, without_password
+from persamhq_video.io.writers.alpha import CutOut
+from persamhq_video.io.writers.mask_video import LabelVideo
+from persamhq_video.io.writers.mattes import MATTE_SUFFIXES, Matte, MatteCodec
+from persamhq_video.io.writers.overlay import H264, Overlay, RGBVideo, h264_picture, paint
+from persamhq_video.io.writers.rle import RLE_NAME, rle_of, write_rle
+from persamhq_video.io.writers.scores import ScoresWriter, read_score_rows, score_rows
+from persamhq_video.io.writers.segmented_video import SEGMENT_FRAMES, SegmentedVideo
+from persamhq_video.io.writers.timestamps import RisingTimes
+from persamhq_video.io.writers.video_encoder import VideoKind
 
 __all__ = [
     "H264",

@@ -4,6 +4,6 @@ The manager is not imported here: a plugin is loaded by it, and sees nothing of 
 """
 
 from persamhq_video.plugin.markers import hookimpl
-from persamhq_video.plugin.register import Register
+from persamhq_video.plugin.registry import Register
 
 __all__ = ["Register", "hookimpl"]

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from persamhq_video.frame_source import FrameSourceKind
 from persamhq_video.plugin.markers import hookspec
-from persamhq_video.plugin.register import Register
-from persamhq_video.protocols import MaskRefiner, PromptSelector
-from persamhq_video.result_sink import AnySink
+from persamhq_video.plugin.registry import Register
+from persamhq_video.protocols.frame_source import FrameSourceKind
+from persamhq_video.protocols.result_sink import AnySink
+from persamhq_video.protocols.strategy import MaskRefiner, PromptSelector
 
 
 @hookspec

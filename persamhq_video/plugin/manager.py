@@ -10,15 +10,16 @@ from typing import Any, Final
 
 import pluggy
 
+from persam_hq.errors import did_you_mean, error_line, one_line
 from persamhq_video.errors import OutputError, PluginError
-from persamhq_video.frame_source import FrameSourceKind
 from persamhq_video.plugin import hookspecs
-from persamhq_video.plugin.checks import check_hooks, closest
 from persamhq_video.plugin.markers import PROJECT_NAME
-from persamhq_video.plugin.register import Register
+from persamhq_video.plugin.registry import Register
 from persamhq_video.plugin.sources import PluginSource, load_failure, module_sha256
-from persamhq_video.protocols import MaskRefiner, PromptSelector
-from persamhq_video.result_sink import AnySink
+from persamhq_video.plugin.validation import check_hooks
+from persamhq_video.protocols.frame_source import FrameSourceKind
+from persamhq_video.protocols.result_sink import AnySink
+from persamhq_video.protocols.strategy import MaskRefiner, PromptSelector
 
 SOURCES_AND_SINKS: Final[tuple[str, ...]] = (
     "persamhq_plugins.frame_sources.folder",
@@ -86,7 +87,7 @@ class PluginRegistry:
             try:
                 caller(directory=directory, record=record)
             except Exception as exc:
-                reason = " ".join(f"{type(exc).__name__}: {exc}".split())
+                reason = error_line(exc)
                 raise OutputError(f"the plugin {plugin} failed in {hook}: {reason}") from exc
 
 
@@ -132,7 +133,7 @@ def _left_out(blocked: Sequence[str], names: Sequence[str]) -> frozenset[str]:
     for asked, matching in found.items():
         if not matching:
             short = [name.rpartition(".")[2] if not name.endswith(".py") else name for name in names]
-            hint = closest(asked, short)
+            hint = did_you_mean(asked, short)
             raise PluginError(
                 f"cannot block the plugin {asked!r}{hint}: there is none of that name; known: {', '.join(short)}"
             )
@@ -147,7 +148,7 @@ def _add(manager: pluggy.PluginManager, name: str, plugin: object) -> None:
         manager.register(plugin, name=name)
         manager.check_pending()
     except (ValueError, pluggy.PluginValidationError) as exc:
-        raise PluginError(f"the plugin {name} cannot be used: {' '.join(str(exc).split())}") from exc
+        raise PluginError(f"the plugin {name} cannot be used: {one_line(exc)}") from exc
 
 
 def _add_installed(manager: pluggy.PluginManager, point: metadata.EntryPoint, origins: dict[str, str]) -> None:
@@ -183,5 +184,5 @@ def _fill(manager: pluggy.PluginManager, hook: str, register: Register[Any]) -> 
         except PluginError:
             raise
         except Exception as exc:
-            reason = " ".join(f"{type(exc).__name__}: {exc}".split())
+            reason = error_line(exc)
             raise PluginError(f"the plugin {plugin} failed in {hook}: {reason}") from exc

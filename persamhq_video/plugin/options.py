@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, ValidationError, create_model
 
+from persam_hq.errors import did_you_mean, one_line
 from persamhq_video.errors import ConfigError, PluginError
 
 __all__ = ["Option", "check_options", "list_options", "options_model"]
@@ -41,7 +41,7 @@ def options_model(factory: Callable[..., Any]) -> type[BaseModel]:
         }
         return create_model("Options", __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **fields)
     except (NameError, TypeError, ValueError, PydanticUserError) as exc:
-        raise PluginError(f"the options of {factory!r} cannot be read: {' '.join(str(exc).split())}") from exc
+        raise PluginError(f"the options of {factory!r} cannot be read: {one_line(exc)}") from exc
 
 
 def check_options(what: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,9 +82,7 @@ def _one_line(what: str, error: ValidationError, known: tuple[str, ...]) -> str:
     first = error.errors(include_url=False)[0]
     option = str(first["loc"][0]) if first["loc"] else "options"
     if first["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(option, known, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        return f"the {what} has no option {option!r}{hint}; it has: {', '.join(known) or 'none'}"
+        return f"the {what} has no option {option!r}{did_you_mean(option, known)}; it has: {', '.join(known) or 'none'}"
     if first["type"] == "missing":
         return f"the {what} needs its option {option!r}"
     message = first["msg"]

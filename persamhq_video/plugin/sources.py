@@ -11,8 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
+from persam_hq.errors import did_you_mean, error_line
 from persamhq_video.errors import PluginError
-from persamhq_video.plugin.checks import closest
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ def load_failure(error: Exception, name: str) -> str:
         return f"SyntaxError in line {error.lineno}: {error.msg}"
     if isinstance(error, ModuleNotFoundError) and error.name:
         if name == error.name or name.startswith(f"{error.name}."):
-            hint = closest(error.name, sorted(metadata.packages_distributions()))
+            hint = did_you_mean(error.name, sorted(metadata.packages_distributions()))
             return f"there is no module {error.name!r}{hint}; name a .py file, or an installed module"
         return f"it needs the module {error.name!r}, which is not installed"
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return error_line(error)
 
 
 def module_sha256(module: object) -> str:
@@ -82,7 +82,7 @@ def _read_plugin(name: str) -> PluginSource:
     except OSError as exc:
         folder = path.parent
         beside = [file.name for file in folder.glob("*.py")] if folder.is_dir() else []
-        hint = closest(path.name, beside)
+        hint = did_you_mean(path.name, beside)
         raise PluginError(f"cannot read the plugin {name}{hint}: {exc.strerror or exc}") from exc
     except UnicodeDecodeError as exc:
         raise PluginError(f"the plugin {name} is no Python text") from exc

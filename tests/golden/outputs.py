@@ -13,15 +13,7 @@ from golden.fill_weights import fill_state_dict
 from golden.fixtures import fixture_image, fixture_mask
 
 from persam_hq import SamPredictor, sam_model_registry
-from persam_hq.personalization import (
-    bottom_points,
-    cascade,
-    foreground_cells,
-    guide,
-    locate,
-    mask_box,
-    top_points,
-)
+from persam_hq.personalization import bottom_points, cascade, foreground_cells, guide, locate, mask_box, top_points
 from persam_hq.predictor import bind, encode, personalize
 from persam_hq.transforms import LongestSide, mask_image, points_to_input, resize_image
 from persam_hq.types import PromptSet

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from golden.fill_weights import fill_state_dict
-from stand_in_lite import tiny_lite
-from stand_in_model import square_model
+from stand_ins.lite import tiny_lite
+from stand_ins.model import square_model
 
 from persam_hq.segmenter import LiteSegmenter, SamSegmenter
 from persamhq_video.plugin.manager import load_registry
-from persamhq_video.strategy import Strategy
-from persamhq_video.tracker import VideoTracker
+from persamhq_video.tracking.strategy import Strategy
+from persamhq_video.tracking.tracker import VideoTracker
 from persamhq_video.types import Frame
 
 SIZE = (61, 83)

@@ -4,7 +4,7 @@ import pytest
 
 from persamhq_video.config import load_config, make_config
 from persamhq_video.errors import ConfigError
-from persamhq_video.job import choose_strategies
+from persamhq_video.job.strategies import choose_strategies
 from persamhq_video.plugin.manager import load_registry
 
 ROOT = Path(__file__).parents[2]

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from stand_in_frame import prior_of
+from stand_ins.frame import prior_of
 
 from persam_hq.types import ImageGeometry
 from persamhq_plugins.target_model import Cells, Model, cover, known_cells, principal_axes, unit_features

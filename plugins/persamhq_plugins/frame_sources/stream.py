@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from persamhq_video.frame_source import FrameRequest, FrameSource, FrameSourceKind
 from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.protocols.frame_source import FrameRequest, FrameSource, FrameSourceKind
 
 
 class Stream:
@@ -13,7 +13,7 @@ class Stream:
 
     def accepts(self, text: str) -> bool:
         """See FrameSourceKind."""
-        from persamhq_video.io.stream_names import is_stream_name
+        from persamhq_video.io.readers.stream_url import is_stream_name
 
         return is_stream_name(text)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from persamhq_video.frame_source import FrameRequest, FrameSource, FrameSourceKind
 from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.protocols.frame_source import FrameRequest, FrameSource, FrameSourceKind
 
 if TYPE_CHECKING:
     from persamhq_video.io import ReaderName

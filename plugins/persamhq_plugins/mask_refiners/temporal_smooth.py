@@ -17,8 +17,8 @@ from persam_hq.personalization import mask_box
 from persam_hq.types import MaskPrediction, PromptSet
 from persamhq_plugins.boxes import longer_side
 from persamhq_video.plugin import hookimpl
-from persamhq_video.plugin.register import Register
-from persamhq_video.protocols import Box, Decode, FirstFrame, MaskRefiner, Seen, Slot
+from persamhq_video.plugin.registry import Register
+from persamhq_video.protocols.strategy import Box, Decode, FirstFrame, MaskRefiner, Seen, Slot
 
 Map = NDArray[np.float32]
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from stand_in_frame import RecordingDecode, offered, predicted, rectangles
+from stand_ins.frame import RecordingDecode, offered, predicted, rectangles
 
 from persam_hq.types import PromptSet
 from persamhq_plugins.mask_refiners.cascade import Cascade, persamhq_register_mask_refiners

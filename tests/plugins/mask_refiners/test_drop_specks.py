@@ -1,6 +1,6 @@
 import pytest
 import torch
-from stand_in_frame import offered, predicted, rectangles, refined
+from stand_ins.frame import offered, predicted, rectangles, refined
 
 from persamhq_plugins.mask_refiners.drop_specks import DropSpecks, persamhq_register_mask_refiners
 from persamhq_video.errors import ConfigError

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from stand_in_frame import offered, predicted, rectangles, refined
+from stand_ins.frame import offered, predicted, rectangles, refined
 
 from persamhq_plugins.mask_refiners.guided_filter import GuidedFilter, guided_filter, persamhq_register_mask_refiners
 from persamhq_video.errors import ConfigError

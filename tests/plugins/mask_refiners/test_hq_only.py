@@ -1,6 +1,6 @@
 import pytest
 import torch
-from stand_in_frame import offered, predicted, rectangles
+from stand_ins.frame import offered, predicted, rectangles
 
 from persam_hq.types import PromptSet
 from persamhq_plugins.mask_refiners.hq_only import HqOnly, persamhq_register_mask_refiners

@@ -1,12 +1,12 @@
 import pytest
 import torch
-from stand_in_frame import FRAME, NO_PROMPTS, SIZE, first_frame, offered, rectangles
+from stand_ins.frame import FRAME, NO_PROMPTS, SIZE, first_frame, offered, rectangles
 
 from persam_hq.personalization import scale_loss
 from persam_hq.types import DecoderOutput, MaskPrediction
 from persamhq_plugins.mask_refiners.scale_weights import ScaleWeights, persamhq_register_mask_refiners
 from persamhq_video.errors import ConfigError
-from persamhq_video.strategy import SLOT_BYTES, slot_bytes
+from persamhq_video.tracking.strategy import SLOT_BYTES, slot_bytes
 
 WHOLE, PART, SUBPART = (5, 5, 35, 25), (5, 5, 20, 25), (5, 5, 20, 12)
 

@@ -1,10 +1,10 @@
 import pytest
 import torch
-from stand_in_frame import RecordingDecode, first_frame, offered, predicted, rectangles, refined, seen
+from stand_ins.frame import RecordingDecode, first_frame, offered, predicted, rectangles, refined, seen
 
 from persamhq_plugins.mask_refiners.temporal_smooth import TemporalSmooth, persamhq_register_mask_refiners
 from persamhq_video.errors import ConfigError
-from persamhq_video.strategy import SLOT_BYTES, Strategy, slot_bytes
+from persamhq_video.tracking.strategy import SLOT_BYTES, Strategy, slot_bytes
 
 SIZE = (60, 80)
 BODY = (20, 15, 50, 45)

@@ -1,4 +1,4 @@
-from stand_in_frame import FRAME, offered, peaks, view
+from stand_ins.frame import FRAME, offered, peaks, view
 
 from persamhq_plugins.prompt_selectors.dense_prior import DensePrior, persamhq_register_prompt_selectors
 

@@ -1,11 +1,11 @@
 import pytest
 import torch
-from stand_in_frame import SIZE, first_frame, offered, prior_of, rectangles, seen, view
+from stand_ins.frame import SIZE, first_frame, offered, prior_of, rectangles, seen, view
 
 from persamhq_plugins.prompt_selectors.discriminative import Discriminative, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError
-from persamhq_video.protocols import Fits, FrameInfo, Remembers
-from persamhq_video.strategy import SLOT_BYTES, Strategy, slot_bytes
+from persamhq_video.protocols.strategy import Fits, FrameInfo, Remembers
+from persamhq_video.tracking.strategy import SLOT_BYTES, Strategy, slot_bytes
 
 FRAME = FrameInfo(index=3, size=(96, 128))
 GRID = (12, 16)

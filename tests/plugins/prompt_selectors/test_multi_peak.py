@@ -1,5 +1,5 @@
 import pytest
-from stand_in_frame import FRAME, offered, peaks, view
+from stand_ins.frame import FRAME, offered, peaks, view
 
 from persamhq_plugins.prompt_selectors.multi_peak import MultiPeak, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError

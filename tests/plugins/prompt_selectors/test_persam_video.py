@@ -1,5 +1,5 @@
 import pytest
-from stand_in_frame import FRAME, UNSEEN, offered, peaks, view
+from stand_ins.frame import FRAME, UNSEEN, offered, peaks, view
 
 from persamhq_plugins.prompt_selectors.persam_video import PersamVideo, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError

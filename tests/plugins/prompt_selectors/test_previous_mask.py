@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from stand_in_frame import FRAME, UNSEEN, offered, peaks, view
+from stand_ins.frame import FRAME, UNSEEN, offered, peaks, view
 
 from persamhq_plugins.prompt_selectors.previous_mask import PreviousMask, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError

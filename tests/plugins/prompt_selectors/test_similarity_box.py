@@ -1,6 +1,6 @@
 import pytest
 import torch
-from stand_in_frame import FRAME, SIZE, offered, prior_of, view
+from stand_ins.frame import FRAME, SIZE, offered, prior_of, view
 
 from persamhq_plugins.prompt_selectors.similarity_box import SimilarityBox, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError

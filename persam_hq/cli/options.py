@@ -1,0 +1,77 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persam_hq.errors import InputError
+
+if TYPE_CHECKING:
+    from persam_hq.predictor import ImageModel
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+MODELS = ("lite", "vit_tiny", "vit_b", "vit_l", "vit_h")
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """--model, --checkpoint and --device."""
+    parser.add_argument("--model", choices=MODELS, default="lite", help="default: lite, whose weights are built in")
+    parser.add_argument("--checkpoint", type=Path, metavar="PATH", help="weights; all models but lite need them")
+    parser.add_argument("--device", choices=("cpu", "cuda", "mps"), default="cpu", help="where it runs (default: cpu)")
+
+
+def model_of(options: argparse.Namespace) -> ImageModel:
+    """The model that the options name."""
+    import torch
+
+    from persam_hq.build.pretrained import load_model
+
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available[options.device]:
+        raise InputError(f"--device {options.device} is not there; use --device cpu")
+    return load_model(options.model, checkpoint=options.checkpoint, device=options.device)
+
+
+def add_hq_option(parser: argparse.ArgumentParser) -> None:
+    """--hq."""
+    parser.add_argument(
+        "--hq",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="HQ-SAM's correction of the masks: where the weights have it (default), or refused without, or never",
+    )
+
+
+def use_hq(options: argparse.Namespace, model: ImageModel) -> bool:
+    """Whether the model's HQ parts are used; InputError where they are asked for and are not there."""
+    from persam_hq.modeling.sam import Sam
+
+    has_hq = model.has_hq if isinstance(model, Sam) else model.mask_decoder.has_hq
+    if options.hq == "on" and not has_hq:
+        what = options.checkpoint or options.model
+        raise InputError(f"--hq on: {what} has no HQ parts; give an HQ-SAM --checkpoint, or leave --hq away")
+    return has_hq and options.hq != "off"
+
+
+def images_of(paths: Sequence[Path]) -> list[Path]:
+    """Files, and the images of folders in order of name; refused where two would be written under one name."""
+    found: list[Path] = []
+    for path in paths:
+        within = [path]
+        if path.is_dir():
+            inside = (file for file in path.iterdir() if not file.name.startswith("."))
+            within = sorted(file for file in inside if file.suffix.lower() in IMAGE_SUFFIXES)
+        if not within:
+            raise InputError(f"the folder {path} holds no image; expected JPEG or PNG files in it")
+        found += within
+    stems = [image.stem for image in found]
+    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if twice:
+        raise InputError(f"two images are called {twice[0]}, and masks are named after images; run them one by one")
+    missing = [image for image in found if not image.is_file()]
+    if missing:
+        raise InputError(f"{missing[0]}: no such image; give the path of a JPEG or PNG file, or of a folder of these")
+    return found

@@ -1,0 +1,188 @@
+"""`persam-hq personalize`: an object of one photo found in others."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persam_hq.checkpoint.scale_weights import ObjectWeights, reference_hashes, write_mask_weights
+from persam_hq.cli import result_folder as results
+from persam_hq.cli.options import add_hq_option, add_model_options, model_of, use_hq
+from persam_hq.cli.searches import Search, refuse_what_cannot_be_used, searches_of
+from persam_hq.errors import InputError
+
+if TYPE_CHECKING:
+    from persam_hq.evaluation.metrics.overlap import MaskPair
+    from persam_hq.finder import Finder, Found, ScaleFit
+    from persam_hq.predictor import ImageModel
+
+COLUMNS = ("image", "object", "pixels", "presence", "similarity", "predicted_iou", *results.BOX, "iou")
+
+
+def add_personalize(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The command and its options."""
+    parser = commands.add_parser("personalize", help="find an object, shown by an image and its mask, in other images")
+    parser.add_argument(
+        "images",
+        nargs="+",
+        type=Path,
+        metavar="IMAGE",
+        help="JPEG or PNG files to search, or folders of these; without --image one folder with Images/<object> and "
+        "Annotations/<object>, or <object>/images and <object>/annotations: the first annotated photo shows the object",
+    )
+    parser.add_argument("--image", type=Path, metavar="REF", help="image that shows the object")
+    parser.add_argument("--mask", type=Path, metavar="REFMASK", help="its mask: pixels that are not 0")
+    parser.add_argument(
+        "--objects",
+        action="store_true",
+        help="REFMASK holds several objects, its palette indices or grey values; each keeps its value in the results",
+    )
+    parser.add_argument(
+        "--finetune", action="store_true", help="weigh the three masks as fits the reference best (PerSAM-F)"
+    )
+    parser.add_argument(
+        "--solver",
+        choices=("optimal", "published", "published_video"),
+        default="optimal",
+        help="of --finetune: the minimum (default), or the published 1000 steps, or 800 as in its video script",
+    )
+    parser.add_argument("--save-weights", type=Path, metavar="FILE", help="JSON of --finetune's weights, by object")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=results.HELP)
+    add_hq_option(parser)
+    add_model_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.save_weights is not None and not options.finetune:
+        raise InputError("--save-weights writes what --finetune finds; give both")
+    searches = searches_of(options)
+    refuse_what_cannot_be_used(searches)
+    model = model_of(options)
+    with_hq = use_hq(options, model)
+    finders = [_finder(search, model, options, with_hq=with_hq) for search in searches]
+
+    read = [(s.image, s.mask, *s.searched, *filter(None, s.annotations)) for s in searches]
+    out = results.ResultFolder(
+        options.out,
+        columns=COLUMNS,
+        names=[f"{search.folder}{path.stem}" for search in searches for path in search.searched],
+        inputs=[path for paths in read for path in paths],
+    )
+    pairs: list[list[MaskPair]] = []
+    if options.objects:
+        _search_together(searches, [finder for finder, _ in finders], out)
+    else:
+        pairs = [_search(search, finder, out) for search, (finder, _) in zip(searches, finders, strict=True)]
+    if options.save_weights is not None:
+        write_mask_weights(options.save_weights, _fitted(searches, [fit for _, fit in finders]))
+    out.finish()
+    if pairs:
+        _print_scores(searches, pairs)
+
+
+def _finder(
+    search: Search, model: ImageModel, options: argparse.Namespace, *, with_hq: bool
+) -> tuple[Finder, ScaleFit | None]:
+    """Who looks for the object, and the weights fitted to it with --finetune."""
+    from persam_hq.finder import build_finder, build_tuned_finder
+    from persam_hq.io.images import read_ids, read_image, read_mask
+
+    image, mask = read_image(search.image), read_mask(search.mask)
+    if search.value is not None:
+        mask = read_ids(search.mask) == search.value
+    if not options.finetune:
+        return build_finder(model, image, mask, use_hq=with_hq), None
+    tuned = build_tuned_finder(model, image, mask, solver=options.solver, use_hq=with_hq)
+    shown = ", ".join(f"{weight:.3f}" for weight in tuned.fit.weights)
+    print(f"object {search.name}: mask weights {shown}, loss {tuned.fit.loss:.4f} ({tuned.fit.solver})")
+    return tuned, tuned.fit
+
+
+def _search(search: Search, finder: Finder, out: results.ResultFolder) -> list[MaskPair]:
+    """Search all images of one object: annotation and result of those that are annotated."""
+    import numpy as np
+
+    from persam_hq.evaluation.metrics.region import region_similarity
+    from persam_hq.io.images import read_image, read_mask
+
+    pairs: list[MaskPair] = []
+    for path, known in zip(search.searched, search.annotations, strict=True):
+        image = read_image(path)
+        found = finder.find(image)
+        iou = ""
+        if known is not None:
+            pairs.append((read_mask(known), found.mask))
+            iou = f"{region_similarity(*pairs[-1]):.4f}"
+        row = _row(f"{search.folder}{path.name}", search.name, found, iou)
+        out.add(f"{search.folder}{path.stem}", image, found.mask.astype(np.uint8), [row])
+        print(f"{search.folder}{path.name}: {describe(found)}{iou and f', IoU {iou}'}")
+    return pairs
+
+
+def _search_together(searches: Sequence[Search], finders: Sequence[Finder], out: results.ResultFolder) -> None:
+    """Search all images for several objects; a pixel that several claim goes to the one that is surest to be there."""
+    import numpy as np
+
+    from persam_hq.io.images import read_image
+
+    for path in searches[0].searched:
+        image = read_image(path)
+        found = [finder.find(image) for finder in finders]
+        labels = np.zeros(image.shape[:2], np.uint8)
+        for index in sorted(range(len(found)), key=lambda i: found[i].presence * found[i].predicted_iou):
+            labels[found[index].mask] = searches[index].value or 0
+        shown = [replace(one, mask=labels == search.value) for one, search in zip(found, searches, strict=True)]
+        named = [(search.name, one) for one, search in zip(shown, searches, strict=True)]
+        out.add(path.stem, image, labels, [_row(path.name, name, one, "") for name, one in named])
+        for name, one in named:
+            print(f"{path.name}: object {name}: {describe(one)}")
+
+
+def _row(image: str, name: str, found: Found, iou: str) -> dict[str, object]:
+    return {
+        "image": image,
+        "object": name,
+        "pixels": int(found.mask.sum()),
+        "presence": f"{found.presence:.4f}",
+        "similarity": f"{found.similarity:.4f}",
+        "predicted_iou": f"{found.predicted_iou:.4f}",
+        "iou": iou,
+    } | results.box_of(found.mask)
+
+
+def _fitted(searches: Sequence[Search], fits: Sequence[ScaleFit | None]) -> dict[str, ObjectWeights]:
+    return {
+        search.name: ObjectWeights(
+            weights=fit.weights,
+            loss=fit.loss,
+            solver=fit.solver,
+            reference=reference_hashes(search.image, search.mask),
+        )
+        for search, fit in zip(searches, fits, strict=True)
+        if fit is not None
+    }
+
+
+def _print_scores(searches: Sequence[Search], pairs: Sequence[Sequence[MaskPair]]) -> None:
+    """Mean IoU and Boundary IoU where there are annotations, as `evaluate perseg` prints them."""
+    from persam_hq.evaluation.metrics.overlap import mean_boundary_iou, pooled_iou
+    from persam_hq.evaluation.tables import OverlapRow, render_overlaps
+
+    rows = [
+        OverlapRow(name=search.name, images=len(known), scores=(pooled_iou(known), mean_boundary_iou(known)))
+        for search, known in zip(searches, pairs, strict=True)
+        if known
+    ]
+    if rows:
+        print(render_overlaps(rows, first="object", columns=("mIoU", "bIoU")), end="")
+
+
+def describe(found: Found) -> str:
+    """One line on what was found."""
+    what = f"{found.mask.sum()} pixels" if found.is_present else "not found, the mask is empty"
+    sure = f"presence {found.presence:.2f}, similarity {found.similarity:.2f}, predicted IoU {found.predicted_iou:.2f}"
+    return f"{what} ({sure})"

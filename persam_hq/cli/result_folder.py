@@ -1,0 +1,115 @@
+"""What the commands that make masks leave in a folder."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persam_hq.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SCORES_NAME, SHEET_NAME = "scores.csv", "contact_sheet.jpg"
+HELP = (
+    "gets <IMAGE's stem>.png (pixel value = object, 0 = none), <stem>_overlay.jpg, and, when all images are done, "
+    f"{SHEET_NAME} and {SCORES_NAME}"
+)
+BOX = ("x0", "y0", "x1", "y1")
+
+
+class ResultFolder:
+    """Masks and overlays as they come; the scores and the contact sheet, which say that all is there, in the end."""
+
+    def __init__(
+        self, folder: Path, *, columns: Sequence[str], names: Iterable[str] = (), inputs: Iterable[Path] = ()
+    ) -> None:
+        """Masks called `names` will come into `folder`; refused where they would replace `inputs`, or a user's file."""
+        self._folder, self._columns = folder, columns
+        self._rows: list[Mapping[str, object]] = []
+        self._tiles: list[NDArray[np.uint8]] = []
+        self._refuse_to_replace(names, inputs)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in (SCORES_NAME, SHEET_NAME):
+                (folder / name).unlink(missing_ok=True)  # of an earlier run
+        except OSError as exc:
+            raise InputError(f"cannot make the folder {folder}: {exc.strerror}; choose another --out") from exc
+
+    def add(
+        self,
+        name: str,
+        image: NDArray[np.uint8],
+        labels: NDArray[np.uint8],
+        rows: Sequence[Mapping[str, object]],
+    ) -> None:
+        """An image (H, W, 3) RGB with its label map (H, W), and a row of scores an object; `name` may have a folder."""
+        from persam_hq.io.images import overlaid, thumbnail, write_image, write_labels
+
+        mask, overlay = self._files(name)
+        shown = overlaid(image, labels)
+        with self._writing():
+            mask.parent.mkdir(parents=True, exist_ok=True)
+            write_image(overlay, shown)
+            write_labels(mask, labels)
+        self._tiles.append(thumbnail(shown))
+        self._rows += rows
+
+    def finish(self) -> None:
+        """Write what says that all is there."""
+        from persam_hq.io.images import contact_sheet, write_image
+
+        with self._writing():
+            write_image(self._folder / SHEET_NAME, contact_sheet(self._tiles))
+            with (self._folder / SCORES_NAME).open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, self._columns, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(self._rows)
+
+    def _files(self, name: str) -> tuple[Path, Path]:
+        """The mask of that name and its overlay, which is written first: a mask without one is not of a run."""
+        path = self._folder / name
+        return path.with_name(f"{path.name}.png"), path.with_name(f"{path.name}_overlay.jpg")
+
+    def _refuse_to_replace(self, names: Iterable[str], inputs: Iterable[Path]) -> None:
+        pairs = [self._files(name) for name in names]
+        written = {path.resolve() for pair in pairs for path in pair}
+        for path in inputs:
+            if path.resolve() in written:
+                raise InputError(f"{path} is read, and a result of that name would replace it; choose another --out")
+        scores = self._folder / SCORES_NAME
+        foreign = [mask for mask, overlay in pairs if mask.exists() and not overlay.exists()]
+        foreign += [scores] if scores.exists() and not _is_ours(scores) else []
+        if foreign:
+            raise InputError(f"{foreign[0]} is there and no run wrote it; choose another --out")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            why = f"{exc.strerror or exc}; see to the folder and the space on the disk"
+            raise InputError(f"cannot write to {self._folder}: {why}") from exc
+
+
+def _is_ours(scores: Path) -> bool:
+    """Whether a table begins as those of all commands here do."""
+    try:
+        with scores.open(encoding="utf-8", errors="replace") as file:
+            return file.readline().startswith("image")
+    except OSError:
+        return False
+
+
+def box_of(mask: NDArray[np.bool_]) -> dict[str, int | str]:
+    """First and last foreground column and row of (H, W) bool as columns of the scores; nothing where it is empty."""
+    import numpy as np
+
+    if not mask.any():
+        return dict.fromkeys(BOX, "")
+    (y0, *_, y1), (x0, *_, x1) = ([int(values.min()), int(values.max())] for values in np.nonzero(mask))
+    return {"x0": x0, "y0": y0, "x1": x1, "y1": y1}

@@ -1,0 +1,92 @@
+"""What `persam-hq personalize` looks for, and where: from options, or from a folder of objects."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from persam_hq.cli.options import images_of
+from persam_hq.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """An object: its reference image and mask, the images to search, and annotations of these where there are any.
+
+    value: which pixels of the mask are the object's; None: all that are not 0.
+    """
+
+    name: str
+    image: Path
+    mask: Path
+    searched: tuple[Path, ...]
+    annotations: tuple[Path | None, ...]
+    folder: str = ""
+    value: int | None = None
+
+
+def searches_of(options: argparse.Namespace) -> list[Search]:
+    """What to look for, and where."""
+    if (options.image is None) != (options.mask is None):
+        raise InputError("--image and --mask go together: an image that shows the object, and its mask")
+    if options.image is not None:
+        images = tuple(images_of(options.images))
+        unknown = (None,) * len(images)
+        if not options.objects:
+            return [Search("1", options.image, options.mask, images, unknown)]
+        values = _object_values(options.mask)
+        return [Search(str(value), options.image, options.mask, images, unknown, value=value) for value in values]
+    if options.objects:
+        raise InputError("--objects says what REFMASK holds; give --image REF --mask REFMASK")
+    if len(options.images) > 1 or not options.images[0].is_dir():
+        raise InputError("nothing shows the object; give --image REF --mask REFMASK, or a folder with Images/<object>")
+    return _of_folder(options.images[0])
+
+
+def _object_values(mask: Path) -> list[int]:
+    """The objects of a mask; at most 255 are possible."""
+    import numpy as np
+
+    from persam_hq.io.images import read_ids
+    from persam_hq.io.soft_masks import looks_soft
+
+    ids = read_ids(mask)
+    values, ranks = np.unique(ids, return_inverse=True)
+    objects = [int(value) for value in values if value]
+    if not objects:
+        raise InputError(f"the reference mask {mask} is empty, so it shows no object; mark the objects' pixels in it")
+    if looks_soft(ranks.reshape(ids.shape), objects, has_background=len(values) > len(objects)):
+        what = f"{len(objects)} values, looks like a lossy or anti-aliased mask"
+        raise InputError(f"{mask}: {what}; save it as PNG with one value an object, and without smoothing")
+    return objects
+
+
+def _of_folder(root: Path) -> list[Search]:
+    """One object a folder; only the first photo needs an annotation."""
+    from persam_hq.evaluation.protocols.perseg import object_folders
+
+    searches = []
+    for name, photos, masks in object_folders(root):
+        if not photos or not masks:
+            raise InputError(f"object {name} in {root} has no photo or no annotation; give one of each")
+        by_stem = {path.stem: path for path in masks}
+        shown = [photo for photo in photos if photo.stem in by_stem]
+        if not shown or len(photos) < 2:
+            raise InputError(f"object {name} in {root}: expected an annotated photo and others to search")
+        others = tuple(photo for photo in photos if photo != shown[0])
+        known = tuple(by_stem.get(photo.stem) for photo in others)
+        searches.append(Search(name, shown[0], by_stem[shown[0].stem], others, known, folder=f"{name}/"))
+    return searches
+
+
+def refuse_what_cannot_be_used(searches: Sequence[Search]) -> None:
+    """InputError for images that cannot be read and annotations of another size, before anything is written."""
+    from persam_hq.io.images import read_image, read_mask
+
+    for search in searches:
+        for path, known in zip(search.searched, search.annotations, strict=True):
+            height, width, _ = read_image(path).shape
+            if known is not None and read_mask(known).shape != (height, width):
+                raise InputError(f"{known} is not of its photo's size, {width}x{height}; replace the annotation")

@@ -1,0 +1,1 @@
+"""Classical baselines: the first mask copied, optical flow, GrabCut."""

@@ -1,0 +1,1 @@
+"""Measures of masks: region, boundary, overlap, confidence, and their statistics."""

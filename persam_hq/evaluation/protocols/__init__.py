@@ -1,0 +1,1 @@
+"""Benchmark protocols: DAVIS, PerSeg, HQSeg-44K and image prompts."""

@@ -1,0 +1,113 @@
+"""The cache of downloaded weights: where it is, and whether a file in it is still what was downloaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from persam_hq.errors import CheckpointError
+from persam_hq.hub.catalogue import PUBLISHED, Published
+from persam_hq.io.atomic import sha256_of
+
+__all__ = ["FOLDER_VARIABLE", "Cache", "Record", "cached_path", "default_folder"]
+
+FOLDER_VARIABLE = "PERSAM_HQ_CACHE"
+"""The environment variable that names another folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What was known of a file when it was last verified; its time stamp (ns) tells whether it was touched since."""
+
+    sha256: str
+    size: int
+    modified: int
+
+
+def default_folder() -> Path:
+    """PERSAM_HQ_CACHE, or `persam-hq` in the user's cache folder as the platform has it."""
+    if named := os.environ.get(FOLDER_VARIABLE):
+        return Path(named)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "persam-hq"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "persam-hq" / "Cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "persam-hq"
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Downloaded files in a folder, each with a record of its SHA-256 beside it."""
+
+    folder: Path
+
+    def path(self, entry: Published) -> Path:
+        """Where the file is, or will be."""
+        return self.folder / entry.file
+
+    def has(self, entry: Published) -> bool:
+        """Whether the file is there as a whole."""
+        return self.path(entry).is_file()
+
+    def verified(self, entry: Published) -> Path:
+        """The file, if it is what was published, or what was downloaded first; CheckpointError otherwise.
+
+        It is read whole only if it was touched since it was last verified.
+        """
+        path, record = self.path(entry), self._record(entry)
+        stat = path.stat()
+        if record is not None and (record.size, record.modified) == (stat.st_size, stat.st_mtime_ns):
+            found = record.sha256
+        else:
+            found = sha256_of(path)
+        expected = entry.sha256 or (found if record is None else record.sha256)
+        if found != expected:
+            raise CheckpointError(
+                f"{path} is not what was {'published' if entry.sha256 else 'downloaded'}: its SHA-256 is {found}, "
+                f"expected {expected}; remove it and run `persam-hq checkpoints download {entry.name}`"
+            )
+        self.keep(entry, found)
+        return path
+
+    def keep(self, entry: Published, sha256: str) -> None:
+        """Record the file as it is now."""
+        stat = self.path(entry).stat()
+        record = Record(sha256=sha256, size=stat.st_size, modified=stat.st_mtime_ns)
+        if record == self._record(entry):
+            return
+        part = self._record_path(entry).with_suffix(".part")
+        part.write_text(json.dumps(asdict(record)))
+        part.replace(self._record_path(entry))
+
+    def _record_path(self, entry: Published) -> Path:
+        return self.folder / f"{entry.file}.json"
+
+    def _record(self, entry: Published) -> Record | None:
+        path = self._record_path(entry)
+        try:
+            return Record(**json.loads(path.read_text()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as exc:
+            raise CheckpointError(
+                f"cannot read the record {path}: {exc}; remove it and {entry.file} beside it"
+            ) from exc
+
+
+def cached_path(checkpoint: str | Path) -> Path:
+    """The path itself, or the file in the cache if no such file is there and it is the name of a published one.
+
+    Raises CheckpointError where that file is not in the cache, or no longer what was downloaded.
+    """
+    path = Path(checkpoint)
+    if path.exists() or str(checkpoint) not in PUBLISHED:
+        return path
+    entry, cache = PUBLISHED[str(checkpoint)], Cache(default_folder())
+    if not cache.has(entry):
+        raise CheckpointError(
+            f"{entry.name} is not in {cache.folder} yet; run `persam-hq checkpoints download {entry.name}`"
+        )
+    return cache.verified(entry)

@@ -1,0 +1,126 @@
+"""Photos and masks as files: read for a command, written by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from persam_hq.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_OPACITY = 0.5
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB, upright; 16-bit grey keeps its upper 8 bits, transparency is dropped."""
+    image = _open(path)
+    if image.mode.startswith("I"):
+        # Pillow's own conversion cuts off at 255, which leaves a white picture.
+        grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.asarray(image.convert("RGB"))
+
+
+def read_mask(path: Path) -> NDArray[np.bool_]:
+    """(H, W) bool, upright: what is not zero, as palette index, grey or colour; what is fully transparent is zero."""
+    image = _open(path)
+    if image.mode in {"LA", "RGBA", "PA"}:
+        opaque = np.asarray(image.getchannel("A")) > 0
+        return (np.asarray(image.convert("RGB")) > 0).any(axis=2) & opaque
+    values: NDArray[Any] = np.asarray(image)
+    return np.asarray((values > 0).any(axis=2) if values.ndim == 3 else values > 0)
+
+
+def read_ids(path: Path) -> NDArray[np.uint8]:
+    """(H, W) uint8, upright: palette indices or grey values; InputError for colours and for values above 255."""
+    image = _open(path)
+    if image.mode not in {"P", "L", "1"}:
+        raise InputError(
+            f"{path} is an image of mode {image.mode}; expected a palette or grey PNG, pixel value = object"
+        )
+    return np.asarray(image.convert("L") if image.mode == "1" else image)
+
+
+def read_grey(path: Path) -> NDArray[np.uint8]:
+    """(H, W) uint8, upright: an annotation of shades, 0 to 255; one of 0 and 1 alone becomes 0 and 255."""
+    grey = np.asarray(_open(path).convert("L"))
+    return grey * np.uint8(255) if grey.max(initial=0) == 1 else grey
+
+
+def write_labels(path: Path, labels: NDArray[np.uint8]) -> None:
+    """Object ids (H, W) uint8 as a palette PNG, in the colours of DAVIS."""
+    image = Image.fromarray(labels)
+    image.putpalette(id_colours().flatten().tolist())
+    image.save(path)
+
+
+def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+    """(H, W, 3) uint8 RGB, in the format that the path's suffix names."""
+    Image.fromarray(image).save(path)
+
+
+def overlaid(image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An image (H, W, 3) RGB with the objects of a label map (H, W) tinted in their colours."""
+    tinted = image * (1 - _OPACITY) + id_colours()[labels] * _OPACITY
+    return np.where(labels[..., None] > 0, tinted, image).astype(np.uint8)
+
+
+def thumbnail(image: NDArray[np.uint8], *, side: int = 320) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 shrunk so that neither side is longer than `side`; never enlarged."""
+    small = Image.fromarray(image)
+    small.thumbnail((side, side))
+    return np.asarray(small)
+
+
+def contact_sheet(tiles: Sequence[NDArray[np.uint8]], *, columns: int = 4) -> NDArray[np.uint8]:
+    """Images (h, w, 3) in rows of `columns`, each in the middle of a cell of the largest one's size, on white."""
+    height, width = (max(tile.shape[axis] for tile in tiles) for axis in (0, 1))
+    columns = min(columns, len(tiles))
+    sheet = np.full((-(-len(tiles) // columns) * height, columns * width, 3), 255, np.uint8)
+    for index, tile in enumerate(tiles):
+        (row, column), (h, w, _) = divmod(index, columns), tile.shape
+        top, left = row * height + (height - h) // 2, column * width + (width - w) // 2
+        sheet[top : top + h, left : left + w] = tile
+    return sheet
+
+
+def id_colours() -> NDArray[np.uint8]:
+    """(256, 3) uint8 RGB: the palette of PASCAL VOC and DAVIS; three bits of an id at a time set a bit a channel."""
+    ids = np.arange(256)
+    bits = (ids[:, None] >> np.arange(8)) & 1
+    channels = [sum(bits[:, bit] << (7 - bit // 3) for bit in range(channel, 8, 3)) for channel in range(3)]
+    return np.stack(channels, axis=1).astype(np.uint8)
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image)
+            upright.load()
+            return upright
+    except FileNotFoundError as exc:
+        raise InputError(f"{path}: no such file; give the path of an image") from exc
+    except (OSError, SyntaxError, UnidentifiedImageError) as exc:
+        # Pillow reports a broken PNG chunk as a SyntaxError
+        raise InputError(f"{path} cannot be read as an image; expected a whole JPEG or PNG file") from exc
+
+
+def davis_palette() -> NDArray[np.uint8]:
+    """(256, 3) uint8 RGB: the colour map of PASCAL VOC and DAVIS.
+
+    The bits of an id are dealt out to red, green and blue in turn, the lowest to the top bit of each channel, so ids
+    next to each other get colours far apart; id 0 is black.
+    """
+    ids = np.arange(256)
+    colours = np.zeros((256, 3), dtype=np.uint8)
+    for bit in range(8):
+        channel, place = bit % 3, 7 - bit // 3
+        colours[:, channel] |= (((ids >> bit) & 1) << place).astype(np.uint8)
+    return colours

@@ -1,0 +1,1 @@
+"""The modules of lite, the embedded model."""

@@ -1,0 +1,164 @@
+"""From an image prompt to masks: look through windows, choose among what comes out, look closer at what was chosen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from persam_hq.errors import InputError
+from persam_hq.modeling.lite.efficientnet import EMBEDDING_STRIDE
+from persam_hq.modeling.lite.model import Lite
+from persam_hq.modeling.lite.window import move_window, paste_window, resample_window
+from persam_hq.modeling.mask_decoder import corrected_masks, merge_masks
+from persam_hq.prompting.candidates import Candidates, best_candidates
+from persam_hq.prompting.multimask import offered
+from persam_hq.prompting.policy import PromptPolicy
+from persam_hq.prompting.prompt_map import DrawnPrompt
+from persam_hq.prompting.windows import closer_windows, first_windows
+from persam_hq.transforms import RgbImage
+from persam_hq.types import DecoderOutput, Guidance, ImageFeatures, MaskPrediction, PromptSet
+
+LOW_RES_SIDE = 256
+"""Low-resolution logits are so many values wide and high, over the padded input, as Segment Anything's are."""
+_PLAIN = Guidance()
+
+
+@torch.no_grad()
+def encode_image(model: Lite, image: RgbImage) -> ImageFeatures:
+    """The features of an image (H, W, 3) uint8 RGB."""
+    pixels, geometry = model.prepare(image)
+    embedding, interm, hq = model.encode(pixels)
+    return ImageFeatures(image_embedding=embedding, interm_embeddings=interm, geometry=geometry, hq_features=hq)
+
+
+@torch.no_grad()
+def segment_prompts(
+    model: Lite,
+    features: ImageFeatures,
+    prompts: PromptSet,
+    *,
+    multimask_output: bool = True,
+    hq_token_only: bool = False,
+    guidance: Guidance | None = None,
+    mask_weights: Tensor | None = None,
+    policy: PromptPolicy | None = None,
+) -> MaskPrediction:
+    """Masks of one object, in pixels of the original image: the best one, or with a larger and a smaller one beside it.
+
+    The first pass is guided, where there is `guidance` over the grid of the image embedding. Low-resolution logits are
+    (N, 256, 256) over the padded input. `hq_token_only`: the HQ mask alone instead of its sum with SAM's. mask_weights:
+    (3,) float, PerSAM-F's; the first look's three masks are weighed into the one that closer looks go on from.
+    """
+    if hq_token_only and not model.mask_decoder.has_hq:
+        raise InputError("hq_token_only asks for the HQ mask, but this model has no HQ parts; build it with hq=True")
+    policy = policy or PromptPolicy()
+    geometry = features.geometry
+    prompt = DrawnPrompt.on_input(prompts, geometry, radius=policy.point_radius, device=model.device)
+
+    multimask_output = multimask_output and mask_weights is None
+    several = _first_candidates(
+        model, features, prompt, policy, guidance=guidance, ambiguous=multimask_output, mask_weights=mask_weights
+    )
+    number = policy.followed if multimask_output else 1
+    wide = best_candidates(several, geometry, number=number, distinct=policy.alike)
+    output, windows = _closer_looks(model, features, prompt, policy, wide)
+    closer = Candidates(logits=output.masks[:, 0], windows=windows, scores=output.iou_predictions[:, 0])
+    shown = _shown(output, hq_token_only=hq_token_only)
+    if not multimask_output:
+        return _prediction(replace(closer, logits=shown), features)
+
+    # Closer looks may fall for one and the same mask, so what the wide ones showed is offered too
+    if not hq_token_only:
+        unrefined = F.interpolate(wide.logits[:, None], size=shown.shape[-2:], mode="bilinear", align_corners=False)
+        shown, closer = torch.cat([shown, unrefined[:, 0]]), closer.beside(wide)
+    rows = offered(closer, geometry, distinct=policy.distinct)
+    return _prediction(replace(closer, logits=shown).rows(rows), features)
+
+
+def _first_candidates(
+    model: Lite,
+    features: ImageFeatures,
+    prompt: DrawnPrompt,
+    policy: PromptPolicy,
+    *,
+    guidance: Guidance | None,
+    ambiguous: bool,
+    mask_weights: Tensor | None,
+) -> Candidates:
+    """A wide look: a window's single mask, or all three where the prompt may mean several things, or these weighed."""
+    windows = first_windows(prompt, features.geometry, policy)
+    shapes = prompt.draw(windows, grid=4 * model.geometry.grid)
+    output = _look(model, features, prompt, windows, shapes, guidance=guidance or _PLAIN)
+    if mask_weights is not None:
+        plain = replace(output, hq_masks=None)
+        merged, iou = merge_masks(plain, mask_weights)
+        return Candidates(logits=merged[:, 0], windows=windows, scores=iou[:, 0])
+    kinds = slice(1, None) if ambiguous or len(windows) > 1 else slice(0, 1)
+    masks, scores = output.masks[:, kinds], output.iou_predictions[:, kinds]
+    _, n, _, _ = masks.shape
+    return Candidates(logits=masks.flatten(0, 1), windows=windows.repeat_interleave(n, dim=0), scores=scores.flatten())
+
+
+def _closer_looks(
+    model: Lite, features: ImageFeatures, prompt: DrawnPrompt, policy: PromptPolicy, chosen: Candidates
+) -> tuple[DecoderOutput, Tensor]:
+    """Closer looks at each mask, each of which corrects the last: the last output, and its windows (N, 4)."""
+    masks, windows = chosen.logits[:, None], chosen.windows
+    for _ in range(policy.passes):
+        closer = closer_windows(masks[:, 0] > 0, windows, features.geometry, policy)
+        shapes, _ = move_window(torch.sigmoid(masks), source=windows, destination=closer, grid=masks.shape[-1])
+        output = _look(model, features, prompt, closer, prompt.limit(shapes, closer), guidance=_PLAIN)
+        masks, windows = output.masks[:, :1], closer
+    return output, windows
+
+
+def _look(
+    model: Lite, features: ImageFeatures, prompt: DrawnPrompt, windows: Tensor, shapes: Tensor, *, guidance: Guidance
+) -> DecoderOutput:
+    """One pass through B windows (B, 4), with the prompt, or the last result, drawn as `shapes` (B, 1, L, L)."""
+    seen = model.look(features.image_embedding, features.interm_embeddings, windows, hq=features.hq_features)
+    return model.decode(
+        seen,
+        prior=model.prompt_prior(seen, shapes.clamp(0, 1)),
+        prompts=prompt.tokens(len(windows)),
+        guidance=_in_windows(guidance, features, windows, grid=model.geometry.grid),
+    )
+
+
+def _in_windows(guidance: Guidance, features: ImageFeatures, windows: Tensor, *, grid: int) -> Guidance:
+    """Guidance over the image embedding's grid, attn_sim (1, 1, 1, h*w), seen through windows: (B, 1, 1, grid*grid)."""
+    attn_sim, target = guidance.attn_sim, guidance.target_embedding
+    if attn_sim is not None:
+        _, _, h, w = features.image_embedding.shape
+        cells = attn_sim.to(windows.device).reshape(1, 1, h, w)
+        attn_sim = resample_window(cells, windows, grid=grid, stride=EMBEDDING_STRIDE).flatten(2)[:, None]
+    if target is not None:
+        target = target.to(windows.device).expand(len(windows), -1, -1)
+    return Guidance(attn_sim=attn_sim, target_embedding=target)
+
+
+def _shown(output: DecoderOutput, *, hq_token_only: bool) -> Tensor:
+    """The single masks (N, sL, sL) with the HQ correction, or the HQ masks alone."""
+    logits = output.masks[:, :1]
+    if output.hq_masks is not None:
+        logits = output.hq_masks if hq_token_only else corrected_masks(logits, output.hq_masks)
+    return logits[:, 0]
+
+
+def _prediction(found: Candidates, features: ImageFeatures) -> MaskPrediction:
+    """Masks put in their places."""
+    geometry, logits = features.geometry, found.logits[:, None]
+
+    def pasted(size: tuple[int, int], frame: tuple[int, int]) -> Tensor:
+        return paste_window(logits, found.windows, size=size, scale=(frame[0] / size[0], frame[1] / size[1]))[:, 0]
+
+    full = pasted(geometry.original, geometry.input)
+    return MaskPrediction(
+        masks=full > 0,
+        scores=found.scores.clamp(0, 1),
+        low_res_logits=pasted((LOW_RES_SIDE, LOW_RES_SIDE), geometry.padded),
+        logits=full,
+    )

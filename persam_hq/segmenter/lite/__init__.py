@@ -1,0 +1,1 @@
+"""lite as a segmenter: its windows, memory, matching and mask selection."""

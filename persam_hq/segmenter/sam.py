@@ -1,0 +1,193 @@
+"""SAM, SAM-HQ and MobileSAM as a segmenter: whole frames, PerSAM's location prior and guidance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from persam_hq.errors import InputError
+from persam_hq.mask_boxes import mask_boxes
+from persam_hq.modeling.sam import Sam
+from persam_hq.personalization import Alignment, Pooling, attention_similarity, locate
+from persam_hq.predictor import encode, personalize
+from persam_hq.segmenter.base import Choice, Decoded, Located, Memory
+from persam_hq.segmenter.batching import choose, join_outputs, prompt_groups, stack_prompts
+from persam_hq.transforms import masks_to_original
+from persam_hq.types import DecoderOutput, Guidance, ImageFeatures, MaskPrediction, PromptSet, Target
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SamContext:
+    """The targets and the guided attention (K, 1, 1, h*w) of a frame."""
+
+    targets: tuple[Target, ...]
+    attn_sim: Tensor
+
+    def __repr__(self) -> str:
+        return f"SamContext(objects={len(self.targets)}, attn_sim={tuple(self.attn_sim.shape)})"
+
+
+class SamSegmenter:
+    """A Segment Anything model; features live on the model's device.
+
+    HQ parts, where it has any, are left unused without `use_hq`: masks are those of SAM's mask tokens alone. The interm
+    embeddings are dropped once the HQ features are fused, as they are the largest by far, unless `keep_interm`.
+    """
+
+    def __init__(
+        self,
+        model: Sam,
+        *,
+        alignment: Alignment = "image",
+        pooling: Pooling = "mean",
+        use_hq: bool = True,
+        keep_interm: bool = False,
+    ) -> None:
+        self.model = model
+        self.use_hq = use_hq
+        self.keep_interm = keep_interm
+        self.alignment: Alignment = alignment
+        self.pooling: Pooling = pooling
+
+    def encode(self, image: NDArray[np.uint8]) -> ImageFeatures:
+        """See Segmenter."""
+        features = encode(self.model, image)
+        return features if self.keep_interm else replace(features, interm_embeddings=())
+
+    def personalize(self, features: ImageFeatures, masks: Tensor) -> tuple[Target, ...]:
+        """See Segmenter: one target an object."""
+        found = (personalize(self.model, features, mask.numpy(), pooling=self.pooling) for mask in masks)
+        return tuple(_target_to(target, "cpu") for target in found)
+
+    def begin(self, features: ImageFeatures, masks: Tensor) -> Memory:
+        """See Segmenter."""
+        k, _, _ = masks.shape
+        height, width = features.geometry.padded
+        boxes, _ = mask_boxes(masks)
+        side = self.model.prompt_encoder.mask_input_size
+        logits = 20 * (F.interpolate(masks[:, None].float(), size=side, mode="area") - 0.5)
+        return Memory(
+            boxes=boxes,
+            logits=logits.half(),
+            windows=torch.tensor([0.0, 0.0, width, height]).repeat(k, 1),
+            keys=None,
+            missing=torch.zeros(k, dtype=torch.int64),
+            velocity=torch.zeros(k, 2),
+        )
+
+    @torch.inference_mode()
+    def locate(self, reference: tuple[Target, ...], features: ImageFeatures, memory: Memory | None) -> Located:
+        """See Segmenter; the memory plays no part in PerSAM's location prior."""
+        del memory
+        targets = tuple(_target_to(target, self.model.device) for target in reference)
+        priors = tuple(locate(features, target) for target in targets)
+        height, width = features.geometry.padded
+        similarity = torch.cat([attention_similarity(prior, alignment=self.alignment) for prior in priors])
+        return Located(
+            priors=priors,
+            features=features,
+            windows=torch.tensor([0.0, 0.0, width, height]).repeat(len(priors), 1),
+            context=SamContext(targets=targets, attn_sim=similarity),
+        )
+
+    @torch.inference_mode()
+    def decode(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool, choice: Choice) -> Decoded:
+        """See Segmenter. SAM has no presence head: an object is there where its mask is not empty."""
+        low_res, scores = choose(self.outputs(located, prompts, guided=guided), choice)
+        return self._predict(located, low_res, scores)
+
+    @torch.inference_mode()
+    def outputs(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool) -> DecoderOutput:
+        """See Segmenter."""
+        features, context = located.features, located.context
+        assert isinstance(context, SamContext)
+        device = features.image_embedding.device
+        groups, outputs = prompt_groups(prompts), []
+        for group in groups:
+            _refuse_nothing(prompts[group[0]])
+            batch = stack_prompts([prompts[i] for i in group], features.geometry).to(device)
+            guidance = None
+            if guided:
+                targets = torch.cat([context.targets[i].embedding for i in group])
+                guidance = Guidance(attn_sim=context.attn_sim[group], target_embedding=targets)
+            output = self.model.decode(
+                features, points=batch.points, boxes=batch.boxes, masks=batch.masks, guidance=guidance
+            )
+            outputs.append(output if self.use_hq else replace(output, hq_masks=None))
+        return join_outputs(outputs, groups)
+
+    @torch.inference_mode()
+    def show(self, located: Located, logits: Tensor, *, scores: Tensor, presence: Tensor) -> Decoded:
+        """See Segmenter; what is not empty is there, whatever `presence` says."""
+        del presence
+        side = self.model.prompt_encoder.mask_input_size
+        low_res = F.interpolate(logits, size=side, mode="bilinear", antialias=True)[:, 0]
+        return self._predict(located, low_res, scores)
+
+    def carried(self, located: Located, memory: Memory) -> Tensor:
+        """See Segmenter: every window is the whole frame."""
+        del located
+        return memory.logits.float()
+
+    def after_cut(self, features: ImageFeatures, memory: Memory) -> Memory:
+        """See Segmenter: every frame is searched whole, cut or not."""
+        del features
+        return memory
+
+    def recentred(self, located: Located, decoded: Decoded, memory: Memory, present: Tensor) -> None:
+        """See Segmenter: the whole frame cuts nothing off."""
+
+    def _predict(self, located: Located, low_res: Tensor, scores: Tensor) -> Decoded:
+        features, context = located.features, located.context
+        logits = masks_to_original(low_res[:, None], features.geometry)[:, 0]
+        masks = logits > self.model.mask_threshold
+        cells = F.interpolate(low_res[:, None], size=features.image_embedding.shape[-2:], mode="area")[:, 0] > 0
+        similarity = torch.stack(
+            [
+                torch.where(inside, prior.grid, 0).sum() / inside.sum().clamp(min=1)
+                for inside, prior in zip(cells, located.priors, strict=True)
+            ]
+        )
+        assert isinstance(context, SamContext)
+        prediction = MaskPrediction(masks=masks, scores=scores, low_res_logits=low_res, logits=logits)
+        return Decoded(
+            prediction=prediction,
+            presence=masks.flatten(1).any(dim=1).float(),
+            certainty=prediction.scores.clamp(0, 1),
+            similarity=similarity,
+        )
+
+    def remember(self, located: Located, decoded: Decoded, memory: Memory | None, present: Tensor) -> Memory:
+        """See Segmenter."""
+        prediction = decoded.prediction
+        boxes, _ = mask_boxes(prediction.masks.cpu())
+        logits = prediction.low_res_logits[:, None].half().cpu()
+        missing = torch.zeros(len(boxes), dtype=torch.int64)
+        if memory is not None:
+            boxes = torch.where(present[:, None], boxes, memory.boxes)
+            logits = torch.where(present[:, None, None, None], logits, memory.logits)
+            missing = torch.where(present, missing, memory.missing + 1)
+        return Memory(
+            boxes=boxes,
+            logits=logits,
+            windows=located.windows,
+            keys=None,
+            missing=missing,
+            velocity=torch.zeros(len(boxes), 2),
+        )
+
+
+def _target_to(target: Target, device: torch.device | str) -> Target:
+    return Target(feature=target.feature.to(device), embedding=target.embedding.to(device), cells=target.cells)
+
+
+def _refuse_nothing(prompt: PromptSet) -> None:
+    """SAM without any prompt has nothing to go by; only lite has a dense location prior instead."""
+    if not len(prompt.points) and prompt.box is None and prompt.mask_input is None:
+        raise InputError("SAM's decoder got no point, box or mask; choose another prompt selector than dense_prior")

@@ -1,0 +1,1 @@
+"""Training data: datasets, synthetic clips, simulated prompts, augmentation."""

@@ -1,0 +1,146 @@
+"""Batches by step number: the same step gives the same batch, in whatever process it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from persam_hq.errors import InputError
+from persam_hq.training.config.lite import ClipSource, CropSize, PhotoSource, TrainConfig
+from persam_hq.training.data.appearance_change import turn
+from persam_hq.training.data.clips import TrainingClip, photo_clip, recolour, video_clip
+from persam_hq.training.data.datasets import Array, Clip, Photo, load_clips, load_label_maps
+from persam_hq.training.data.scene import photo_background
+from persam_hq.training.data.stills import Still, photo_still
+
+DrawnT = TypeVar("DrawnT")
+_MOST_DRAWS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Clips to track through and images to prompt, colours float in [0, 255], masks float 0 or 1.
+
+    frames: (B, T, 3, S, S) and masks: (B, T, S, S); stills: (P, 3, S', S') and segments: (P, 2, S', S'), P may be 0.
+    """
+
+    frames: Tensor
+    masks: Tensor
+    stills: Tensor
+    segments: Tensor
+
+    def __repr__(self) -> str:
+        return f"Batch(frames={tuple(self.frames.shape)}, stills={tuple(self.stills.shape)})"
+
+
+class BatchMaker:
+    """Draws training clips from all sources by their weights."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.videos: list[list[Clip]] = [load_clips(source.root, source.names) for source in config.clips]
+        self.photos: list[list[Photo]] = [
+            load_label_maps(source.root, background=source.background) for source in config.photos
+        ]
+        sources: list[ClipSource | PhotoSource] = [*config.clips, *config.photos]
+        weights = np.array([source.weight for source in sources])
+        self.probabilities = weights / weights.sum()
+
+    def step_rng(self, step: int, *, purpose: int) -> np.random.Generator:
+        """The generator of one step: no state is carried from step to step, so a resumed run draws the same."""
+        return np.random.default_rng([self.config.seed, purpose, step])
+
+    def batch(self, step: int) -> Batch:
+        """What step number `step` learns from."""
+        rng = self.step_rng(step, purpose=0)
+        weights = np.array([crop.weight for crop in self.config.crops])
+        crop = self.config.crops[int(rng.choice(len(weights), p=weights / weights.sum()))]
+        clips = [self._clip(crop, rng) for _ in range(crop.batch)]
+        frames, masks = np.stack([clip.frames for clip in clips]), np.stack([clip.masks for clip in clips])
+        self._turn(frames, masks, rng)
+        self._hide(frames, masks, rng)
+        stills, segments = self._stills(rng)
+        return Batch(frames=_images(frames), masks=_masks(masks), stills=_images(stills), segments=_masks(segments))
+
+    def _clip(self, crop: CropSize, rng: np.random.Generator) -> TrainingClip:
+        return _redraw(lambda: self._from_source(self._source(rng), crop, rng))
+
+    def _source(self, rng: np.random.Generator) -> int:
+        return int(rng.choice(len(self.probabilities), p=self.probabilities))
+
+    def _from_source(self, source: int, crop: CropSize, rng: np.random.Generator) -> TrainingClip | None:
+        others = self.photos[int(rng.integers(len(self.photos)))] if self.photos else []
+        if source < len(self.videos):
+            clips = self.videos[source]
+            clip = clips[int(rng.integers(len(clips)))]
+            return video_clip(clip, others=others, length=crop.length, size=crop.side, rng=rng)
+        photos = self.photos[source - len(self.videos)]
+        photo = photos[int(rng.integers(len(photos)))]
+        return photo_clip(photo, others=others, length=crop.length, size=crop.side, rng=rng)
+
+    def _turn(self, frames: Array, masks: Array, rng: np.random.Generator) -> None:
+        """Let the object of some clips show another side, bit by bit."""
+        if self.config.turning:
+            for row in np.flatnonzero(rng.random(len(frames)) < self.config.turning):
+                others = self.photos[int(rng.integers(len(self.photos)))] if self.photos else []
+                frames[row] = turn(frames[row], masks[row], others=others, rng=rng)
+
+    def _hide(self, frames: Array, masks: Array, rng: np.random.Generator) -> None:
+        """Cut away from some clips for a frame: a photo stands there instead, and the object is gone."""
+        b, t, side, _, _ = frames.shape
+        for row in np.flatnonzero(rng.random(b) < self.config.absent * bool(self.photos)):
+            photos = self.photos[int(rng.integers(len(self.photos)))]
+            index = int(rng.integers(1, t))
+            frames[row, index] = recolour(photo_background(photos, side, rng)[None], rng)[0]
+            masks[row, index] = 0
+
+    def _stills(self, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Images (P, S, S, 3) and segments (P, 2, S, S); none, P = 0, where the configuration wants none."""
+        wanted = self.config.stills
+        if wanted is None or not self.photos:
+            return np.zeros((0, 32, 32, 3), np.uint8), np.zeros((0, 2, 32, 32), np.uint8)
+        stills = [_redraw(lambda: self._still(wanted.side, rng)) for _ in range(wanted.batch)]
+        return np.stack([still.image for still in stills]), np.stack([still.masks for still in stills])
+
+    def _still(self, side: int, rng: np.random.Generator) -> Still | None:
+        photos = self.photos[int(rng.integers(len(self.photos)))]
+        return photo_still(photos[int(rng.integers(len(photos)))], size=side, rng=rng)
+
+    def stream(self, *, start: int, stop: int) -> Iterator[tuple[int, Batch]]:
+        """Step number and batch, two made ahead in a thread."""
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            pending: list[tuple[int, Future[Batch]]] = []
+            upcoming = iter(range(start, stop))
+            for step in upcoming:
+                pending.append((step, pool.submit(self.batch, step)))
+                if len(pending) > 2:
+                    ready, future = pending.pop(0)
+                    yield ready, future.result()
+            for ready, future in pending:
+                yield ready, future.result()
+
+
+def _redraw(draw: Callable[[], DrawnT | None]) -> DrawnT:
+    """Draw again until something large enough is shown; InputError where nothing ever is."""
+    for _ in range(_MOST_DRAWS):
+        made = draw()
+        if made is not None:
+            return made
+    raise InputError(
+        f"{_MOST_DRAWS} training clips drawn and no object large enough in any; check the label maps and crop sizes"
+    )
+
+
+def _images(stacked: Array) -> Tensor:
+    """(..., S, S, 3) uint8 to (..., 3, S, S) float."""
+    return torch.from_numpy(stacked).movedim(-1, -3).float()
+
+
+def _masks(stacked: Array) -> Tensor:
+    return torch.from_numpy(stacked).float()

@@ -1,0 +1,1 @@
+"""Training of lite: the tracker unrolled over short clips."""

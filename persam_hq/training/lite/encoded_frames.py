@@ -1,0 +1,116 @@
+"""The frames of a batch of training clips as the network sees them: encoded once, decoded often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from persam_hq.modeling.lite.model import Lite, WindowFeatures
+from persam_hq.modeling.lite.window import resample_window
+from persam_hq.modeling.prompt_encoder import PromptBatch
+from persam_hq.types import DecoderOutput, Guidance
+
+FEWEST_PIXELS = 20
+"""An object with no more pixels than these counts as absent."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedFrame:
+    """One frame of B clips: masks (B, S, S) float in {0, 1}, and the encoder's output for it in float32.
+
+    hq: the HQ features (B, C'', S/4, S/4), or None.
+    """
+
+    mask: Tensor
+    embedding: Tensor
+    interm: tuple[Tensor, ...]
+    hq: Tensor | None
+
+    def __repr__(self) -> str:
+        return f"EncodedFrame(mask={tuple(self.mask.shape)}, embedding={tuple(self.embedding.shape)})"
+
+    @property
+    def side(self) -> int:
+        """Pixels of a side of the crop."""
+        return self.mask.shape[-1]
+
+    @property
+    def whole(self) -> Tensor:
+        """Windows (B, 4) over the whole crop."""
+        return torch.tensor([0.0, 0.0, self.side, self.side]).expand(len(self.mask), 4)
+
+    @property
+    def keys(self) -> Tensor:
+        """What matching compares, (B, K, h, w)."""
+        return self.interm[2].permute(0, 3, 1, 2)
+
+    @property
+    def present(self) -> Tensor:
+        """(B,) bool: whether the object is to be seen."""
+        return self.mask.flatten(1).sum(dim=1) > FEWEST_PIXELS
+
+    def truth(self, windows: Tensor, *, grid: int) -> Tensor:
+        """The share (B, 1, grid, grid) of each cell of `windows` (B, 4) that the object covers, softly."""
+        return resample_window(self.mask[:, None], windows, grid=grid, stride=1).clamp(0, 1)
+
+    def seen_by(self, model: Lite, windows: Tensor) -> WindowFeatures:
+        """The frame through `windows` (B, 4)."""
+        return model.look(self.embedding, self.interm, windows, hq=self.hq)
+
+
+def encode_clips(model: Lite, frames: Tensor, masks: Tensor) -> tuple[EncodedFrame, ...]:
+    """Frames (B, T, 3, S, S) float in [0, 255] and masks (B, T, S, S) float in {0, 1} to T encoded frames."""
+    b, t, _, _, _ = frames.shape
+    with torch.autocast("cpu", torch.bfloat16):
+        x = model.normalise(frames).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        embedding, interm, hq = model.encode(x)
+
+    def of_frame(encoded: Tensor, k: int) -> Tensor:
+        return encoded.float().reshape(b, t, *encoded.shape[1:])[:, k]
+
+    return tuple(
+        EncodedFrame(
+            mask=masks[:, k],
+            embedding=of_frame(embedding, k),
+            interm=tuple(of_frame(i, k) for i in interm),
+            hq=None if hq is None else of_frame(hq, k),
+        )
+        for k in range(t)
+    )
+
+
+def encode_stills(model: Lite, images: Tensor, masks: Tensor) -> EncodedFrame:
+    """Images (P, 3, S, S) float in [0, 255] and segments (P, N, S, S) float in {0, 1} to a frame of P * N rows."""
+    _, n, _, _ = masks.shape
+    (frame,) = encode_clips(model, images[:, None], masks[:, :1])
+
+    def each(encoded: Tensor) -> Tensor:
+        return encoded.repeat_interleave(n, dim=0)
+
+    return EncodedFrame(
+        mask=masks.flatten(0, 1),
+        embedding=each(frame.embedding),
+        interm=tuple(each(i) for i in frame.interm),
+        hq=None if frame.hq is None else each(frame.hq),
+    )
+
+
+def decode(
+    model: Lite,
+    seen: WindowFeatures,
+    *,
+    prior: Tensor,
+    prompts: PromptBatch | None = None,
+    guidance: Guidance | None = None,
+) -> DecoderOutput:
+    """`Lite.decode` in bfloat16, its results in float32."""
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model.decode(seen, prior=prior, prompts=prompts, guidance=guidance)
+    return DecoderOutput(
+        masks=output.masks.float(),
+        iou_predictions=output.iou_predictions.float(),
+        hq_masks=None if output.hq_masks is None else output.hq_masks.float(),
+        presence=None if output.presence is None else output.presence.float(),
+    )

@@ -1,0 +1,136 @@
+"""Image prompts as users give them: points, a box or a rough mask on one image, nothing else known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from persam_hq.mask_boxes import outer_boxes
+from persam_hq.modeling.lite.location_prior import PRIOR_CHANNELS
+from persam_hq.modeling.lite.model import Lite
+from persam_hq.modeling.lite.prompt_maps import box_shapes, point_shapes
+from persam_hq.modeling.lite.window import move_window
+from persam_hq.modeling.prompt_encoder import PromptBatch
+from persam_hq.training.data.prompt_simulation import jitter_boxes, noisy_mask, random_points
+from persam_hq.training.data.rng import Chances
+from persam_hq.training.lite.encoded_frames import EncodedFrame, decode
+from persam_hq.training.lite.step_losses import Scores
+from persam_hq.training.lite.window_jitter import jittered_windows
+from persam_hq.training.losses import mask_loss
+from persam_hq.types import DecoderOutput
+
+KINDS = {"point": 0.35, "points": 0.15, "box": 0.4, "mask": 0.1}
+"""How often each kind of prompt is drawn."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """A prompt: its tokens, and itself as a soft mask (B, 1, L, L) in `windows` (B, 4), or None where it is not drawn.
+
+    limits: (B, 4) a box that nothing lies outside of, or None.
+    """
+
+    tokens: PromptBatch
+    shapes: Tensor | None
+    windows: Tensor
+    limits: Tensor | None
+
+    def __repr__(self) -> str:
+        return f"Drawn({self.tokens})"
+
+
+def prompt_frame(model: Lite, frame: EncodedFrame, chances: Chances, scores: Scores) -> None:
+    """Decode one frame from a simulated prompt, then once more from that result; both are scored."""
+    kind = chances.pick(KINDS)
+    prompt = _draw(model, kind, frame, chances)
+    output = _decode(model, frame, prompt, scores, name=kind, best_only=kind == "point")
+
+    # What a user or a tool goes on from is the mask that was meant, seen more closely, and the same prompt
+    chosen = _meant(output, _truth(model, frame, prompt.windows), best_only=kind == "point")
+    closer = _look_closer(prompt, chosen, frame, chances)
+    _decode(model, frame, closer, scores, name=f"{kind}+", best_only=False)
+
+
+def _draw(model: Lite, kind: str, frame: EncodedFrame, chances: Chances) -> Drawn:
+    """A prompt of one kind for each row, in most steps as tokens and drawn into the prior, else as one of the two."""
+    boxes = outer_boxes(frame.mask)
+    windows = _windows(kind, boxes, frame, chances)
+    grid, limits = 4 * model.geometry.grid, None
+    if kind == "box":
+        limits = jitter_boxes(boxes, chances)
+        tokens, shapes = PromptBatch(boxes=limits), box_shapes(limits, windows, grid=grid)
+    elif kind == "mask":
+        shapes = noisy_mask(frame.truth(windows, grid=grid), chances)
+        tokens = PromptBatch(masks=10 * shapes - 5)
+    else:
+        points, labels = _points(kind, frame, chances)
+        radius = float(chances.rng.uniform(0.06, 0.16))
+        tokens = PromptBatch(points=(points, labels))
+        shapes = point_shapes(points, labels, windows, grid=grid, radius=radius)
+    drawn = chances.once(0.85)
+    if drawn and chances.once(0.2):
+        tokens = PromptBatch()
+    return Drawn(tokens=tokens, shapes=shapes if drawn else None, windows=windows, limits=limits)
+
+
+def _points(kind: str, frame: EncodedFrame, chances: Chances) -> tuple[Tensor, Tensor]:
+    """One point inside, or two inside and one outside: positions (B, N, 2) and labels (B, N)."""
+    if kind == "point":
+        return random_points(frame.mask, 1, chances), torch.ones(len(frame.mask), 1)
+    inside = random_points(frame.mask, 2, chances)
+    outside = random_points(frame.mask, 1, chances, inside=False)
+    labels = torch.tensor([1.0, 1.0, 0.0]).expand(len(frame.mask), 3)
+    return torch.cat([inside, outside], dim=1), labels
+
+
+def _windows(kind: str, boxes: Tensor, frame: EncodedFrame, chances: Chances) -> Tensor:
+    """A point says little of the object's size, so its windows are wide, or the whole crop."""
+    wide = kind.startswith("point") or chances.once(0.15)
+    low, high = (1.2, 5.0) if wide else (1.2, 2.0)
+    windows = jittered_windows(boxes, chances, side=frame.side, low=low, high=high)
+    return torch.where(chances.each(0.25 if wide else 0.0)[:, None], frame.whole, windows)
+
+
+def _truth(model: Lite, frame: EncodedFrame, windows: Tensor) -> Tensor:
+    return frame.truth(windows, grid=8 * model.geometry.grid)
+
+
+def _decode(
+    model: Lite, frame: EncodedFrame, prompt: Drawn, scores: Scores, *, name: str, best_only: bool
+) -> DecoderOutput:
+    """Decode and score one pass."""
+    seen = frame.seen_by(model, prompt.windows)
+    if prompt.shapes is None:
+        side = 2 * model.geometry.grid
+        prior = torch.zeros(len(prompt.windows), PRIOR_CHANNELS, side, side)
+    else:
+        prior = model.prompt_prior(seen, prompt.shapes)
+    output = decode(model, seen, prior=prior, prompts=prompt.tokens)
+    truth = _truth(model, frame, prompt.windows)
+    scores.add_masks(name, output, truth, present=frame.present, best_only=best_only, presence=False)
+    return output
+
+
+def _meant(output: DecoderOutput, truth: Tensor, *, best_only: bool) -> Tensor:
+    """Probabilities (B, 1, L, L) of the mask to go on from: the single one, or the best of three."""
+    if not best_only:
+        return torch.sigmoid(output.masks[:, :1].detach())
+    present = torch.ones(len(truth), dtype=torch.bool)
+    errors = mask_loss(output.masks[:, 1:].detach(), F.avg_pool2d(truth, 2), present=present)
+    return torch.sigmoid(output.masks.detach()[torch.arange(len(truth)), 1 + errors.argmin(dim=1)][:, None])
+
+
+def _look_closer(prompt: Drawn, chosen: Tensor, frame: EncodedFrame, chances: Chances) -> Drawn:
+    """The same prompt with the mask found, (B, 1, L, L), drawn in a window around it."""
+    extent = (prompt.windows[:, 2:] - prompt.windows[:, :2]).repeat(1, 2) / chosen.shape[-1]
+    boxes = prompt.windows[:, :2].repeat(1, 2) + outer_boxes(chosen[:, 0]) * extent
+    windows = jittered_windows(boxes, chances, side=frame.side, low=1.2, high=1.8)
+    windows = torch.where(chances.each(0.25)[:, None], prompt.windows, windows)
+    shapes, _ = move_window(chosen, source=prompt.windows, destination=windows, grid=chosen.shape[-1])
+    if prompt.limits is not None:
+        shapes = shapes * box_shapes(prompt.limits, windows, grid=shapes.shape[-1])
+    tokens = replace(prompt.tokens, masks=None)
+    return replace(prompt, tokens=tokens, shapes=shapes.clamp(0, 1), windows=windows)

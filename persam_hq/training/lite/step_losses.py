@@ -1,0 +1,70 @@
+"""What a step adds up: losses to descend, and figures to log."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from persam_hq.modeling.mask_decoder import corrected_masks
+from persam_hq.training.losses import mask_iou, mask_loss, point_loss
+from persam_hq.training.recipe import StepResult
+from persam_hq.types import DecoderOutput
+
+
+class Scores:
+    """Collects the losses of everything that is decoded in a step; `rng` decides which points the HQ loss looks at."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._losses: list[Tensor] = []
+        self._figures: dict[str, list[float]] = {}
+
+    def add(self, name: str, loss: Tensor, *, weight: float) -> None:
+        """A scalar loss, logged as it is and descended `weight` times."""
+        self._losses.append(weight * loss)
+        self._note(name, loss)
+
+    def add_masks(
+        self,
+        name: str,
+        output: DecoderOutput,
+        truth: Tensor,
+        *,
+        present: Tensor,
+        best_only: bool = False,
+        presence: bool = True,
+    ) -> None:
+        """Everything the decoder said, against the share (B, 1, 2L, 2L) of each cell of the HQ mask's grid.
+
+        `present` (B,) bool: whether the object is there. `best_only` where the prompt is ambiguous: the best of the
+        three masks counts most, and the HQ mask corrects that one. `presence`: whether the presence head is taught.
+        """
+        finest, truth = truth, F.avg_pool2d(truth, 2)
+        each = mask_loss(output.masks, truth, present=present)
+        best, single = each[:, 1:].amin(dim=1), each[:, 0]
+        loss = (best + 0.3 * single if best_only else single + 0.5 * best).mean()
+
+        iou = mask_iou(output.masks, truth)
+        loss = loss + F.mse_loss(output.iou_predictions, iou)
+        self._note(f"iou_{name}", iou[present, 0].mean() if present.any() else 1.0)
+        if output.hq_masks is not None:
+            rows = torch.arange(len(each))
+            corrected = 1 + each[:, 1:].argmin(dim=1) if best_only else torch.zeros_like(rows)
+            final = corrected_masks(output.masks.detach()[rows, corrected][:, None], output.hq_masks)
+            loss = loss + point_loss(final, finest, present=present, rng=self._rng)
+            if present.any():
+                self._note(f"iou_{name}_hq", mask_iou(final, finest)[present].mean())
+        if presence and output.presence is not None:
+            loss = loss + 0.5 * F.binary_cross_entropy_with_logits(output.presence, present.float())
+        self._losses.append(loss)
+
+    def result(self, *, frames: int) -> StepResult:
+        """The sum over everything that was decoded, a frame of the clip, and the mean of each figure."""
+        loss = torch.stack(self._losses).sum() / frames
+        figures = {name: float(np.nanmean(values)) for name, values in self._figures.items()}
+        return StepResult(loss=loss, figures={"loss": float(loss.detach()), **figures})
+
+    def _note(self, name: str, value: Tensor | float) -> None:
+        self._figures.setdefault(name, []).append(float(value.detach() if isinstance(value, Tensor) else value))

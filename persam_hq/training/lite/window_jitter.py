@@ -1,0 +1,44 @@
+"""Boxes of masks, and windows that miss them as a tracker's windows do."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from persam_hq.modeling.lite.window import window_around
+from persam_hq.training.data.rng import Chances
+
+SMALLEST_SIDE = 96.0
+"""Pixels: no window is drawn smaller, unless its aspect asks for it."""
+
+
+def jittered_windows(boxes: Tensor, chances: Chances, *, side: int, low: float = 1.3, high: float = 2.3) -> Tensor:
+    """Windows (B, 4) around boxes (B, 4) in a crop of `side` pixels: `low` to `high` times the box, a little beside it.
+
+    Two fifths of them are not square, and those may reach over the crop's border.
+    """
+    factor = torch.exp(chances.uniform(np.log(low), np.log(high)))
+    length = factor * (boxes[:, 2:] - boxes[:, :2]).amax(dim=1)
+    shift = chances.uniform(-0.08, 0.08, 2) * length[:, None]
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2 + shift
+    aspect = torch.exp(chances.uniform(-0.25, 0.25) * chances.each(0.4))
+    half = torch.stack([length * aspect, length / aspect], dim=1) / 2
+    grown = torch.cat([centre - half, centre + half], dim=1)
+
+    bounds = (float(side), float(side))
+    square = window_around(grown, factor=1.0, min_side=SMALLEST_SIDE, bounds=bounds)
+    return torch.where((aspect == 1)[:, None], square, _cut(grown, side))
+
+
+def window_area(windows: Tensor) -> Tensor:
+    """Pixels (B,) of windows (B, 4)."""
+    return (windows[:, 2] - windows[:, 0]) * (windows[:, 3] - windows[:, 1])
+
+
+def _cut(windows: Tensor, side: int) -> Tensor:
+    """Windows cut to the crop, at least 64 pixels wide and high all the same."""
+    cut = windows.clamp(0, side)
+    middle = (cut[:, :2] + cut[:, 2:]) / 2
+    half = ((cut[:, 2:] - cut[:, :2]) / 2).clamp(min=32)
+    return torch.cat([middle - half, middle + half], dim=1)

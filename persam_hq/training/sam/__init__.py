@@ -1,0 +1,1 @@
+"""Training of SAM models in two paths: SAM's parts, then the HQ parts."""

@@ -1,0 +1,91 @@
+"""The prompts of a step: one kind for all its rows, simulated from the truth, or found as PerSAM finds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from persam_hq.mask_boxes import outer_boxes
+from persam_hq.modeling.prompt_encoder import PromptBatch
+from persam_hq.training.config.sam import PromptKind, SamTrainConfig
+from persam_hq.training.data.prompt_simulation import jitter_boxes, noisy_mask, random_points
+from persam_hq.training.data.rng import Chances
+from persam_hq.training.sam.encoded_views import EncodedViews, Personalization
+from persam_hq.types import Guidance
+
+KINDS: tuple[PromptKind, ...] = get_args(PromptKind)
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """What the rows of a step have in common: the kind of prompt, which guidance, and whether a pass corrects it."""
+
+    kind: PromptKind
+    guided_attention: bool
+    target_embedding: bool
+    second_pass: bool
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether anything in the step comes from the reference."""
+        return self.kind == "prior" or self.guided_attention or self.target_embedding
+
+    @property
+    def ambiguous(self) -> bool:
+        """One point says little of what is meant, so the best of three masks counts."""
+        return self.kind == "point"
+
+
+def draw_plan(config: SamTrainConfig, chances: Chances) -> StepPlan:
+    """The same on every worker. PerSAM's own points come with both kinds of guidance, as PerSAM uses them."""
+    weights: dict[str, float] = {kind: config.prompts.get(kind, 0.0) for kind in KINDS}
+    picked = chances.pick(weights)
+    kind = next(kind for kind in KINDS if kind == picked)
+    attention, embedding = chances.once(config.guided_attention), chances.once(config.target_embedding)
+    return StepPlan(
+        kind=kind,
+        guided_attention=attention or kind == "prior",
+        target_embedding=embedding or kind == "prior",
+        second_pass=chances.once(config.second_pass),
+    )
+
+
+def draw_prompts(
+    kind: PromptKind, views: EncodedViews, chances: Chances, *, found: Personalization | None, side: int
+) -> PromptBatch:
+    """Prompts of that kind for B views, in pixels of the input frame; masks have `side` cells a side."""
+    masks, device = views.masks.cpu(), views.masks.device
+    boxes = outer_boxes(masks)
+    if kind == "prior":
+        assert found is not None
+        return PromptBatch(points=(found.points, _labels(found.points, [1.0, 0.0])))
+    if kind == "point":
+        points = random_points(masks, 1, chances)
+        return PromptBatch(points=(points, _labels(points, [1.0]))).to(device)
+    if kind == "points":
+        inside = random_points(masks, 2, chances)
+        outside = random_points(masks.maximum(views.padding.cpu()), 1, chances, inside=False)
+        points = torch.cat([inside, outside], dim=1)
+        return PromptBatch(points=(points, _labels(points, [1.0, 1.0, 0.0]))).to(device)
+    if kind == "box":
+        return PromptBatch(boxes=jitter_boxes(boxes, chances)).to(device)
+    truth = F.interpolate(masks[:, None], size=(side, side), mode="area")
+    return PromptBatch(masks=noisy_mask(truth, chances)).to(device)
+
+
+def guidance_of(plan: StepPlan, found: Personalization | None) -> Guidance:
+    """What steers the decoder's first pass."""
+    if found is None:
+        return Guidance()
+    return Guidance(
+        attn_sim=found.attn_sim if plan.guided_attention else None,
+        target_embedding=found.target_embedding if plan.target_embedding else None,
+    )
+
+
+def _labels(points: Tensor, labels: list[float]) -> Tensor:
+    return torch.tensor(labels, device=points.device).expand(len(points), len(labels))

@@ -1,0 +1,143 @@
+"""Progress of many videos at once: how many are finished, and the ones under way."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from tqdm import tqdm
+
+from persam_hq.errors import one_line
+from persamhq_video.events import Event
+
+__all__ = ["JobBars", "Speed", "error_line"]
+
+_MOST_BARS: Final = 4
+_REDRAW_SECONDS: Final = 0.5
+_REDRAW_SECONDS_IN_A_LOG: Final = 30.0
+_ENDINGS: Final = frozenset({"complete", "already-complete", "failed", "refused"})
+
+
+class Speed:
+    """Frames a second of all videos together, over the last seconds."""
+
+    def __init__(self, *, seconds: float = 10.0, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._seconds, self._clock = seconds, clock
+        self._steps: deque[tuple[float, int]] = deque([(clock(), 0)])
+
+    def add(self, frames: int) -> None:
+        """So many frames have just been finished."""
+        now = self._clock()
+        self._steps.append((now, frames))
+        # The oldest one that stays marks where the time begins; its own frames came before that.
+        while len(self._steps) > 2 and now - self._steps[1][0] > self._seconds:
+            self._steps.popleft()
+
+    @property
+    def fps(self) -> float:
+        """Frames a second; 0 before the first one."""
+        elapsed = self._clock() - self._steps[0][0]
+        frames = sum(frames for _, frames in self._steps) - self._steps[0][1]
+        return frames / elapsed if elapsed > 0 else 0.0
+
+
+class JobBars:
+    """A bar for the job and, on a terminal, one for each of the first few videos under way."""
+
+    def __init__(self, videos: int, *, speed: Speed | None = None) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._speed = speed or Speed()
+        self._frames: dict[str, int] = {}
+        self._bars: dict[str, tuple[int, tqdm[Any]]] = {}
+        self._free = list(range(_MOST_BARS, 0, -1)) if self._is_terminal else []
+        self._pause = _REDRAW_SECONDS if self._is_terminal else _REDRAW_SECONDS_IN_A_LOG
+        self._drawn = time.perf_counter()
+        self._videos = videos
+        self._finished = 0
+        self._total: tqdm[Any] | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Show what happened to one of the videos."""
+        # Not before the first event: what is wrong with the whole job is told without any bar.
+        if self._total is None:
+            self._total = self._open_total()
+        if event.event == "started":
+            self._frames[event.video] = event.frame
+            self._open(event)
+        elif event.event == "frame":
+            self._count(event)
+        elif event.event in _ENDINGS:
+            self._end(event)
+
+    def close(self) -> None:
+        """Take the videos' bars away and leave the job's as it is."""
+        for video in list(self._bars):
+            self._take_away(video)
+        self._draw(at_once=True)
+        if self._total is not None:
+            self._total.close()
+
+    def _open_total(self) -> tqdm[Any]:
+        return tqdm(
+            total=self._videos,
+            bar_format="{n_fmt}/{total_fmt} videos |{bar}| {elapsed}{postfix}",
+            mininterval=0,
+            file=sys.stderr,
+            dynamic_ncols=True,
+            position=0,
+        )
+
+    def _open(self, event: Event) -> None:
+        if self._free and event.video not in self._bars:
+            place = self._free.pop()
+            bar: tqdm[Any] = tqdm(
+                desc=event.video.rsplit("/", maxsplit=1)[-1],
+                total=event.frames,
+                initial=event.frame,
+                unit=" frames",
+                mininterval=_REDRAW_SECONDS,
+                file=sys.stderr,
+                dynamic_ncols=True,
+                position=place,
+                leave=False,
+            )
+            self._bars[event.video] = place, bar
+
+    def _count(self, event: Event) -> None:
+        before = self._frames.get(event.video, 0)
+        self._frames[event.video] = max(before, event.frame)
+        self._speed.add(max(0, event.frame - before))
+        if event.video in self._bars:
+            _, bar = self._bars[event.video]
+            bar.update(event.frame - bar.n)
+        self._draw()
+
+    def _end(self, event: Event) -> None:
+        self._take_away(event.video)
+        if event.event in {"failed", "refused"}:
+            tqdm.write(error_line(event.message or "", video=event.video), file=sys.stderr)
+        self._finished += 1
+        self._draw(at_once=self._is_terminal)
+
+    def _take_away(self, video: str) -> None:
+        if video in self._bars:
+            place, bar = self._bars.pop(video)
+            self._free.append(place)
+            bar.close()
+
+    def _draw(self, *, at_once: bool = False) -> None:
+        now = time.perf_counter()
+        if self._total is not None and (at_once or now - self._drawn >= self._pause):
+            self._drawn = now
+            self._total.n = self._finished
+            self._total.set_postfix_str(f"{self._speed.fps:.1f} frames/s")
+
+
+def error_line(message: str, *, video: str | None = None) -> str:
+    """What is told of an error: one line, with the video that it is about where it is one of several."""
+    said = one_line(message)
+    about = "" if video is None or said.startswith(f"{video}:") else f"{video}: "
+    return f"persamhq-video: error: {about}{said}"

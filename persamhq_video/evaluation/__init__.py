@@ -1,0 +1,1 @@
+"""Trackers and baselines scored on datasets: benchmarks, ablation, sheets of failures."""

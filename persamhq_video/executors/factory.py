@@ -1,0 +1,89 @@
+"""Which executor a configuration means, and with how many workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Literal
+
+from persamhq_video.errors import ConfigError
+from persamhq_video.executors.driver.video_in_flight import STATE_INTERVAL
+from persamhq_video.executors.executor import Executor
+from persamhq_video.executors.workers.inline_pool import FRAMES_A_THREAD, InlinePool
+from persamhq_video.executors.workers.worker_pool import RAY_FRAMES_AHEAD, Pool
+
+if TYPE_CHECKING:
+    # These need torch, which a worker whose tracker has no use for it does without.
+    from persamhq_video.config import RunConfig
+    from persamhq_video.job.job import Job
+
+__all__ = ["executor_kind", "open_executor", "resolve_workers", "window_of"]
+
+_MOST_WORKERS_BY_ITSELF: Final = 4
+
+
+def open_executor(job: Job) -> Executor:
+    """The executor of a resolved configuration, not entered yet."""
+    return Executor(_pool(job), call_timeout=job.config.call_timeout)
+
+
+def window_of(job: Job) -> Mapping[str, int]:
+    """How far work may run ahead of what is safe.
+
+    `frames_ahead` frames a worker are encoded or under way and not tracked; `state_interval`: the state is saved after
+    so many frames. What is lost with a process is therefore at most workers * frames_ahead encoded frames beyond the
+    last one committed, and state_interval frames up to there.
+    """
+    workers = resolve_workers(job.config)
+    inline = executor_kind(job.config) == "inline"
+    ahead = FRAMES_A_THREAD * workers if inline else RAY_FRAMES_AHEAD
+    return {"workers": 1 if inline else workers, "frames_ahead": ahead, "state_interval": STATE_INTERVAL}
+
+
+def _pool(job: Job) -> Pool:
+    config = job.config
+    workers = resolve_workers(config)
+    if executor_kind(config) == "inline":
+        return InlinePool(job, encode_threads=workers)
+    from persamhq_video.executors.workers.ray_pool import Cluster, RayPool
+    from persamhq_video.job.job import find_weights
+
+    gpus = config.gpus_per_worker if config.gpus_per_worker is not None else float(config.device == "cuda")
+    weights = None if config.address is None else find_weights(config, job.tracker_module)
+    cluster = Cluster(
+        workers=workers,
+        cpus_per_worker=config.threads_per_worker,
+        address=config.address,
+        gpus_per_worker=gpus,
+        weights=weights,
+        workers_decode=config.decode == "workers",
+        start_timeout=config.call_timeout,
+    )
+    return RayPool(replace(job, config=config.model_copy(update={"workers": workers})), cluster)
+
+
+def executor_kind(config: RunConfig) -> Literal["inline", "ray"]:
+    """`auto` means Ray where there is something to spread over: several workers, a cluster, several GPUs."""
+    if config.executor == "inline" and config.address is not None:
+        raise ConfigError("the inline executor has no use for an address; leave --address out or choose --executor ray")
+    if config.executor != "auto":
+        return config.executor
+    several = (config.workers or 1) > 1 or config.address is not None or _gpus(config) > 1
+    return "ray" if several else "inline"
+
+
+def resolve_workers(config: RunConfig) -> int:
+    """Ray workers or inline encode threads: what was asked for, else one a GPU, else from the cores."""
+    if config.workers is not None and (config.executor == "inline" or executor_kind(config) == "ray"):
+        return config.workers
+    if _gpus(config) > 0:
+        return _gpus(config) if executor_kind(config) == "ray" else 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(_MOST_WORKERS_BY_ITSELF, cores // config.threads_per_worker))
+
+
+def _gpus(config: RunConfig) -> int:
+    import torch
+
+    return torch.cuda.device_count() if config.device == "cuda" else 0

@@ -1,0 +1,308 @@
+"""Workers as Ray actors, on this machine or on a cluster; with `ray_training` the only module that imports ray.
+
+Features stay on the actor that made them; the state travels as a reference. Encode and track run in concurrency groups
+of their own and out of order, so order comes from the scheduler alone: nothing is asked for before what it needs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import ray
+from numpy.typing import NDArray
+from ray.exceptions import GetTimeoutError, ObjectLostError, OwnerDiedError, RayActorError, RayError, RayTaskError
+
+from persam_hq.errors import error_line, one_line
+from persamhq_video.errors import ExecutorError, PersamHQVideoError
+from persamhq_video.executors.usage import Usage
+from persamhq_video.executors.workers.frame_reader import FrameNumber
+from persamhq_video.executors.workers.result_transfer import Parcel
+from persamhq_video.executors.workers.worker import Work, Worker
+from persamhq_video.executors.workers.worker_pool import (
+    RAY_FRAMES_AHEAD,
+    Begun,
+    Call,
+    Mailbox,
+    Message,
+    StateLostError,
+    WorkerLostError,
+)
+from persamhq_video.io.readers.open import FrameSource
+from persamhq_video.types import Frame
+
+__all__ = ["Cluster", "RayPool", "connect"]
+
+_START_ATTEMPTS: Final = 3
+_DIRECT_BYTES: Final = 640 * 1024
+"""States up to this size travel with their call; through the object store each takes Ray twice the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where the workers run and what each reserves; `address=None` starts a cluster of our own for the run.
+
+    weights: a file that every node is sent once, None where the nodes have it; workers_decode: they read the videos
+    themselves, so that no frame but the first has to travel; start_timeout: seconds until the workers have to be ready.
+    """
+
+    workers: int
+    cpus_per_worker: int
+    address: str | None = None
+    gpus_per_worker: float = 0
+    weights: Path | None = None
+    workers_decode: bool = False
+    start_timeout: float = 600.0
+
+
+class RayWorker(Worker):
+    """A worker whose results travel to another process; the newest state of each video stays here as well."""
+
+    def __init__(self, job: Work) -> None:
+        super().__init__(job)
+        self._newest: dict[int, Any] = {}
+
+    def begin_there(self, video: int, frame: Frame, labels: NDArray[np.uint8]) -> tuple[Any, Any, Parcel]:
+        """See Worker.begin."""
+        target, state, result = self.begin(video, frame, labels)
+        return target, state, Parcel.of(result)
+
+    def track_there(self, video: int, state: Any, index: int, *, adopted: bool, stayed: bool) -> tuple[Any, Parcel]:
+        """See Worker.track; `stayed`: from the state that the last call gave, which is not sent again."""
+        state = self._newest[video] if stayed else state
+        self._newest[video], result = self.track(video, state, index, adopted)
+        return self._newest[video], Parcel.of(result)
+
+    def close_video(self, video: int) -> Usage:
+        """See Worker.close_video."""
+        self._newest.pop(video, None)
+        return super().close_video(video)
+
+
+class RayPool:
+    """See Pool; `job` is sent to every actor."""
+
+    replaceable = True
+    frames_ahead = RAY_FRAMES_AHEAD
+
+    def __init__(self, job: Work, cluster: Cluster) -> None:
+        self.size = cluster.workers
+        self.mailbox: Mailbox = Mailbox()
+        self._job, self._cluster = job, cluster
+        self._actors: list[Any] = []
+        self._adopted: dict[tuple[int, int], Any] = {}
+        self._sources: dict[int, FrameSource] = {}
+        self._newest: dict[int, tuple[int, Any]] = {}
+        self._chained = True
+        self._owns_cluster = False
+
+    def __enter__(self) -> Self:
+        try:
+            cpus = self.size * self._cluster.cpus_per_worker
+            self._owns_cluster = connect(self._cluster.address, cpus=cpus)
+            self._check_room()
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for actor in self._actors:
+            ray.kill(actor)
+        self._actors = []
+        if self._owns_cluster:
+            ray.shutdown()
+
+    @property
+    def chained(self) -> bool:
+        """See Pool."""
+        return self._chained
+
+    def announce(self, video: int, source: FrameSource | None) -> None:
+        """See Pool."""
+        if self._cluster.workers_decode and source is not None:
+            self._sources[video] = source
+
+    def begin(self, call: Call, video: int, frame: Frame, labels: NDArray[np.uint8]) -> None:
+        """See Pool. The target is held here by value: a video outlives the worker that it began on."""
+        begun = self._actors[call.worker].begin_there.options(concurrency_group="encode").remote(video, frame, labels)
+        self._answer(call, begun, lambda values: Begun(ray.put(values[0]), values[1], values[2].open()))
+
+    def encode(self, call: Call, video: int, frame: Frame) -> None:
+        """See Pool."""
+        encode = self._actors[call.worker].encode.options(concurrency_group="encode")
+        source = self._sources.get(video)
+        self._answer(call, encode.remote(video, frame if source is None else FrameNumber.of(source, frame)))
+
+    def track(self, call: Call, video: int, *, target: Any, state: Any, index: int) -> Any:
+        """See Pool. The worker's first frame of a video waits until it has the target."""
+        actor, key = self._actors[call.worker], (call.worker, video)
+        if key not in self._adopted:
+            self._adopted[key] = actor.adopt.options(concurrency_group="track").remote(video, target)
+        track = actor.track_there.options(num_returns=2, concurrency_group="track")
+        last_worker, newest = self._newest.get(video, (-1, None))
+        stayed = last_worker == call.worker and newest is state
+        sent = None if stayed else state
+        coming, result = track.remote(video, sent, index, adopted=self._adopted[key], stayed=stayed)
+        self._newest[video] = (call.worker, coming)
+        self._answer(call, result, Parcel.open)
+        return coming
+
+    def fetch(self, call: Call, state: Any) -> None:
+        """See Pool."""
+        if isinstance(state, ray.ObjectRef):
+            self._answer(call, state)
+        else:
+            self.mailbox.put(Message(call, state))
+
+    def close_video(self, call: Call, video: int) -> None:
+        """See Pool."""
+        self._adopted.pop((call.worker, video), None)
+        self._sources.pop(video, None)
+        self._newest.pop(video, None)
+        self._answer(call, self._actors[call.worker].close_video.remote(video))
+
+    def replace(self, call: Call) -> None:
+        """See Pool."""
+        ray.kill(self._actors[call.worker])
+        for key in [key for key in self._adopted if key[0] == call.worker]:
+            del self._adopted[key]
+            self._newest.pop(key[1], None)
+        actor = self._actors[call.worker] = self._actor()
+        self._answer(call, self._prepare(actor, call.worker))
+
+    def _answer(self, call: Call, reference: Any, convert: Callable[[Any], Any] = lambda value: value) -> None:
+        """Put the reply into the mailbox once it is here."""
+
+        def done(future: Future[Any]) -> None:
+            error = future.exception()
+            if error is not None:
+                self.mailbox.put(Message(call, error=_plain(error)))
+                return
+            try:
+                self.mailbox.put(Message(call, convert(future.result())))
+            except RayError as exc:
+                self.mailbox.put(Message(call, error=_plain(exc)))
+
+        reference.future().add_done_callback(done)
+
+    def _check_room(self) -> None:
+        """Refuse what the cluster could never place, instead of waiting for it."""
+        resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        needs = {"CPU": self._cluster.cpus_per_worker, "GPU": self._cluster.gpus_per_worker}
+        for name, amount in needs.items():
+            has = resources.get(name, 0)
+            if self.size * amount > has:
+                raise ExecutorError(
+                    f"{self.size} workers with {amount:g} {name} each do not fit a cluster with {has:g}"
+                )
+        nodes: list[Mapping[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        places = sum(_places(node["Resources"], needs) for node in nodes if node["Alive"])
+        if self.size > places:
+            each = " and ".join(f"{amount:g} {name}" for name, amount in needs.items() if amount)
+            raise ExecutorError(f"{self.size} workers with {each} each do not fit; the nodes have room for {places}")
+
+    def _start(self) -> None:
+        threads = self._cluster.cpus_per_worker
+        environment = {"OMP_NUM_THREADS": str(threads), "RAY_max_direct_call_object_size": str(_DIRECT_BYTES)}
+        if self._cluster.address is None:
+            # What this process can import (a plugin module, say), its workers on the same machine can.
+            environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        options = {
+            "num_cpus": threads,
+            "num_gpus": self._cluster.gpus_per_worker,
+            "max_restarts": 0,
+            "allow_out_of_order_execution": True,
+            "enable_task_events": False,
+            "concurrency_groups": {"encode": 1, "track": 1},
+            "runtime_env": {"env_vars": environment},
+        }
+        as_actor: Any = ray.remote
+        self._actor_class = as_actor(**options)(RayWorker)
+        self._job_reference = ray.put(self._job)
+        weights = self._cluster.weights
+        self._weights = None if weights is None else ray.put(np.fromfile(weights, dtype=np.uint8))
+        self._actors = [self._actor() for _ in range(self.size)]
+        ready = [self._prepare(actor, number) for number, actor in enumerate(self._actors)]
+        try:
+            self._chained = bool(ray.get(ready, timeout=self._cluster.start_timeout)[0])
+        except GetTimeoutError as exc:
+            raise ExecutorError(
+                f"{self.size} workers were not all ready within {self._cluster.start_timeout:g} s; other jobs may hold"
+                " what they reserve: ask for fewer --workers, wait, or give them longer with --call-timeout"
+            ) from exc
+        except RayError as exc:
+            raise _told(exc) from exc
+
+    def _actor(self) -> Any:
+        return self._actor_class.remote(self._job_reference)
+
+    def _prepare(self, actor: Any, number: int) -> Any:
+        return actor.prepare.remote(f"worker {number + 1} of {self.size}", self._weights)
+
+
+def _places(resources: Mapping[str, float], needs: Mapping[str, float]) -> int:
+    """How many workers fit on one node."""
+    return int(min(resources.get(name, 0) / amount for name, amount in needs.items() if amount))
+
+
+def connect(address: str | None, *, cpus: int) -> bool:
+    """Join the cluster at `address`, or start one with room for `cpus`; False if this process has one already."""
+    if ray.is_initialized():
+        return False
+    # Ray tells of its dashboard, its metrics and its GPU variables; a run has nothing to do with them.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_max_direct_call_object_size", str(_DIRECT_BYTES))
+    # The state of a call that failed is never asked for; that it failed is known from its result.
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
+    own: dict[str, Any] = {"num_cpus": max(cpus, os.cpu_count() or 1), "include_dashboard": False}
+    options = own if address is None else {}
+    # On a machine that is busy Ray gives up on its own processes after 30 seconds; they are quicker when tried again.
+    for attempts_left in reversed(range(_START_ATTEMPTS if address is None else 1)):
+        try:
+            # "local" and not nothing: otherwise Ray joins whatever cluster an earlier process left noted.
+            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **options)
+        except Exception as exc:
+            ray.shutdown()
+            if not attempts_left:
+                reason = one_line(exc)
+                raise ExecutorError(f"cannot start or reach Ray (address {address or 'local'}): {reason}") from exc
+        else:
+            break
+    return True
+
+
+def _plain(error: BaseException) -> BaseException:
+    """Ray's errors in the words of Pool; what a worker raised on purpose as it was."""
+    if isinstance(error, RayActorError):
+        return WorkerLostError(one_line(error))
+    if isinstance(error, ObjectLostError | OwnerDiedError):
+        return StateLostError(one_line(error))
+    if isinstance(error, RayTaskError):
+        cause: Any = error.cause
+        if isinstance(cause, PersamHQVideoError):
+            return cause
+        if isinstance(cause, ObjectLostError):
+            return StateLostError(one_line(cause))
+    return _told(error)
+
+
+def _told(error: BaseException) -> PersamHQVideoError:
+    """An error that ends the job, in one line."""
+    if isinstance(error, RayTaskError):
+        cause: Any = error.cause
+        if isinstance(cause, PersamHQVideoError):
+            return cause
+        return ExecutorError(f"a worker failed: {error_line(cause)}")
+    if isinstance(error, RayActorError):
+        return ExecutorError("a worker died while it started; it may have run out of memory, try fewer --workers")
+    return ExecutorError(f"Ray failed: {one_line(error)}")

@@ -1,0 +1,115 @@
+"""What the scheduler asks of workers, be they threads of this process or Ray actors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, Final, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from persamhq_video.io.readers.open import FrameSource
+from persamhq_video.types import Frame, FrameResult
+
+__all__ = ["RAY_FRAMES_AHEAD", "Begun", "Call", "Mailbox", "Message", "Pool", "StateLostError", "WorkerLostError"]
+
+
+class WorkerLostError(Exception):
+    """The worker that a call went to is gone; whatever it held is gone with it."""
+
+
+class StateLostError(Exception):
+    """What a call was to start from is gone with the machine that held it; the worker is well."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Begun:
+    """What the first frame gave: a target that any worker can be sent, the first state, the first result."""
+
+    target: Any
+    state: Any
+    result: FrameResult
+
+
+RAY_FRAMES_AHEAD: Final = 8
+"""Frames that an actor may hold or have under way, so that it has work while the state is elsewhere."""
+
+Answer = Callable[["Message"], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """Something asked of a worker; `answer` takes the reply in, in the scheduler's thread."""
+
+    worker: int
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Message:
+    """How a call ended: with a value, or with an error; a message without a call only wakes the scheduler."""
+
+    call: Call | None
+    value: Any = None
+    error: BaseException | None = None
+
+
+Mailbox = SimpleQueue[Message]
+
+
+class Pool(Protocol):
+    """Workers by number. Nothing here waits: replies come to the mailbox, in any order.
+
+    An error is a PersamHQVideoError of the call itself, a WorkerLostError or a StateLostError.
+    """
+
+    size: int
+    """How many workers there are."""
+    frames_ahead: int
+    """How many frames a worker may hold or have under way, if its memory allows."""
+    replaceable: bool
+    """Whether workers can be lost and started anew."""
+    mailbox: Mailbox
+
+    def __enter__(self) -> Self:
+        """Start the workers and let each build its tracker; what does not fit is said here."""
+        ...
+
+    def __exit__(self, *exc: object) -> None:
+        """Stop everything that `__enter__` started."""
+        ...
+
+    @property
+    def chained(self) -> bool:
+        """Whether frame t needs the state of frame t-1."""
+        ...
+
+    def announce(self, video: int, source: FrameSource | None) -> None:
+        """A video is taken up; where workers decode themselves, this is what from."""
+        ...
+
+    def begin(self, call: Call, video: int, frame: Frame, labels: NDArray[np.uint8]) -> None:
+        """Personalize on the first frame; the reply is a Begun."""
+        ...
+
+    def encode(self, call: Call, video: int, frame: Frame) -> None:
+        """Encode a frame and keep its features on that worker; the reply is a Kept."""
+        ...
+
+    def track(self, call: Call, video: int, *, target: Any, state: Any, index: int) -> Any:
+        """One step on a frame that is kept there; the reply is its FrameResult. Gives the state to come, at once."""
+        ...
+
+    def fetch(self, call: Call, state: Any) -> None:
+        """A state by value, safe from any loss."""
+        ...
+
+    def close_video(self, call: Call, video: int) -> None:
+        """Forget a video; the reply is its Usage on that worker."""
+        ...
+
+    def replace(self, call: Call) -> None:
+        """End a worker, if it lives, and start another in its place; the reply comes once that one is ready."""
+        ...

@@ -1,0 +1,1 @@
+"""Frame readers: containers by PyAV or decord, folders of images, streams."""

@@ -1,0 +1,148 @@
+"""What a container says about its video stream: opening, the promise it makes, the times of its packets."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from persam_hq.errors import one_line
+from persamhq_video.errors import DecodeError, InputError
+from persamhq_video.types import SourceInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+
+DEFAULT_RATE = Fraction(25)
+_DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """The container and its best video stream, set to decode in one thread."""
+    try:
+        # The absolute path keeps a name such as "take:2.mp4" from being read as a protocol.
+        container = av.open(str(path.absolute()))
+    except (av.FFmpegError, OSError) as exc:
+        raise InputError(f"{path}: not a video that can be read ({reason(exc)}); give a video or a folder") from exc
+    with container:
+        stream = container.streams.best("video")
+        if not isinstance(stream, VideoStream) or Disposition.attached_pic in Disposition(stream.disposition):
+            raise InputError(f"{path}: no video stream in it; give a file that has one")
+        # One thread names the packet that fails exactly; decoding is far from being the bottleneck.
+        stream.thread_count = 1
+        yield container, stream
+
+
+def probe(path: Path) -> SourceInfo:
+    """Everything known about a video without reading it through; its first frame is decoded to prove it can be."""
+    with open_video(path) as (container, stream):
+        picture = _first_picture(path, container, stream)
+        rotation = quarter_turns(picture) * 90
+        upright = (picture.width, picture.height) if rotation % 180 == 0 else (picture.height, picture.width)
+        return SourceInfo(
+            path=path,
+            kind="video",
+            width=upright[0],
+            height=upright[1],
+            time_base=time_base_of(stream),
+            frame_rate=stream.average_rate or stream.guessed_rate or DEFAULT_RATE,
+            num_frames=promised_frames(stream),
+            rotation=rotation,
+        )
+
+
+def _first_picture(path: Path, container: InputContainer, stream: VideoStream) -> VideoFrame:
+    try:
+        for picture in container.decode(stream):
+            return picture
+    except av.FFmpegError as exc:
+        raise InputError(f"{path}: its first frame cannot be decoded ({reason(exc)}); re-encode the file") from exc
+    raise InputError(f"{path}: no frame in its video stream; give a video with at least one")
+
+
+def quarter_turns(picture: VideoFrame) -> int:
+    """Clockwise quarter turns (0 to 3) that bring the picture upright; other angles and mirroring are left alone."""
+    return (-picture.rotation // 90) % 4 if picture.rotation % 90 == 0 else 0
+
+
+def promised_frames(stream: VideoStream) -> int | None:
+    """How many frames the container promises to show, None when it does not say.
+
+    An edit list that trims a file leaves the frame count of the whole file in the header, so the smaller of that
+    count and the demuxer's own index, which knows what the edit list drops, is the promise.
+    """
+    if stream.frames <= 0:
+        return None
+    entries = [entry for entry in stream.index_entries if entry.size > 0]
+    shown = sum(1 for entry in entries if not entry.is_discard)
+    return min(stream.frames, shown) if entries else stream.frames
+
+
+def is_shown(packet: Packet[VideoStream]) -> bool:
+    """Whether a packet holds a frame that an edit list does not drop."""
+    return packet.size > 0 and not packet.is_discard
+
+
+def missing_seconds(stream: VideoStream, *, last: int, gap: int) -> Fraction:
+    """How much earlier than its container says a stream ends, 0 if it does not or if that is not said.
+
+    ``last`` is the time stamp of the last frame and ``gap`` the longest distance between two. Matroska has no frame
+    count, but each of its tracks may carry a duration; the last frame may stay on screen as long as any before it.
+    """
+    promised = _DURATION.fullmatch(stream.metadata.get("DURATION", ""))
+    if promised is None:
+        return Fraction(0)
+    hours, minutes, seconds = (Fraction(part) for part in promised.groups())
+    longest = max(gap, frame_step(stream)) * time_base_of(stream)
+    missing = hours * 3600 + minutes * 60 + seconds - (last * time_base_of(stream) + longest)
+    return missing if missing > longest else Fraction(0)
+
+
+def frame_step(stream: VideoStream) -> int:
+    """Ticks from one frame to the next at the average rate, at least 1."""
+    rate = stream.average_rate or stream.guessed_rate
+    return max(1, round(1 / (rate * time_base_of(stream)))) if rate else 1
+
+
+def time_base_of(stream: VideoStream) -> Fraction:
+    """The stream's time base; 1/1000 for the rare container without one."""
+    return stream.time_base or Fraction(1, 1000)
+
+
+def shown_times(path: Path) -> tuple[int, ...]:
+    """Time stamps of the frames that are shown, in presentation order, from the packets alone.
+
+    Packets that an edit list drops are left out; decoding times stand in where a container has no presentation times.
+    """
+    with open_video(path) as (container, stream):
+        times: list[int] = []
+        try:
+            for packet in container.demux(stream):
+                time = packet.dts if packet.pts is None else packet.pts
+                if is_shown(packet) and time is not None:
+                    times.append(time)
+        except av.FFmpegError as exc:
+            raise DecodeError(f"{path}: reading stops after {len(times)} packets ({reason(exc)})", frame=0) from exc
+    return tuple(sorted(times))
+
+
+def reason(exc: BaseException) -> str:
+    """The library's own words, on one line and without the path."""
+    text = exc.strerror if isinstance(exc, OSError | av.FFmpegError) and exc.strerror else str(exc)
+    return one_line(text)[:120]
+
+
+def ffmpeg_libraries() -> dict[str, str]:
+    """Versions of the FFmpeg libraries that PyAV brings along, by name."""
+    return {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}

@@ -1,0 +1,47 @@
+"""Frames from files: a video or a folder of images, by what the path is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from persamhq_video.errors import ConfigError, InputError
+from persamhq_video.protocols.frame_source import FrameSource, FrameWindow
+
+__all__ = ["FrameSource", "FrameWindow", "ReaderName", "open_folder", "open_source", "open_video_file"]
+
+ReaderName = Literal["pyav", "decord"]
+
+
+def open_source(
+    path: str | Path, *, reader: ReaderName = "pyav", start: int = 0, end: int | None = None, stride: int = 1
+) -> FrameSource:
+    """Open a video file or a folder of frames; what cannot be read is an InputError here, before any frame."""
+    path, window = Path(path), FrameWindow(start, end, stride)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; give a video file or a folder of frames")
+    return open_folder(path, window) if path.is_dir() else open_video_file(path, window, reader=reader)
+
+
+def open_folder(path: Path, window: FrameWindow) -> FrameSource:
+    """The images of a folder."""
+    from persamhq_video.io.readers.folder import FolderSource
+
+    if not path.is_dir():
+        raise InputError(f"{path}: no such folder; give a folder of images, or another --source")
+    return FolderSource(path, window)
+
+
+def open_video_file(path: Path, window: FrameWindow, *, reader: ReaderName = "pyav") -> FrameSource:
+    """A video file through one of the two readers, which give the same frames."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file; give a video file, or another --source")
+    if reader == "pyav":
+        from persamhq_video.io.readers.pyav_reader import PyAVSource
+
+        return PyAVSource(path, window)
+    if reader == "decord":
+        from persamhq_video.io.readers.decord_reader import DecordSource
+
+        return DecordSource(path, window)
+    raise ConfigError(f"got reader {reader!r}, expected pyav or decord")

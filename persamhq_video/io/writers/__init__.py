@@ -1,0 +1,1 @@
+"""Result writers: label videos, mattes, overlays, cut-outs, run lengths, scores."""

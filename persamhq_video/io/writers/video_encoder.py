@@ -1,0 +1,188 @@
+"""How pictures are coded: the codec's settings, an encoder, and the file that its packets make."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import av
+import numpy as np
+from av.codec.context import Flags
+from av.packet import Packet as AvPacket
+
+from persam_hq.io.atomic import commit, discard, part_path
+from persamhq_video.errors import OutputError
+from persamhq_video.io.readers.container import reason
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+    from numpy.typing import NDArray
+
+    from persamhq_video.types import SourceInfo
+
+BT709 = 1  # matrix, primaries and transfer alike
+LIMITED_RANGE = 1
+FULL_RANGE = 2
+
+# The bytes of H.264 depend on the number of threads, so it is a constant and not the machine's.
+ENCODER_THREADS = 2
+_MAX_TIMESCALE = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class VideoCodec:
+    """How a stream is coded: container, encoder, pixel format, the encoder's options and the colour tags."""
+
+    container: str
+    encoder: str
+    pixel_format: str
+    color_range: int
+    options: dict[str, str] = field(default_factory=dict)
+    threads: int = ENCODER_THREADS
+    even: bool = False
+    """Whether the pixel format halves the chroma, so that width and height must be even."""
+
+    def size(self, info: SourceInfo) -> tuple[int, int]:
+        """(height, width) of the video of a source: its own, or the next even ones."""
+        return (even(info.height), even(info.width)) if self.even else (info.height, info.width)
+
+    def padded(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The image, (H, W) or (H, W, 3), brought to the video's size by repeating its last row and column."""
+        down, right = (length % 2 if self.even else 0 for length in image.shape[:2])
+        if not down and not right:
+            return image
+        return np.pad(image, [(0, down), (0, right)] + [(0, 0)] * (image.ndim - 2), mode="edge")
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One coded picture; times count ticks of the source's time base."""
+
+    data: bytes
+    pts: int
+    dts: int
+    duration: int
+    is_key: bool
+
+
+class VideoKind(Protocol):
+    """What a video shows: a picture a frame, coded one way."""
+
+    @property
+    def codec(self) -> VideoCodec:
+        """How the pictures are coded."""
+        ...
+
+    def picture(self, image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> VideoFrame:
+        """The picture of a frame, (H, W, 3) uint8 RGB, and its label map, (H, W) uint8, in the codec's format."""
+        ...
+
+
+class PictureEncoder:
+    """Pictures in, packets out; what comes out depends on nothing but the pictures since it was made."""
+
+    def __init__(self, codec: VideoCodec, info: SourceInfo) -> None:
+        self._size = codec.size(info)
+        self._time_base = info.time_base
+        self._context: Any = av.CodecContext.create(codec.encoder, "w")
+        self._context.options = dict(codec.options)
+        _configure(self._context, codec, info)
+        # Every container that is written here wants the codec's parameters in its head.
+        self._context.flags |= Flags.global_header
+        self._context.open()
+
+    @property
+    def extradata(self) -> bytes:
+        """The codec's parameters, that a container has in its head."""
+        return bytes(self._context.extradata or b"")
+
+    def encode(self, picture: VideoFrame, time: int) -> Iterator[Packet]:
+        """The packets that are ready after this picture, which need not be its own."""
+        if (picture.height, picture.width) != self._size:
+            height, width = self._size
+            raise ValueError(f"got a picture of {picture.width}x{picture.height} for a video of {width}x{height}")
+        picture.pts, picture.time_base = time, self._time_base
+        return map(_packet, self._context.encode(picture))
+
+    def finish(self) -> Iterator[Packet]:
+        """The packets that were held back."""
+        return map(_packet, self._context.encode(None))
+
+
+def write_video(
+    path: Path, packets: Iterable[Packet], *, codec: VideoCodec, info: SourceInfo, extradata: bytes
+) -> None:
+    """Put packets into a file as they come, without coding anything again; it has its name only once it is whole."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _mux(part_path(path), packets, codec=codec, info=info, extradata=extradata)
+        commit(path)
+    except (av.FFmpegError, OSError) as exc:
+        raise unwritable(path, exc) from exc
+    finally:
+        with contextlib.suppress(OSError):  # the error that counts is on its way
+            discard(path)
+
+
+def _mux(part: Path, packets: Iterable[Packet], *, codec: VideoCodec, info: SourceInfo, extradata: bytes) -> None:
+    # Bit-exact: no version, no date and no random ids in the file.
+    with av.open(str(part.absolute()), "w", format=codec.container, options=_muxer_options(codec, info)) as container:
+        stream = cast(
+            "VideoStream", container.add_stream(codec.encoder, rate=info.frame_rate, options=dict(codec.options))
+        )
+        _configure(stream.codec_context, codec, info)
+        stream.time_base = info.time_base
+        # This opens an encoder that never gets a picture: it fills in the stream's head as the packets' own did.
+        container.start_encoding()
+        if bytes(stream.codec_context.extradata or b"") != extradata:
+            raise OutputError(
+                f"{part}: the {codec.encoder} encoder is not the one that coded the video; use --overwrite"
+            )
+        for packet in packets:
+            container.mux_one(_av_packet(packet, stream, info))
+
+
+def _configure(context: Any, codec: VideoCodec, info: SourceInfo) -> None:
+    context.height, context.width = codec.size(info)
+    context.pix_fmt, context.thread_count = codec.pixel_format, codec.threads
+    context.color_range, context.colorspace = codec.color_range, BT709
+    context.color_primaries, context.color_trc = BT709, BT709
+    context.time_base, context.framerate = info.time_base, info.frame_rate
+    context.bit_rate = 0
+    context.flags |= Flags.bitexact
+
+
+def _packet(packet: AvPacket[Any]) -> Packet:
+    assert packet.pts is not None
+    dts = packet.pts if packet.dts is None else packet.dts
+    return Packet(bytes(packet), pts=packet.pts, dts=dts, duration=packet.duration or 0, is_key=packet.is_keyframe)
+
+
+def _av_packet(packet: Packet, stream: VideoStream, info: SourceInfo) -> AvPacket[Any]:
+    made: AvPacket[Any] = AvPacket(packet.data)
+    made.pts, made.dts, made.duration = packet.pts, packet.dts, packet.duration
+    made.is_keyframe, made.time_base, made.stream = packet.is_key, info.time_base, stream
+    return made
+
+
+def unwritable(path: Path, exc: BaseException) -> OutputError:
+    """The error of a file that cannot be written."""
+    return OutputError(f"{path}: cannot be written ({reason(exc)}); check the folder and the space on the disk")
+
+
+def _muxer_options(codec: VideoCodec, info: SourceInfo) -> dict[str, str]:
+    options = {"fflags": "+bitexact"}
+    if codec.container in {"mp4", "mov"} and info.time_base.denominator <= _MAX_TIMESCALE:
+        # The offset of the first frame is kept in this unit; the default of 1 ms would round it.
+        options["movie_timescale"] = str(info.time_base.denominator)
+    return options
+
+
+def even(length: int) -> int:
+    """The length itself or the next even one."""
+    return length + length % 2

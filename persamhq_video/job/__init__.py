@@ -1,0 +1,1 @@
+"""Jobs: what is to be run, planned, checked and sent to the workers."""

@@ -1,0 +1,99 @@
+"""How each video of a job ended, and what a user is told about all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, get_args
+
+from persam_hq.errors import one_line
+from persamhq_video.job.tasks import VideoTask
+
+__all__ = ["Ending", "Outcome", "exit_code", "summary_event", "summary_table"]
+
+Ending = Literal["complete", "already complete", "failed", "refused", "interrupted"]
+
+_HEADINGS: Final = ("video", "status", "frames", "seconds", "frames/s")
+_FAILED: Final = 3
+_REFUSED: Final = 2
+_INTERRUPTED: Final = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one video ended: `refused` before its first frame, `failed` after it; `reason` says why.
+
+    `frames` are on disk; `seconds` and `fps` (frames a second) are None where the video was not run.
+    """
+
+    task: VideoTask
+    status: Ending
+    frames: int = 0
+    seconds: float | None = None
+    fps: float | None = None
+    reason: str | None = None
+    error: BaseException | None = field(default=None, compare=False, repr=False)
+    goes_on: bool = True
+    """Whether an interrupted run can be resumed; what is live does not come again."""
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """0 all done; 130 interrupted; 3 a video could not be completed, or 2 where a single one was refused."""
+    statuses = {outcome.status for outcome in outcomes}
+    if "interrupted" in statuses:
+        return _INTERRUPTED
+    if len(outcomes) == 1 and "refused" in statuses:
+        return _REFUSED
+    return _FAILED if statuses & {"failed", "refused"} else 0
+
+
+def summary_table(outcomes: Sequence[Outcome]) -> str:
+    """A line a video, the reason of what went wrong in full below it, and how many ended how."""
+    rows = [_HEADINGS, *map(_cells, outcomes)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    lines = [_aligned(row, widths) for row in rows]
+    for number, outcome in reversed(list(enumerate(outcomes, start=1))):
+        if outcome.reason is not None:
+            lines.insert(number + 1, f"  {one_line(outcome.reason)}")
+    return "\n".join([*lines, _counted(outcomes), ""])
+
+
+def summary_event(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The same for programs: what `--json` prints last."""
+    videos = [
+        {
+            "video": str(outcome.task.video),
+            "out": str(outcome.task.out),
+            "status": outcome.status,
+            "frames": outcome.frames,
+            "seconds": None if outcome.seconds is None else round(outcome.seconds, 3),
+            "fps": None if outcome.fps is None else round(outcome.fps, 2),
+            "reason": outcome.reason,
+        }
+        for outcome in outcomes
+    ]
+    return {"event": "summary", "counts": _counts(outcomes), "videos": videos}
+
+
+def _cells(outcome: Outcome) -> tuple[str, ...]:
+    seconds = "-" if outcome.seconds is None else f"{outcome.seconds:.1f}"
+    fps = "-" if outcome.fps is None else f"{outcome.fps:.1f}"
+    return str(outcome.task.video), outcome.status, str(outcome.frames), seconds, fps
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    """Words to the left, numbers to the right."""
+    words, numbers = row[:2], row[2:]
+    cells = [f"{word:<{width}}" for word, width in zip(words, widths, strict=False)]
+    return "  ".join([*cells, *(f"{number:>{width}}" for number, width in zip(numbers, widths[2:], strict=True))])
+
+
+def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    counts = Counter(outcome.status for outcome in outcomes)
+    return {ending: counts[ending] for ending in get_args(Ending) if counts[ending]}
+
+
+def _counted(outcomes: Sequence[Outcome]) -> str:
+    counts = ", ".join(f"{count} {ending}" for ending, count in _counts(outcomes).items())
+    return f"{len(outcomes)} {'video' if len(outcomes) == 1 else 'videos'}: {counts or 'none'}"

@@ -1,0 +1,60 @@
+"""Jobs made from options, and their inputs opened: what is wrong with either is found before a frame is tracked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persamhq_video.config import RunConfig
+from persamhq_video.io import (
+    FrameSource,
+    LabelMap,
+    find_mask_for,
+    read_first_masks,
+)
+from persamhq_video.job.sources_and_sinks import Endpoints
+from persamhq_video.plugin.sources import read_plugins
+
+if TYPE_CHECKING:
+    from persamhq_video.job.job import Job
+
+__all__ = ["Request", "make_job", "open_request"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """A video that can be read, with the masks of its first frame."""
+
+    video: Path | str
+    mask: Path
+    source: FrameSource
+    first_masks: LabelMap
+
+
+def open_request(config: RunConfig, video: Path | str, mask: str | Path, endpoints: Endpoints) -> Request:
+    """Open the source and read its first masks; an InputError says what is wrong with either."""
+    mask_path = find_mask_for(video, mask)
+    source = endpoints.open_source(config, video)
+    size = (source.info.height, source.info.width)
+    return Request(video, mask_path, source, read_first_masks(mask_path, size=size))
+
+
+def make_job(config: RunConfig) -> Job:
+    """Decide device, dtype and strategies, and check plugins and weights."""
+    # Torch and the plugins take seconds to import; wrong paths are told before.
+    from persamhq_video.job.fingerprint import measure_fingerprint, resolve_numerics
+    from persamhq_video.job.job import TRACKER_MODULE, Job, find_weights
+    from persamhq_video.job.strategies import choose_strategies, resolve_strategies
+    from persamhq_video.plugin.manager import load_registry
+
+    plugins = read_plugins(config.plugins)
+    registry = load_registry(plugins, blocked=config.blocked_plugins)
+    resolved = resolve_numerics(resolve_strategies(config, registry))
+    selector, refiners = choose_strategies(resolved, registry)
+    plugin_names = (selector.plugin, *(refiner.plugin for refiner in refiners))
+    origins = {name: registry.origin(name) for name in plugin_names}
+    weights = find_weights(resolved, TRACKER_MODULE)
+    if resolved.checkpoint is not None:  # it may be the name of a downloaded file
+        resolved = resolved.model_copy(update={"checkpoint": weights})
+    return Job(resolved, measure_fingerprint(resolved, weights), plugins, origins, TRACKER_MODULE)

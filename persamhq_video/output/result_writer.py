@@ -1,0 +1,268 @@
+"""What a run commits of one video, frame by frame, and the files that are made of it at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from persamhq_video.errors import DecodeError, InputError, OutputError, PersamHQVideoError
+from persamhq_video.io import (
+    RisingTimes,
+    SegmentedVideo,
+    atomic_write,
+    label_png,
+    read_label_png,
+    read_score_rows,
+    score_rows,
+)
+from persamhq_video.output.journal import Committed, Ledger, Stage
+from persamhq_video.output.run_directory import RunDirectory
+from persamhq_video.output.sinks import SinkPlan, sink_failure, write_files
+from persamhq_video.output.snapshots import Snapshots
+from persamhq_video.protocols.result_sink import SunkFrame
+from persamhq_video.types import Frame, FrameResult
+
+__all__ = ["Results"]
+
+
+class Results:
+    """What a run has committed of one video, and the files made of it.
+
+    Only `begun` may be called from several threads. Every file and every line is on the disk whole or not at all, so
+    the run may end at any moment; another one, opened on the same folder, goes on after the newest snapshot.
+    """
+
+    def __init__(
+        self,
+        sinks: SinkPlan,
+        directory: RunDirectory,
+        *,
+        identity: Mapping[str, Any],
+        state_types: Sequence[type],
+        pictures: Callable[[], Iterator[Frame]],
+    ) -> None:
+        self._sinks, self._directory, self._identity = sinks, directory, identity
+        self._info = info = sinks.video.info
+        self._pictures = pictures
+        self._ledger = Ledger(directory.ledger_path)
+        self._snapshots = Snapshots(directory.hidden, state_types)
+        self._times = RisingTimes(info.time_base)
+        segments = directory.hidden / "segments"
+        self._videos = {
+            name: SegmentedVideo(kind.codec, info=info, folder=segments / name.replace("/", "-"))
+            for name, kind in sinks.kinds.items()
+        }
+        self._committed = 0
+        self.next_index = 0
+        """The first frame that has to be tracked."""
+        self.safe_until = -1
+        """The last frame that need not be tracked again if the run is killed now."""
+        self.state: Any | None = None
+        """The state after the frame before, where there is one."""
+        self.decode_from = 0
+        """The first frame whose pixels are needed, because its segment of a video was not finished."""
+
+    @property
+    def committed(self) -> int:
+        """Frames that need not be tracked again, over all attempts."""
+        return self._committed
+
+    @property
+    def totals(self) -> Mapping[str, int]:
+        """What was begun, over all attempts; work that a killed run began is counted as begun."""
+        begun = self._ledger.begun
+        counts = {"frames_tracked": begun["track"], "frames_encoded": begun["encode"]}
+        return {**counts, "attempts": self._ledger.attempts}
+
+    def open(self) -> None:
+        """Make the folder, or go on with the run that is in it."""
+        self._directory.open()
+        self._ledger.open(self._identity)
+        if self._directory.resumes:
+            self._resume()
+
+    def begun(self, stage: Stage, index: int) -> None:
+        """Say that a frame is about to be encoded or tracked; any thread may."""
+        self._ledger.begin(stage, index)
+
+    def replay(self, frame: Frame) -> None:
+        """Code a committed frame again, for the segments that were not finished."""
+        entry = self._ledger.committed(frame.index)
+        assert entry is not None, f"frame {frame.index} was never committed"
+        path = self._mask_path(entry.name)
+        with _told(f"frame {frame.index} cannot be read back"):
+            labels = read_label_png(path)
+        self._code(frame, labels, entry.ticks)
+
+    def commit(self, frame: Frame, result: FrameResult) -> None:
+        """Put a frame's label map on the disk, then say so, then code its pictures; frames come in order."""
+        assert frame.index == self._committed, f"got frame {frame.index}, expected {self._committed}"
+        image = label_png(result.labels)
+        with _told(f"frame {frame.index} cannot be written"):
+            atomic_write(self._claim_mask(frame.name, image), image)
+        entry = Committed(
+            index=frame.index,
+            name=frame.name,
+            pts=frame.pts,
+            time_base=frame.time_base,
+            ticks=self._times(frame.pts, frame.time_base),
+            crc=zlib.crc32(image),
+            rows=score_rows(result),
+        )
+        self._ledger.commit(entry)
+        self._committed = frame.index + 1
+        self._code(frame, result.labels, entry.ticks)
+
+    def snapshot(self, index: int, state: Any) -> None:
+        """Keep the state after frame `index`, which is committed."""
+        assert index < self._committed, f"frame {index} is not committed"
+        self._ledger.sync()
+        self._snapshots.save(index, state)
+        self.safe_until = index
+
+    def finish(self) -> None:
+        """Make the files of a video that is complete; the complete record then ends the run (`write_record`)."""
+        for video in self._videos.values():
+            video.finish()
+        self._make_files()
+        self._ledger.close()
+
+    def stop(self, *, keep_going: bool) -> None:
+        """End this attempt so that another can go on.
+
+        With `keep_going`, for a run that failed, the files are made of the frames there are; else nothing is left that
+        looks complete.
+        """
+        try:
+            if keep_going and self._committed:
+                for video in self._videos.values():
+                    video.pause()
+                self._make_files()
+        finally:
+            for video in self._videos.values():
+                video.abandon()
+            with contextlib.suppress(OutputError):  # the disk is full; what is in the ledger stays
+                self._ledger.sync()
+            self._ledger.close()
+
+    def _resume(self) -> None:
+        last = self._last_whole_frame()
+        for index, state in self._snapshots.newest_first():
+            if index <= last:
+                self.state, self.next_index = state, index + 1
+                break
+        self._snapshots.remove_after(self.next_index - 1)
+        self._committed = self.next_index
+        self.safe_until = self.next_index - 1
+        self._times = self._times_so_far()
+        missing = [video.first_missing(self.next_index) for video in self._videos.values()]
+        self.decode_from = min([self.next_index, *missing])
+
+    def _last_whole_frame(self) -> int:
+        """The last frame up to which every label map is on the disk as it was committed, -1 if there is none."""
+        last = -1
+        for entry in self._ledger.frames():
+            try:
+                content = self._mask_path(entry.name).read_bytes()
+            except OSError:
+                break
+            if zlib.crc32(content) != entry.crc:
+                break
+            last = entry.index
+        return last
+
+    def _times_so_far(self) -> RisingTimes:
+        first, last = self._ledger.committed(0), self._ledger.committed(self.next_index - 1)
+        if first is None or last is None:
+            return RisingTimes(self._info.time_base)
+        return RisingTimes.after(self._info.time_base, first_pts=first.pts, first_base=first.time_base, last=last.ticks)
+
+    def _code(self, frame: Frame, labels: Any, ticks: int) -> None:
+        for name, video in self._videos.items():
+            try:
+                video.write(frame.index, ticks, partial(self._sinks.kinds[name].picture, frame.image, labels))
+            except PersamHQVideoError:
+                raise
+            except Exception as exc:
+                raise sink_failure(self._sinks.owners[name], exc) from exc
+
+    def _make_files(self) -> None:
+        for name, video in self._videos.items():
+            video.join(self._directory.claim(name), self._committed)
+        failures: list[PersamHQVideoError] = []
+        for name, sink in self._sinks.writers.items():
+            try:
+                with contextlib.closing(self._sunk_frames(with_pictures=sink.needs_pictures)) as frames:
+                    write_files(
+                        name,
+                        sink,
+                        files=self._sinks.files_of(name),
+                        video=self._sinks.video,
+                        frames=frames,
+                        directory=self._directory,
+                    )
+            except PersamHQVideoError as exc:  # the other sinks have their turn
+                failures.append(exc)
+        if failures:
+            raise failures[0]
+
+    def _sunk_frames(self, *, with_pictures: bool) -> Generator[SunkFrame, None, None]:
+        """Every committed frame as a sink gets it."""
+        pictures = self._pictures() if with_pictures else None
+        for entry in self._ledger.frames(self._committed):
+            with _told(f"frame {entry.index} cannot be read back"):
+                labels = read_label_png(self._mask_path(entry.name))
+            yield SunkFrame(
+                index=entry.index,
+                pts=entry.pts,
+                time_base=entry.time_base,
+                name=entry.name,
+                labels=labels,
+                objects=read_score_rows(entry.rows),
+                image=None if pictures is None else _picture(pictures, entry.index),
+            )
+
+    def _mask_path(self, name: str) -> Path:
+        return self._directory.path / self._mask_name(name)
+
+    def _mask_name(self, name: str) -> str:
+        """Where label maps are not asked for they are kept until the run is complete."""
+        folder = "masks" if self._sinks.keeps_labels else f"{self._directory.hidden.name}/masks"
+        return f"{folder}/{name}.png"
+
+    def _claim_mask(self, name: str, image: bytes) -> Path:
+        """The path of a label map; a file of somebody else is never replaced.
+
+        A power failure may take the claim and leave the file, so one with these very bytes is taken for the run's.
+        """
+        file_name = self._mask_name(name)
+        path = self._directory.path / file_name
+        if not self._sinks.keeps_labels:
+            return path
+        if not self._directory.owns(file_name) and path.exists() and path.read_bytes() != image:
+            raise OutputError(f"{path} is there and no run wrote it; move it away, or use another --out")
+        return self._directory.claim(file_name)
+
+
+def _picture(pictures: Iterator[Frame], index: int) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of the next frame, which was there before."""
+    frame = next(pictures, None)
+    if frame is None:
+        raise DecodeError(f"frame {index} did not come when the video was decoded again for a sink", frame=index)
+    return frame.image
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Errors of files in our words."""
+    try:
+        yield
+    except (OSError, InputError) as exc:
+        raise OutputError(f"{what}: {exc}") from exc

@@ -1,0 +1,144 @@
+"""Which files the sinks of a run will make, settled before the first frame."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from persam_hq.errors import error_line, one_line
+from persam_hq.io.atomic import move_into_place
+from persamhq_video.errors import OutputError, PersamHQVideoError, PluginError
+from persamhq_video.io import VideoKind
+from persamhq_video.output.run_directory import RunDirectory
+from persamhq_video.protocols.result_sink import AnySink, LabelMapSink, ResultSink, SinkVideo, SunkFrame, VideoSink
+
+__all__ = ["SinkPlan", "plan_sinks", "sink_failure", "write_files"]
+
+_RECORD_NAME: Final = "run.json"
+_LABEL_FOLDER: Final = "masks"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SinkPlan:
+    """The files of one video.
+
+    video: what they are made of; keeps_labels: whether label maps are among them; kinds: what is coded frame by frame,
+    by file; writers: the sinks that write in the end, by name; owners: the name of the sink of every file.
+    """
+
+    video: SinkVideo
+    keeps_labels: bool
+    kinds: Mapping[str, VideoKind]
+    writers: Mapping[str, ResultSink]
+    owners: Mapping[str, str]
+
+    @property
+    def needs_pictures(self) -> str | None:
+        """The name of a sink for which the video has to be decoded once more."""
+        return next((name for name, sink in self.writers.items() if sink.needs_pictures), None)
+
+    def files_of(self, sink: str) -> tuple[str, ...]:
+        """The files that a sink has announced."""
+        return tuple(file for file, owner in self.owners.items() if owner == sink)
+
+
+def plan_sinks(sinks: Mapping[str, AnySink], video: SinkVideo) -> SinkPlan:
+    """Ask every sink for its files; a name that is taken or leads out of the folder is a PluginError."""
+    kinds: dict[str, VideoKind] = {}
+    owners: dict[str, str] = {}
+    for name, sink in sinks.items():
+        found = _files_and_kinds(name, sink, video)
+        for file, kind in found:
+            _check_name(name, file)
+            if owners.setdefault(file, name) != name or sum(other == file for other, _ in found) > 1:
+                raise PluginError(f"the file {file} is made twice: by the result sinks {owners[file]!r} and {name!r}")
+            if kind is not None:
+                kinds[file] = kind
+    return SinkPlan(
+        video=video,
+        keeps_labels=any(isinstance(sink, LabelMapSink) and sink.keeps_label_maps for sink in sinks.values()),
+        kinds=kinds,
+        writers={name: sink for name, sink in sinks.items() if isinstance(sink, ResultSink)},
+        owners=owners,
+    )
+
+
+def _files_and_kinds(name: str, sink: AnySink, video: SinkVideo) -> list[tuple[str, VideoKind | None]]:
+    try:
+        return list(_announced(sink, video))
+    except PersamHQVideoError:
+        raise
+    except Exception as exc:
+        reason = f"{type(exc).__name__}: {exc}"
+        raise PluginError(f"the result sink {name!r} cannot name its files: {one_line(reason)}") from exc
+
+
+def _announced(sink: AnySink, video: SinkVideo) -> Iterator[tuple[str, VideoKind | None]]:
+    if isinstance(sink, VideoSink):
+        yield from sink.videos(video).items()
+    if isinstance(sink, ResultSink):
+        yield from ((file, None) for file in sink.files(video))
+
+
+def _check_name(sink: str, file: object) -> None:
+    if not _is_plain(file):
+        raise PluginError(
+            f"the result sink {sink!r} wants to write {file!r}; expected a name such as 'boxes.json' or 'boxes/1.json',"
+            f" not {_RECORD_NAME}, nothing hidden and nothing in {_LABEL_FOLDER}/"
+        )
+
+
+def _is_plain(file: object) -> bool:
+    """Whether a name is a path below the folder of the run, and none that the run itself uses."""
+    if not isinstance(file, str) or not file.isprintable() or "\\" in file:
+        return False
+    parts = file.split("/")
+    # An empty part is a slash at the start, at the end or twice.
+    is_below = all(part and not part.startswith(".") for part in parts)
+    return is_below and file != _RECORD_NAME and parts[0] != _LABEL_FOLDER
+
+
+def write_files(
+    name: str,
+    sink: ResultSink,
+    *,
+    files: Sequence[str],
+    video: SinkVideo,
+    frames: Iterator[SunkFrame],
+    directory: RunDirectory,
+) -> None:
+    """Let a sink write the `files` that it announced; what it raises or leaves out is an OutputError that names it."""
+    aside = directory.hidden / "sinks" / name
+    try:
+        if aside.exists():  # a kill left it
+            shutil.rmtree(aside)
+        for file in files or ("",):
+            (aside / file).parent.mkdir(parents=True, exist_ok=True)
+        aside.mkdir(parents=True, exist_ok=True)
+        sink.write(aside, video, frames)
+        _check(name, aside, files)
+        for file in files:
+            move_into_place(aside / file, directory.claim(file))
+    except PersamHQVideoError:
+        raise
+    except Exception as exc:
+        raise sink_failure(name, exc) from exc
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def sink_failure(name: str, exc: BaseException) -> OutputError:
+    """The error of a sink that raised something of its own."""
+    reason = error_line(exc)
+    return OutputError(f"the result sink {name!r} failed: {reason}; the committed frames are kept")
+
+
+def _check(name: str, aside: Path, files: Sequence[str]) -> None:
+    found = {str(path.relative_to(aside).as_posix()) for path in aside.rglob("*") if not path.is_dir()}
+    if found != set(files):
+        wrong = min(found ^ set(files))
+        what = "did not write" if wrong in files else "wrote, and had not announced,"
+        raise OutputError(f"the result sink {name!r} {what} {wrong}; the committed frames are kept")

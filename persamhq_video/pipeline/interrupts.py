@@ -1,0 +1,41 @@
+"""Handling of SIGINT: the first one stops the executor cleanly, the second one is the caller's."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Self
+
+from persamhq_video.executors import Executor
+
+SignalHandler = Callable[[int, FrameType | None], Any]
+
+
+class _Interrupts:
+    """The first SIGINT stops the executor cleanly, the second one goes to `second`; also while workers end.
+
+    Only the main thread may be told of signals; in another one nothing is changed.
+    """
+
+    def __init__(self, second: SignalHandler) -> None:
+        self.executor: Executor | None = None
+        self._second = second
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._stop)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, self._second)
+        if self.executor is None:
+            signal.default_int_handler(number, frame)
+        else:
+            self.executor.stop()

@@ -1,0 +1,161 @@
+"""The chain in one place: source -> encode -> track -> files, for one video or many."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from persamhq_video.config import RunConfig, make_config
+from persamhq_video.errors import InputError, PersamHQVideoError
+from persamhq_video.events import Event, Listener
+from persamhq_video.executors import open_executor
+from persamhq_video.io import read_first_masks
+from persamhq_video.job.job import Job
+from persamhq_video.job.outcome import Outcome
+from persamhq_video.job.prepare import make_job, open_request
+from persamhq_video.job.sources_and_sinks import load_endpoints
+from persamhq_video.job.tasks import VideoTask
+from persamhq_video.output.run_directory import RunDirectory
+from persamhq_video.pipeline.interrupts import SignalHandler, _Interrupts
+from persamhq_video.pipeline.video_plan import VideoPlan, plan_video
+from persamhq_video.pipeline.video_run import VideoRun
+from persamhq_video.types import FrameResult
+
+__all__ = ["personalize_video", "run_tasks", "run_video"]
+
+
+def run_video(config: RunConfig, video: Path, mask: str | Path, out: Path, *, listener: Listener | None = None) -> None:
+    """Run one video and leave its results in `out`, or go on with a run that is there.
+
+    Whatever goes wrong is a PersamHQVideoError.
+    """
+    (outcome,) = run_tasks(config, [VideoTask(video, mask, out)], listener=listener)
+    if outcome.error is not None:
+        raise outcome.error
+
+
+def run_tasks(
+    config: RunConfig,
+    tasks: Sequence[VideoTask],
+    *,
+    listener: Listener | None = None,
+    at_second_interrupt: SignalHandler = signal.default_int_handler,
+) -> list[Outcome]:
+    """Run the videos of a job on one pool of workers; how each of them ended, in their order.
+
+    What is wrong with the options, the model or the plugins is raised; what is wrong with a video is its outcome. An
+    interrupt (SIGINT) ends every video where it is, ready to be resumed; a second one is handled by
+    `at_second_interrupt`, by default with a KeyboardInterrupt.
+    """
+    notify = _serialised(listener)
+    queue = _Queue(make_job(config), tasks, notify)
+    why: BaseException = KeyboardInterrupt()
+    with closing(queue.plans()) as plans:
+        first = next(plans, None)
+        if first is None:  # so no worker is started
+            return queue.outcomes(why)
+        with _Interrupts(at_second_interrupt) as interrupts, open_executor(queue.job) as executor:
+            interrupts.executor = executor
+            try:
+                executor.run(map(queue.begin, chain([first], plans)))
+            except (PersamHQVideoError, KeyboardInterrupt) as exc:
+                why = exc
+            return queue.outcomes(why)
+
+
+def personalize_video(
+    video: str | Path, *, mask: str | Path | NDArray[np.uint8], **options: Any
+) -> Iterator[FrameResult]:
+    """Follow the objects of `mask` through a video; results stream in frame order, the first frame's included.
+
+    `mask` is an image file or a label map (H, W) uint8. `options` are those of `persamhq-video run` (`model="lite"`,
+    `executor="ray"`, `workers=2`, ...); those about output files have no effect. Nothing is written.
+    """
+    config = make_config(options)
+    job = make_job(config)
+    source = load_endpoints(job.plugins, config.blocked_plugins).open_source(config, video)
+    size = (source.info.height, source.info.width)
+    labels = mask if isinstance(mask, np.ndarray) else read_first_masks(Path(mask), size=size).labels
+    if labels.shape != size or labels.dtype != np.uint8 or not labels.any():
+        raise InputError(f"got a mask {labels.shape} {labels.dtype}; expected {size} uint8 with at least one object")
+    with open_executor(job) as executor, closing(executor.stream(source.frames(), labels)) as stream:
+        for tracked in stream:
+            yield tracked.result
+
+
+class _Queue:
+    """The videos that wait; each is opened and compared with what is in its folder while the one before it runs."""
+
+    def __init__(self, job: Job, tasks: Sequence[VideoTask], notify: Listener) -> None:
+        self.job, self._tasks, self._notify = job, tasks, notify
+        self._known: dict[int, Outcome] = {}
+        self._runs: dict[int, VideoRun] = {}
+
+    def plans(self) -> Generator[tuple[int, VideoPlan], None, None]:
+        """The videos that there is something to do for, by number."""
+        with ThreadPoolExecutor(1, thread_name_prefix="open") as pool:
+            coming = deque(pool.submit(self._plan, task) for task in self._tasks[:1])
+            for number in range(len(self._tasks)):
+                coming.extend(pool.submit(self._plan, later) for later in self._tasks[number + 1 : number + 2])
+                plan = coming.popleft().result()
+                if isinstance(plan, Outcome):
+                    self._known[number] = plan
+                else:
+                    yield number, plan
+
+    def begin(self, planned: tuple[int, VideoPlan]) -> VideoRun:
+        """It is the turn of a video."""
+        number, plan = planned
+        run = self._runs[number] = VideoRun(self._tasks[number], plan, self._notify)
+        return run
+
+    def outcomes(self, why: BaseException) -> list[Outcome]:
+        """How each video ended, once all files are written; `why` those that had no turn will not have it."""
+        joined = {number: run.join() for number, run in self._runs.items()}
+        known = {**self._known, **joined}
+        return [known.get(number) or _no_turn(task, why) for number, task in enumerate(self._tasks)]
+
+    def _plan(self, task: VideoTask) -> VideoPlan | Outcome:
+        try:
+            config = self.job.config.for_video(task.options)
+            directory = RunDirectory(task.out)
+            directory.check_place()
+            request = open_request(
+                config, task.video, task.mask, load_endpoints(self.job.plugins, config.blocked_plugins)
+            )
+            plan = plan_video(self.job.for_video(config), request, directory)
+        except PersamHQVideoError as exc:
+            self._notify(Event("refused", str(task.video), message=str(exc)))
+            return Outcome(task, "refused", reason=str(exc), error=exc)
+        if plan.is_done:
+            self._notify(Event("already-complete", str(task.video), message=str(task.out)))
+            return Outcome(task, "already complete")
+        return plan
+
+
+def _no_turn(task: VideoTask, why: BaseException) -> Outcome:
+    if isinstance(why, KeyboardInterrupt):
+        return Outcome(task, "interrupted", error=why)
+    return Outcome(task, "failed", reason=str(why), error=why)
+
+
+def _serialised(listener: Listener | None) -> Listener:
+    """One event at a time, as videos tell of theirs from several threads."""
+    lock = threading.Lock()
+
+    def notify(event: Event) -> None:
+        if listener is not None:
+            with lock:
+                listener(event)
+
+    return notify

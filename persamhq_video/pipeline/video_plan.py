@@ -1,0 +1,136 @@
+"""Everything that can be found wrong before the first frame is tracked, and before anything is written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from persamhq_video.config import RunConfig
+from persamhq_video.errors import ConfigError
+from persamhq_video.io import (
+    FrameWindow,
+    find_mask_for,
+    sha256_of,
+    without_password,
+)
+from persamhq_video.io.readers.folder import image_files
+from persamhq_video.job.prepare import Request, open_request
+from persamhq_video.job.sources_and_sinks import FILE_SOURCES, Endpoints, load_endpoints
+from persamhq_video.job.tasks import VideoTask
+from persamhq_video.output.run_directory import RunDirectory
+from persamhq_video.output.sinks import SinkPlan, plan_sinks
+from persamhq_video.plugin.sources import read_plugins
+from persamhq_video.protocols.result_sink import SinkVideo
+
+if TYPE_CHECKING:
+    from persamhq_video.job.job import Job
+
+__all__ = ["VideoPlan", "check_tasks", "plan_video"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoPlan:
+    """A video with everything that is needed to run it."""
+
+    job: Job
+    request: Request
+    directory: RunDirectory
+    sinks: SinkPlan
+    identity: dict[str, Any]
+    is_done: bool
+
+
+def check_tasks(config: RunConfig, tasks: Sequence[VideoTask]) -> None:
+    """What can be told wrong with a job without torch; with the files too where it is about a single video."""
+    endpoints = load_endpoints(read_plugins(config.plugins), config.blocked_plugins)
+    for task in tasks:
+        own = config.for_video(task.options)
+        FrameWindow(own.start, own.end, own.stride)
+        RunDirectory(task.out).check_place()
+        _check_outputs(own, task, endpoints, alone=len(tasks) == 1)
+        if len(tasks) == 1:
+            _check_alone(own, task, endpoints)
+
+
+def _check_outputs(config: RunConfig, task: VideoTask, endpoints: Endpoints, *, alone: bool) -> None:
+    try:
+        endpoints.make_sinks(config.outputs)
+    except ConfigError as exc:
+        raise exc if alone else ConfigError(f"{task.video}: {exc}") from exc
+
+
+def _check_alone(config: RunConfig, task: VideoTask, endpoints: Endpoints) -> None:
+    """The source and the mask of a single video; what is live is opened only once, when it is its turn."""
+    _, kind = endpoints.choose_source(config.source, task.video)
+    if kind.is_live:
+        find_mask_for(task.video, task.mask)
+    else:
+        open_request(config, task.video, task.mask, endpoints)
+
+
+def plan_video(job: Job, request: Request, directory: RunDirectory) -> VideoPlan:
+    """Compare with what is in the output folder; nothing is written yet."""
+    config, info = job.config, request.source.info
+    video = SinkVideo(info, request.first_masks.ids, matte_codec=config.matte_codec)
+    endpoints = load_endpoints(job.plugins, config.blocked_plugins)
+    sinks = plan_sinks(endpoints.make_sinks(config.outputs), video)
+    if info.is_live:
+        _check_live(request, config, sinks)
+    identity = _identity(job, request, endpoints)
+    decision = directory.decide(
+        identity, overwrite=config.overwrite, no_resume=config.no_resume, files=tuple(sinks.owners)
+    )
+    if decision == "resume" and info.is_live:
+        raise ConfigError(
+            f"{directory.path} holds an unfinished run of {request.video}, which cannot be gone on with: what"
+            " is live does not come twice; use --overwrite or another --out"
+        )
+    return VideoPlan(job, request, directory, sinks, identity, is_done=decision == "done")
+
+
+def _check_live(request: Request, config: RunConfig, sinks: SinkPlan) -> None:
+    """What is live cannot be read by a worker or a second time."""
+    if config.decode == "workers":
+        raise ConfigError(f"{request.video} is live, so no worker can decode it too; use --decode driver")
+    if sinks.needs_pictures is not None:
+        raise ConfigError(
+            f"the result sink {sinks.needs_pictures!r} wants the pictures once more, but {request.video} is live;"
+            " record it first, or leave this sink out"
+        )
+
+
+def _identity(job: Job, request: Request, endpoints: Endpoints) -> dict[str, Any]:
+    """What makes two runs the same one; as JSON would give it back."""
+    config, masks = job.config, request.first_masks
+    return {
+        "config": config.model_dump(mode="json"),
+        "fingerprint": job.fingerprint.model_dump(mode="json"),
+        "inputs": {
+            **_video_identity(request),
+            "mask_sha256": sha256_of(request.mask),
+            "mask_mapping": dict(masks.mapping),
+        },
+        "plugins": {**job.origins, **endpoints.origins(config, request.video)},
+    }
+
+
+def _video_identity(request: Request) -> dict[str, str]:
+    """What is in the files; of what is no file, what it was asked for with."""
+    kind = request.source.info.kind
+    known = {} if kind in FILE_SOURCES else {"source": kind}
+    path = Path(request.video)
+    if path.exists() and not request.source.info.is_live:
+        return {"video_sha256": _hash(path), **known}
+    return {"video": without_password(str(request.video)), **known}
+
+
+def _hash(video: Path) -> str:
+    """SHA-256 of a file, or of the names and hashes of a folder's frames, or of all its files where it has none."""
+    if video.is_file():
+        return sha256_of(video)
+    files = image_files(video) or sorted(path for path in video.iterdir() if path.is_file())
+    listing = "".join(f"{file.name} {sha256_of(file)}\n" for file in files)
+    return hashlib.sha256(listing.encode()).hexdigest()

@@ -1,0 +1,229 @@
+"""One video of a job on its way to the disk: a client of the executor, with a thread of its own that writes."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import Any, Final
+
+from persam_hq.errors import error_line
+from persamhq_video.errors import DecodeError, ExecutorError, InputError, OutputError, PersamHQVideoError
+from persamhq_video.events import Event, Listener, Pace
+from persamhq_video.executors import Continuation, Stage, TotalUsage, Tracked
+from persamhq_video.io import FrameSource
+from persamhq_video.job.job import state_types
+from persamhq_video.job.outcome import Outcome
+from persamhq_video.job.tasks import VideoTask
+from persamhq_video.output.result_writer import Results
+from persamhq_video.pipeline.run_record import RunRecord, Status
+from persamhq_video.pipeline.video_plan import VideoPlan
+from persamhq_video.plugin.manager import load_registry
+from persamhq_video.types import Frame
+
+__all__ = ["VideoRun"]
+
+_MOST_REPLAYS: Final = 4
+"""Frames read again for an unfinished segment that may wait to be coded."""
+
+Command = Callable[[], None]
+
+
+class VideoRun:
+    """See Client. Nothing is on the disk before the first frame is decoded and its masks are accepted."""
+
+    def __init__(self, task: VideoTask, plan: VideoPlan, notify: Listener) -> None:
+        request = plan.request
+        self.labels = request.first_masks.labels
+        self.source: FrameSource | None = request.source
+        self.continuation: Continuation | None = None
+        self.failure: BaseException | None = None
+        self.outcome: Outcome | None = None
+        self._task, self._plan, self._notify = task, plan, notify
+        self._record = RunRecord(plan)
+        self._pace = Pace(str(request.video), request.source.num_selected)
+        self._results = Results(
+            plan.sinks,
+            plan.directory,
+            identity=plan.identity,
+            state_types=state_types(plan.job),
+            pictures=request.source.frames,
+        )
+        self._is_open = False
+        self._last_error: BaseException | None = None
+        self._early: list[tuple[Stage, int]] = []
+        self._commands: SimpleQueue[Command | None] = SimpleQueue()
+        self._waiting = 0
+        self._fewer = threading.Condition()
+        self._thread = threading.Thread(target=self._write, name="write", daemon=True)
+        self._thread.start()
+        if plan.directory.resumes:
+            self._open()
+            if self._results.next_index:
+                self.continuation = Continuation(self._results.next_index, self._results.state)
+
+    def frames(self) -> Iterator[Frame]:
+        """See Client: what is committed already is decoded again only for a segment that was not finished."""
+        self._record.begin()
+        source = self._plan.request.source.frames()
+        first, following = self._results.decode_from, self._results.next_index
+        while True:
+            with self._record.stage("decode"):
+                frame = next(source, None)
+            if frame is None:
+                return
+            if first <= frame.index < following:
+                self._replay(frame)
+            if frame.index == 0 or frame.index >= following:
+                yield frame
+
+    def begun(self, stage: Stage, index: int) -> None:
+        """See Client."""
+        if self._is_open:
+            with self._failing():
+                self._results.begun(stage, index)
+        else:
+            self._early.append((stage, index))
+
+    def deliver(self, tracked: Tracked) -> None:
+        """See Client."""
+        if not self._is_open:
+            self._open()
+
+        def commit() -> None:
+            with self._record.stage("write"):
+                self._results.commit(tracked.frame, tracked.result)
+            self._record.committed = self._results.committed
+            self._notify(self._pace.event("frame", self._results.committed))
+
+        self._order(commit)
+
+    def snapshot(self, index: int, state: Any) -> None:
+        """See Client."""
+        self._order(lambda: self._results.snapshot(index, state))
+
+    @property
+    def safe_until(self) -> int:
+        """See Client."""
+        return self._results.safe_until
+
+    @property
+    def backlog(self) -> int:
+        """See Client."""
+        with self._fewer:
+            return self._waiting
+
+    def ended(self, usage: TotalUsage, error: BaseException | None) -> None:
+        """See Client; the files are finished in the thread, see `join`."""
+        self._record.usage = usage
+        self._last_error = error
+        self._commands.put(None)
+
+    def join(self) -> Outcome:
+        """Wait until everything is on the disk; how the video ended."""
+        self._thread.join()
+        assert self.outcome is not None
+        return self.outcome
+
+    def _open(self) -> None:
+        with self._failing():
+            self._results.open()
+            self._is_open = True
+            self._record.committed = self._results.committed
+            for stage, index in self._early:
+                self._results.begun(stage, index)
+            self._plan.directory.write_record(self._record.content("running"), final=False)
+            self._notify(self._pace.event("started", self._results.committed))
+
+    def _replay(self, frame: Frame) -> None:
+        with self._fewer:
+            self._fewer.wait_for(lambda: self._waiting < _MOST_REPLAYS)
+        self._order(lambda: self._results.replay(frame))
+
+    def _order(self, command: Command) -> None:
+        with self._fewer:
+            self._waiting += 1
+        self._commands.put(command)
+
+    def _write(self) -> None:
+        """Do what was ordered, one after the other; after a failure only the end."""
+        while (command := self._commands.get()) is not None:
+            if self.failure is None:
+                with self._failing():
+                    command()
+            with self._fewer:
+                self._waiting -= 1
+                self._fewer.notify_all()
+        self._end(self._last_error)
+
+    def _end(self, error: BaseException | None) -> None:
+        error = self.failure or error
+        try:
+            self._finish(error)
+        except PersamHQVideoError as exc:
+            # What was wrong first is told; a disk that is full makes trouble again here.
+            error = error or exc
+            self._say(error)
+        except Exception as exc:  # noqa: BLE001 - whatever it is
+            error = error or OutputError(f"the run could not be told of: {error_line(exc)}")
+        self.outcome = self._outcome(error)
+
+    def _finish(self, error: BaseException | None) -> None:
+        if not self._is_open:
+            return
+        if error is None:
+            self._make_files()
+        else:
+            # Who interrupts what is live has seen enough of it, and wants what there is.
+            ends_live = isinstance(error, KeyboardInterrupt) and self._plan.request.source.info.is_live
+            self._results.stop(keep_going=ends_live or isinstance(error, DecodeError | ExecutorError))
+        self._say(error)
+        if error is None:
+            count = self._results.committed
+            self._notify(Event("complete", str(self._task.video), count, count))
+
+    def _make_files(self) -> None:
+        try:
+            self._results.finish()
+        except PersamHQVideoError:
+            self._results.stop(keep_going=False)
+            raise
+
+    def _say(self, error: BaseException | None) -> None:
+        """The last run.json, and word to the plugins that observe runs."""
+        statuses: dict[bool, Status] = {True: "complete", False: "failed"}
+        status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else statuses[error is None]
+        self._record.totals = self._results.totals
+        failure = error if isinstance(error, PersamHQVideoError) else None
+        content = self._record.content(status, failure=failure)
+        self._plan.directory.write_record(content, final=True)
+        job = self._plan.job
+        registry = load_registry(job.plugins, blocked=job.config.blocked_plugins)
+        registry.run_finished(self._plan.directory.path, content)
+
+    def _outcome(self, error: BaseException | None) -> Outcome:
+        count = self._results.committed if self._is_open else 0
+        seconds = self._record.elapsed
+        if error is None:
+            return Outcome(self._task, "complete", count, seconds, count / seconds if seconds else None)
+        if isinstance(error, KeyboardInterrupt):
+            goes_on = not self._plan.request.source.info.is_live
+            return Outcome(self._task, "interrupted", count, seconds, error=error, goes_on=goes_on)
+        refused = not self._is_open and isinstance(error, InputError | DecodeError)
+        if refused and isinstance(error, DecodeError):
+            error = InputError(str(error))
+        with contextlib.suppress(Exception):  # that nobody listens any more may be the very reason
+            self._notify(Event("refused" if refused else "failed", str(self._task.video), message=str(error)))
+        return Outcome(self._task, "refused" if refused else "failed", count, seconds, reason=str(error), error=error)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Errors inside become the video's failure, which the scheduler asks for; the first one counts."""
+        try:
+            yield
+        except PersamHQVideoError as exc:
+            self.failure = self.failure or exc
+        except Exception as exc:  # noqa: BLE001 - whatever it is
+            self.failure = self.failure or OutputError(f"results cannot be written: {error_line(exc)}")

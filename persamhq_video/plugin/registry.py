@@ -1,0 +1,87 @@
+"""Strategies by name: what plugins fill at start-up and a run picks from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from persam_hq.errors import did_you_mean, one_line
+from persamhq_video.errors import PersamHQVideoError, PluginError
+from persamhq_video.plugin.options import Option, check_options, list_options
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[T]):
+    """One strategy: its factory, whose keyword arguments are the options, and the plugin it came from."""
+
+    kind: str
+    name: str
+    factory: Callable[..., T]
+    plugin: str
+
+    @property
+    def summary(self) -> str:
+        """The first line of the factory's docstring, empty if there is none."""
+        return (self.factory.__doc__ or "").strip().partition("\n")[0]
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """What it can be told."""
+        return list_options(self.factory)
+
+    def check(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Every option, given or by default; a wrong one is a ConfigError."""
+        return check_options(f"{self.kind} {self.name!r}", self.factory, options)
+
+    def make(self, options: Mapping[str, Any]) -> T:
+        """A new strategy with these options."""
+        checked = self.check(options)
+        try:
+            return self.factory(**checked)
+        except PersamHQVideoError:
+            raise
+        except Exception as exc:
+            reason = one_line(exc)
+            raise PluginError(
+                f"the {self.kind} {self.name!r} of plugin {self.plugin} cannot be made: {reason}"
+            ) from exc
+
+
+class Register(Generic[T]):
+    """The factories of one kind of strategy, by name."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.owner = "?"
+        self._entries: dict[str, Entry[T]] = {}
+
+    def add(self, name: str, factory: Callable[..., T]) -> None:
+        """Offer a strategy under a name of its own; a name that is taken is a PluginError."""
+        if not name or not name.replace("_", "").replace("-", "").isalnum():
+            raise PluginError(f"plugin {self.owner} registers the {self.kind} {name!r}; use letters, digits, _ and -")
+        if name in self._entries:
+            other = self._entries[name].plugin
+            raise PluginError(f"the {self.kind} {name!r} is registered twice: by {other} and by {self.owner}")
+        if not callable(factory):
+            raise PluginError(f"plugin {self.owner} registers the {self.kind} {name!r} with {factory!r}, no factory")
+        self._entries[name] = Entry(self.kind, name, factory, self.owner)
+
+    def entries(self) -> tuple[Entry[T], ...]:
+        """Everything registered, in the order of the names."""
+        return tuple(self._entries[name] for name in sorted(self._entries))
+
+    def entry(self, name: str) -> Entry[T]:
+        """The entry of that name, or a PluginError with the known names and the closest one."""
+        if name in self._entries:
+            return self._entries[name]
+        known = sorted(self._entries)
+        raise PluginError(
+            f"unknown {self.kind} {name!r}{did_you_mean(name, known)}; known: {', '.join(known) or 'none'}"
+        )
+
+    def make(self, name: str, options: Mapping[str, Any] | None = None) -> T:
+        """A new strategy of that name."""
+        return self.entry(name).make(options or {})

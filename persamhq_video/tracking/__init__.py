@@ -1,0 +1,1 @@
+"""Tracking as a fold over frames: state in, masks and next state out."""

@@ -1,0 +1,133 @@
+"""What the plugin layer costs a frame and object: the benchmark behind `scripts/benchmarks/run.py plugins`.
+
+A segmenter whose answers are ready is tracked twice, a hundred frames in turn: through a selector and a refiner that do
+nothing, and straight past them. The difference is the layer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from persam_hq.segmenter import Decoded, Located, Memory
+from persam_hq.types import ImageFeatures, ImageGeometry, LocationPrior, MaskPrediction, PromptSet
+from persamhq_video.tracking.state import Encoded
+from persamhq_video.tracking.strategy import Strategy
+from persamhq_video.tracking.tracker import VideoTracker
+from persamhq_video.types import Frame
+
+SIZE, GRID, TURN = (24, 32), 8, 100
+GEOMETRY = ImageGeometry(original=SIZE, input=SIZE, padded=SIZE)
+NOTHING = PromptSet.from_points()
+
+
+def ready_segmenter(objects: int) -> Any:
+    """A segmenter that answers at once, always the same."""
+    logits = torch.linspace(-1, 1, SIZE[0] * SIZE[1]).reshape(1, *SIZE).repeat(objects, 1, 1)
+    prediction = MaskPrediction(
+        masks=logits > 0,
+        scores=torch.full((objects,), 0.9),
+        low_res_logits=torch.zeros(objects, GRID, GRID),
+        logits=logits,
+    )
+    decoded = Decoded(
+        prediction=prediction,
+        presence=torch.ones(objects),
+        certainty=torch.ones(objects),
+        similarity=torch.ones(objects),
+    )
+    memory = Memory(
+        boxes=torch.tensor([[1.0, 2, 3, 4]]).repeat(objects, 1),
+        logits=torch.zeros(objects, 1, GRID, GRID).half(),
+        windows=torch.zeros(objects, 4),
+        keys=None,
+        missing=torch.zeros(objects, dtype=torch.int64),
+        velocity=torch.zeros(objects, 2),
+    )
+    prior = LocationPrior(grid=torch.zeros(2, 2), similarity=torch.zeros(SIZE), geometry=GEOMETRY)
+    features = ImageFeatures(torch.zeros(1, 1, 2, 2), interm_embeddings=(), geometry=GEOMETRY)
+    located = Located(priors=(prior,) * objects, features=features, windows=memory.windows, context=None)
+    return SimpleNamespace(
+        encode=lambda _: features,
+        personalize=lambda *_: None,
+        begin=lambda *_: memory,
+        locate=lambda *_: located,
+        decode=lambda *_, **__: decoded,
+        carried=lambda _, last: last.logits.float(),
+        remember=lambda *_: memory,
+    )
+
+
+class NoPrompt:
+    """A selector that does nothing."""
+
+    def __init__(self, *, needs_history: bool) -> None:
+        self.needs_history = needs_history
+
+    def __call__(self, *_: object) -> PromptSet:
+        """See PromptSelector."""
+        return NOTHING
+
+
+def no_change(prediction: MaskPrediction, *_: object) -> MaskPrediction:
+    """A refiner that does nothing."""
+    return prediction
+
+
+class WithoutPlugins(VideoTracker):
+    """The same tracker with the calls of strategies taken out."""
+
+    def _select(self, _: Located, ids: Sequence[int], *__: object) -> tuple[PromptSet, ...]:
+        return (NOTHING,) * len(ids)
+
+    def _refine(self, _: object, decoded: Decoded, *__: object) -> Decoded:
+        return decoded
+
+
+def run(*, frames: int, objects: int) -> None:
+    """Print the microseconds a frame and object for a selector with and without history."""
+    torch.set_num_threads(1)
+    for needs_history in (False, True):
+        plugged, bare = seconds_of(frames, objects, needs_history=needs_history)
+        cost = (plugged - bare) / (frames * objects) * 1e6
+        shown = "the objects' past" if needs_history else "no past"
+        print(
+            f"{frames} frames, {objects} objects, a selector that sees {shown} and a refiner, both idle: "
+            f"{cost:.2f} microseconds a frame and object (track {plugged / frames * 1e3:.2f} ms a frame, "
+            f"{bare / frames * 1e3:.2f} without)"
+        )
+
+
+def seconds_of(frames: int, objects: int, *, needs_history: bool) -> tuple[float, float]:
+    """Seconds of all frames with the layer and without it, measured in turns."""
+    selector = Strategy("prompt selector", "idle", "benchmark", NoPrompt(needs_history=needs_history))
+    refiner = Strategy("mask refiner", "idle", "benchmark", no_change)
+    segmenter = ready_segmenter(objects)
+    kinds: list[type[VideoTracker]] = [VideoTracker, WithoutPlugins]
+    trackers = [kind(segmenter, selector=selector, refiners=[refiner], chained=True, guided=True) for kind in kinds]
+    seconds = [0.0, 0.0]
+    for turn in range(-1, frames // TURN):  # the first turn only warms up
+        for place, tracker in enumerate(trackers):
+            taken = one_turn(tracker, objects)
+            seconds[place] += taken if turn >= 0 else 0.0
+    return seconds[0], seconds[1]
+
+
+def one_turn(tracker: VideoTracker, objects: int) -> float:
+    """Seconds of `TURN` frames."""
+    labels = np.zeros(SIZE, np.uint8)
+    labels.flat[:objects] = range(1, objects + 1)
+    image = np.zeros((*SIZE, 3), np.uint8)
+    frame = Frame(index=0, pts=0, time_base=Fraction(1, 25), image=image, name="0")
+    begun = tracker.begin(frame, labels)
+    features, state = Encoded(frame, tracker.segmenter.encode(image)), begun.state
+    started = time.perf_counter()
+    for _ in range(TURN):
+        state, _ = tracker.track(begun.target, state, features)
+    return time.perf_counter() - started

@@ -1,0 +1,21 @@
+"""Where results go, and a stand-in for the similarity prior."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def baselines(monkeypatch):
+    def similarity_prior_masks(config):
+        return lambda frames, first_mask: (np.zeros_like(first_mask) for _ in frames)
+
+    module = SimpleNamespace(similarity_prior_masks=similarity_prior_masks)
+    monkeypatch.setitem(sys.modules, "persamhq_video.evaluation.similarity_baseline", module)

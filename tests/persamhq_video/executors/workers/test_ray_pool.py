@@ -1,0 +1,125 @@
+"""The Ray pool call by call: what is sent, what stays, and how long it waits for others."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import ray
+
+from persamhq_video.config import make_config
+from persamhq_video.errors import ExecutorError
+from persamhq_video.executors.workers.ray_pool import Cluster, RayPool, RayWorker
+from persamhq_video.executors.workers.worker_pool import Call
+from persamhq_video.job.prepare import make_job
+from persamhq_video.types import Frame
+
+LABELS = np.zeros((8, 10), np.uint8)
+LABELS[2:4, 3:6] = 1
+
+
+def frame(index):
+    image = np.full((8, 10, 3), index, np.uint8)
+    return Frame(index=index, pts=index, time_base=Fraction(1, 25), image=image, name=f"{index}")
+
+
+@pytest.fixture
+def job(stand_in):
+    return make_job(make_config({"executor": "ray", "workers": 1}))
+
+
+class TestTheStateThatStays:
+    @pytest.fixture
+    def worker(self, job):
+        worker = RayWorker(job)
+        worker.prepare("worker 1")
+        return worker
+
+    def test_a_worker_goes_on_from_its_own_newest_state(self, worker):
+        target, state, _ = worker.begin_there(0, frame(0), LABELS)
+        worker.adopt(0, target)
+        states = [state]
+        for index in (1, 2, 3):
+            worker.encode(0, frame(index))
+            stays = index > 1
+            sent = None if stays else states[-1]
+            states.append(worker.track_there(0, sent, index, adopted=True, stayed=stays)[0])
+
+        assert len({bytes(state) for state in states}) == 4
+        worker.encode(0, frame(3))
+        again, _ = worker.track_there(0, states[2], 3, adopted=True, stayed=False)
+        assert again == states[3]
+
+    def test_it_is_forgotten_with_the_video(self, worker):
+        target, state, _ = worker.begin_there(0, frame(0), LABELS)
+        worker.adopt(0, target)
+        worker.encode(0, frame(1))
+        worker.track_there(0, state, 1, adopted=True, stayed=False)
+        worker.close_video(0)
+        assert worker._newest == {}
+
+
+class Asked:
+    """A method of an actor: keeps what it is called with, and answers with two references of its own."""
+
+    def __init__(self):
+        self.calls = []
+
+    def options(self, **_):
+        return self
+
+    def remote(self, *args, **kwargs):
+        self.calls.append((args, kwargs))
+        return object(), object()
+
+
+class Actor:
+    def __init__(self):
+        self.adopt, self.track_there = Asked(), Asked()
+
+
+class TestWhatIsSent:
+    @pytest.fixture
+    def pool(self, monkeypatch):
+        pool = RayPool(None, Cluster(workers=2, cpus_per_worker=1))
+        pool._actors = [Actor(), Actor()]
+        monkeypatch.setattr(pool, "_answer", lambda *_: None)
+        return pool
+
+    def track(self, pool, worker, state, index):
+        return pool.track(Call(worker, lambda *_: None), 0, target="target", state=state, index=index)
+
+    def test_the_newest_state_is_not_sent_to_where_it_is(self, pool):
+        first = self.track(pool, 0, "state 0", 1)
+        second = self.track(pool, 0, first, 2)
+        self.track(pool, 1, second, 3)
+        here = [(args[1], kwargs["stayed"]) for args, kwargs in pool._actors[0].track_there.calls]
+        assert here == [("state 0", False), (None, True)]
+        ((args, kwargs),) = pool._actors[1].track_there.calls
+        assert (args[1], kwargs["stayed"]) == (second, False)
+
+    def test_an_older_state_is_sent_again(self, pool):
+        first = self.track(pool, 0, "state 0", 1)
+        self.track(pool, 0, first, 2)
+        self.track(pool, 0, first, 2)
+        assert pool._actors[0].track_there.calls[-1][0][1] is first
+        assert pool._actors[0].track_there.calls[-1][1]["stayed"] is False
+
+    def test_a_target_is_sent_to_each_worker_once(self, pool):
+        state = self.track(pool, 0, "state 0", 1)
+        self.track(pool, 0, state, 2)
+        assert [args for args, _ in pool._actors[0].adopt.calls] == [(0, "target")]
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_cluster_that_others_hold_is_not_waited_for_without_end(job):
+    @ray.remote(num_cpus=int(ray.available_resources()["CPU"]))
+    class Holder:
+        def ready(self):
+            return True
+
+    holder = Holder.remote()
+    assert ray.get(holder.ready.remote())
+    pool = RayPool(job, Cluster(workers=1, cpus_per_worker=1, start_timeout=0.5))
+    with pytest.raises(ExecutorError, match=r"1 workers were not all ready within 0.5 s; other jobs may hold"), pool:
+        pass
+    ray.kill(holder)

@@ -1,0 +1,213 @@
+"""Streams and cameras: a server on this machine, and FFmpeg's test pictures in the place of a camera."""
+
+import functools
+import threading
+from fractions import Fraction
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+
+import av
+import numpy as np
+import pytest
+
+from persamhq_video.errors import ConfigError, DecodeError, InputError
+from persamhq_video.io import StreamSource, input_stem, open_source
+from persamhq_video.io.readers.stream_url import is_stream_name, stream_input, without_password
+from persamhq_video.protocols.frame_source import FrameWindow
+
+TEST_PICTURES = "camera:lavfi:testsrc=size=64x36:rate=25"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Serves `tmp_path` on this machine alone."""
+    server = HTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def write_clip(path, *, sizes=((36, 64),) * 6, container=None):
+    """Transport streams and Matroska begin anywhere, so a server need not seek."""
+    with av.open(str(path), "w", format=container) as output:
+        stream = output.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = sizes[0][1], sizes[0][0], "yuv420p", 2_000_000
+        for index, size in enumerate(sizes):
+            image = np.random.default_rng(index).integers(0, 255, (*size, 3), dtype=np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = index + 100, Fraction(1, 25)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("text", "is_name"),
+        [
+            ("rtsp://user:word@10.0.0.7/stream1", True),
+            ("https://host/a.m3u8?token=x", True),
+            ("udp://239.0.0.1:1234", True),
+            ("camera:1", True),
+            ("/dev/video12", True),
+            ("/dev/video", False),
+            ("file:///clip.mp4", False),
+            ("clips/*.mp4", False),
+            ("take:2.mp4", False),
+        ],
+    )
+    def test_what_is_a_stream(self, text, is_name):
+        assert is_stream_name(text) == is_name
+
+    @pytest.mark.parametrize(
+        ("text", "platform", "file", "format_name"),
+        [
+            ("camera:0", "linux", "/dev/video0", "v4l2"),
+            ("camera:2", "darwin", "2", "avfoundation"),
+            ("/dev/video3", "linux", "/dev/video3", "v4l2"),
+            ("camera:dshow:video=My Cam", "win32", "video=My Cam", "dshow"),
+            ("camera:x11grab::0.0", "linux", ":0.0", "x11grab"),
+            ("http://host/a.ts", "linux", "http://host/a.ts", None),
+        ],
+    )
+    def test_what_is_opened(self, text, platform, file, format_name):
+        wanted = stream_input(text, platform=platform)
+        assert (wanted.file, wanted.format, wanted.options) == (file, format_name, {})
+
+    def test_rtsp_prefers_tcp(self):
+        assert stream_input("rtsp://host/one").options == {"rtsp_flags": "prefer_tcp"}
+
+    @pytest.mark.parametrize(
+        ("text", "platform"), [("camera:", "linux"), ("camera:front", "linux"), ("camera:0", "win32")]
+    )
+    def test_cameras_that_cannot_be_told(self, text, platform):
+        with pytest.raises(ConfigError, match=r"got the camera '.*'; expected camera:0 .* or camera:FORMAT:DEVICE"):
+            stream_input(text, platform=platform)
+
+    @pytest.mark.parametrize(
+        ("text", "stem"),
+        [
+            ("rtsp://10.0.0.7:554/stream1", "stream1"),
+            ("http://host/days/clip.mp4?from=3#t", "clip"),
+            ("udp://239.0.0.1:1234", "239.0.0.1-1234"),
+            ("http://host/", "host"),
+            ("camera:0", "camera-0"),
+            ("/dev/video0", "video0"),
+            ("camera:lavfi:testsrc=size=64x36", "camera-lavfi-testsrc-size-64x36"),
+            ("://", "stream"),
+        ],
+    )
+    def test_stems(self, text, stem):
+        assert input_stem(text) == stem
+
+    @pytest.mark.parametrize(
+        ("text", "written"),
+        [
+            ("rtsp://me:secret@host/a", "rtsp://me:***@host/a"),
+            ("rtsp://me@host/a:b@c", "rtsp://me@host/a:b@c"),
+            ("http://host:80/a", "http://host:80/a"),
+            ("clips/a.mp4", "clips/a.mp4"),
+        ],
+    )
+    def test_passwords_are_not_written_down(self, text, written):
+        assert without_password(text) == written
+
+
+class TestUrl:
+    @pytest.mark.parametrize("name", ["clip.ts", "clip.mkv"])
+    def test_the_frames_of_the_file(self, server, tmp_path, name):
+        path = write_clip(tmp_path / name)
+        expected = list(open_source(path).frames())
+        source = StreamSource(f"{server}/{name}", FrameWindow())
+        assert (source.info.kind, source.info.is_live, source.info.num_frames) == ("stream", True, None)
+        assert (source.info.height, source.info.width, source.num_selected) == (36, 64, None)
+        frames = list(source.frames())
+        assert [frame.index for frame in frames] == list(range(6))
+        for frame, same in zip(frames, expected, strict=True):
+            np.testing.assert_array_equal(frame.image, same.image)
+            assert frame.pts == same.pts - expected[0].pts
+
+    def test_a_window(self, server, tmp_path):
+        write_clip(tmp_path / "clip.ts")
+        source = StreamSource(f"{server}/clip.ts", FrameWindow(start=1, end=6, stride=2))
+        assert source.num_selected == 3
+        frames = list(source.frames())
+        assert [frame.name for frame in frames] == ["00000", "00001", "00002"]
+        assert [round(frame.pts_seconds * 25) for frame in frames] == [1, 3, 5]
+
+    def test_it_comes_once(self, server, tmp_path):
+        write_clip(tmp_path / "clip.ts")
+        source = StreamSource(f"{server}/clip.ts", FrameWindow())
+        assert len(list(source.frames())) == 6
+        with pytest.raises(DecodeError, match="is live and was read already"):
+            source.frames()
+
+    def test_a_start_beyond_its_end(self, server, tmp_path):
+        write_clip(tmp_path / "clip.ts")
+        with pytest.raises(DecodeError, match="ends before frame 9; use a lower --start"):
+            list(StreamSource(f"{server}/clip.ts", FrameWindow(start=9)).frames())
+
+    def test_what_is_not_there(self, server):
+        with pytest.raises(InputError, match=r"none.ts: cannot be opened \(.*404"):
+            StreamSource(f"{server}/none.ts", FrameWindow())
+
+    def test_its_password_is_not_told(self, server):
+        with pytest.raises(InputError, match=r"me:\*\*\*@127.0.0.1:\d+/none.ts: cannot be opened"):
+            StreamSource(f"{server}/none.ts".replace("://", "://me:secret@"), FrameWindow())
+
+    def test_what_is_no_video(self, server, tmp_path):
+        (tmp_path / "page.html").write_text("<p>not a video</p>" * 100)
+        with pytest.raises(InputError, match=r"page.html: cannot be opened"):
+            StreamSource(f"{server}/page.html", FrameWindow())
+
+    def test_damage_is_left_out(self, server, tmp_path):
+        data = bytearray(write_clip(tmp_path / "clip.ts", sizes=((36, 64),) * 40).read_bytes())
+        # Whole packets of a transport stream are lost, as over UDP.
+        middle = len(data) // 188 // 2 * 188
+        del data[middle : middle + 4 * 188]
+        (tmp_path / "lossy.ts").write_bytes(data)
+        frames = list(StreamSource(f"{server}/lossy.ts", FrameWindow()).frames())
+        assert 20 < len(frames) <= 40
+        assert [frame.index for frame in frames] == list(range(len(frames)))
+
+    def test_a_picture_that_changes_its_size(self, server, tmp_path):
+        small = write_clip(tmp_path / "small.ts").read_bytes()
+        large = write_clip(tmp_path / "large.ts", sizes=((72, 128),) * 6).read_bytes()
+        (tmp_path / "both.ts").write_bytes(small + large)
+        source, frames = StreamSource(f"{server}/both.ts", FrameWindow()), []
+        with pytest.raises(DecodeError, match=r"is 128x72 yuv420p, those before were 64x36") as caught:
+            frames.extend(iter(source.frames()))
+        assert caught.value.frame > 0
+
+
+class TestCamera:
+    def test_pictures(self):
+        frames = list(StreamSource(f"{TEST_PICTURES}:duration=0.2", FrameWindow()).frames())
+        assert [frame.image.shape for frame in frames] == [(36, 64, 3)] * 5
+        assert [round(frame.pts_seconds, 2) for frame in frames] == [0.0, 0.04, 0.08, 0.12, 0.16]
+
+    def test_an_endless_one_is_bounded_by_its_end(self):
+        source = StreamSource(TEST_PICTURES, FrameWindow(end=7))
+        assert [frame.index for frame in source.frames()] == list(range(7))
+
+    def test_it_can_be_left(self):
+        source = StreamSource(TEST_PICTURES, FrameWindow())
+        frames = source.frames()
+        assert next(frames).index == 0
+        frames.close()
+        source.close()
+
+    def test_no_camera(self):
+        with pytest.raises(InputError, match=r"camera:v4l2:/dev/no-such: cannot be opened \(No such file"):
+            StreamSource("camera:v4l2:/dev/no-such", FrameWindow())
+
+    def test_no_such_format(self):
+        with pytest.raises(InputError, match=r"camera:polaroid:x: cannot be opened \(.*polaroid"):
+            StreamSource("camera:polaroid:x", FrameWindow())

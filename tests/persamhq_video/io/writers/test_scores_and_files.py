@@ -1,0 +1,121 @@
+"""scores.csv, and files that appear whole."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from persam_hq.io.atomic import move_into_place
+from persamhq_video.io import ScoresWriter, atomic_write, read_score_rows, score_rows, sha256_of
+from persamhq_video.types import FrameResult, ObjectResult
+
+HEADER = "frame,pts,time_base,pts_seconds,object_id,state,score,similarity,predicted_iou,area_px,x0,y0,x1,y1"
+
+
+def result(index, *objects):
+    return FrameResult(
+        index=index,
+        pts=index * 512,
+        time_base=Fraction(1, 12800),
+        name=f"{index:05d}",
+        labels=np.zeros((4, 4), np.uint8),
+        objects=objects,
+    )
+
+
+def entry(**changes):
+    values = {"object_id": 1, "state": "present", "score": 0.5, "similarity": 1 / 3, "predicted_iou": 0.9}
+    return ObjectResult(**{**values, "area": 12, "box": (1, 2, 3, 4), **changes})
+
+
+def test_rows_are_one_an_object_and_frame(tmp_path):
+    path = tmp_path / "out" / "scores.csv"
+    with ScoresWriter(path) as writer:
+        writer.write(score_rows(result(0, entry(state="given"), entry(object_id=7))))
+        gone = entry(state="absent", area=0, box=None, score=float("nan"), similarity=-1e-9)
+        writer.write(score_rows(result(3, gone)))
+    assert path.read_text(encoding="utf-8").splitlines() == [
+        HEADER,
+        "0,0,1/12800,0.000000,1,given,0.500000,0.333333,0.900000,12,1,2,3,4",
+        "0,0,1/12800,0.000000,7,present,0.500000,0.333333,0.900000,12,1,2,3,4",
+        "3,1536,1/12800,0.120000,1,absent,,0.000000,0.900000,0,,,,",
+    ]
+    with path.open(newline="", encoding="utf-8") as file:
+        assert [row["object_id"] for row in csv.DictReader(file)] == ["1", "7", "1"]
+
+
+def test_no_name_before_it_is_closed_and_none_after_an_error(tmp_path):
+    path = tmp_path / "scores.csv"
+    writer = ScoresWriter(path).open()
+    writer.write(score_rows(result(0, entry())))
+    assert not path.exists()
+    with pytest.raises(RuntimeError, match=r"stop"):
+        stop_within(writer)
+    assert list(tmp_path.iterdir()) == []
+
+
+def stop_within(writer):
+    with writer:
+        raise RuntimeError("stop")
+
+
+def test_writing_to_a_closed_file_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"written to while not open"):
+        ScoresWriter(tmp_path / "scores.csv").write(score_rows(result(0, entry())))
+
+
+def test_atomic_write_replaces_as_a_whole(tmp_path):
+    path = tmp_path / "a" / "b.json"
+    atomic_write(path, b"one")
+    atomic_write(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [file.name for file in path.parent.iterdir()] == ["b.json"]
+
+
+def test_atomic_write_leaves_what_was_there_if_it_fails(tmp_path):
+    path = tmp_path / "b.json"
+    atomic_write(path, b"one")
+    with pytest.raises(TypeError, match=r"bytes-like"):
+        atomic_write(path, "not bytes")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("b.json", b"one")]
+
+
+def test_a_file_gets_its_place(tmp_path):
+    (tmp_path / "aside").mkdir()
+    (tmp_path / "aside" / "a.txt").write_text("new")
+    (tmp_path / "b.txt").write_text("old")
+    move_into_place(tmp_path / "aside" / "a.txt", tmp_path / "b.txt")
+    assert (tmp_path / "b.txt").read_text() == "new"
+    assert list((tmp_path / "aside").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"score": 1.23456789e-5, "similarity": -0.0, "state": "uncertain"},
+        {"score": math.nan, "predicted_iou": math.nan, "box": None, "area": 0, "state": "absent"},
+    ],
+)
+def test_rows_can_be_read_back(changes):
+    rows = score_rows(result(3, entry(**changes), entry(object_id=7)))
+    one, two = read_score_rows(rows)
+    assert score_rows(result(3, one, two)) == rows
+    assert (one.object_id, two.object_id) == (1, 7)
+    expected = entry(**changes)
+    assert (one.state, one.area, one.box) == (expected.state, expected.area, expected.box)
+    assert one.score == pytest.approx(expected.score, abs=5e-7, nan_ok=True)
+
+
+def test_a_frame_without_objects_has_no_rows():
+    assert read_score_rows(score_rows(result(3))) == ()
+
+
+def test_the_hash_is_sha256(tmp_path):
+    (tmp_path / "x").write_bytes(b"abc" * 1000)
+    assert sha256_of(tmp_path / "x") == hashlib.sha256(b"abc" * 1000).hexdigest()

@@ -1,0 +1,1 @@
+"""Proofs that scripts and tests share."""
