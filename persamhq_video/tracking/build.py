@@ -16,6 +16,7 @@ from persamhq_video.protocols.strategy import MaskRefiner, PromptSelector
 from persamhq_video.tracking.presence import Presence
 from persamhq_video.tracking.state import STATE_TYPES
 from persamhq_video.tracking.strategy import Strategy
+from persamhq_video.tracking.strategy_runner import StrategyRunner
 from persamhq_video.tracking.tracker import VideoTracker
 
 __all__ = ["STATE_TYPES", "build_tracker", "weights_path"]
@@ -39,8 +40,7 @@ def build_tracker(
     chained = config.mode != "independent"
     return VideoTracker(
         segmenter,
-        selector=selector,
-        refiners=refiners,
+        strategies=StrategyRunner(selector, refiners),
         chained=chained,
         # PerSAM's published video script guides nothing and starts from the largest of three masks
         guided=not config.no_guidance and not (config.published and chained),

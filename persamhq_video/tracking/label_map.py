@@ -12,10 +12,10 @@ from torch import Tensor
 from persam_hq.segmenter import Decoded
 from persamhq_video.types import Frame, FrameResult, ObjectResult, PresenceState
 
-__all__ = ["frame_result", "given_object", "merge_masks", "object_results"]
+__all__ = ["frame_result", "given_object", "label_map_from_logits", "object_results"]
 
 
-def merge_masks(logits: Tensor, present: Tensor, ids: Sequence[int]) -> NDArray[np.uint8]:
+def label_map_from_logits(logits: Tensor, present: Tensor, ids: Sequence[int]) -> NDArray[np.uint8]:
     """One label map (H, W) from logits (K, H, W): each pixel goes to the object that claims it most."""
     strongest = torch.zeros_like(logits[0])
     labels = torch.zeros_like(strongest, dtype=torch.uint8)

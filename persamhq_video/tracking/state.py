@@ -10,15 +10,11 @@ from persam_hq.modeling.lite.ridge import RidgeSums
 from persam_hq.segmenter import Memory
 from persam_hq.segmenter.lite.appearance import Appearance
 from persam_hq.types import ImageFeatures
-from persamhq_video.protocols.strategy import Slot
-from persamhq_video.tracking.strategy import slot_bytes
+from persamhq_video.tracking.strategy import Slots, slot_bytes
 from persamhq_video.types import Frame
 
 BYTES_PER_OBJECT, BYTES_PER_VIDEO = 256 * 1024, 1024 * 1024
 """The bound of the travelling state."""
-
-Slots = tuple[tuple[Slot, ...], ...]
-"""What the strategies keep, the selector's first: a slot an object, or nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,13 +14,16 @@ from persam_hq.errors import one_line
 from persamhq_video.errors import StrategyError
 from persamhq_video.protocols.strategy import FirstFrame, Fits, Remembers, Seen, Slot
 
-__all__ = ["SLOT_BYTES", "Strategy", "slot_bytes"]
+__all__ = ["SLOT_BYTES", "Slots", "Strategy", "slot_bytes"]
 
 StrategyT = TypeVar("StrategyT")
 ValueT = TypeVar("ValueT")
 
 SLOT_BYTES: Final = 64 * 1024
 """What a strategy may keep of one object."""
+
+Slots = tuple[tuple[Slot, ...], ...]
+"""The slots of all strategies, the selector's first: per strategy one slot per object, or nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

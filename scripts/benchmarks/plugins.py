@@ -19,6 +19,7 @@ from persam_hq.segmenter import Decoded, Located, Memory
 from persam_hq.types import ImageFeatures, ImageGeometry, LocationPrior, MaskPrediction, PromptSet
 from persamhq_video.tracking.state import Encoded
 from persamhq_video.tracking.strategy import Strategy
+from persamhq_video.tracking.strategy_runner import StrategyRunner
 from persamhq_video.tracking.tracker import VideoTracker
 from persamhq_video.types import Frame
 
@@ -60,6 +61,8 @@ def ready_segmenter(objects: int) -> Any:
         locate=lambda *_: located,
         decode=lambda *_, **__: decoded,
         carried=lambda _, last: last.logits.float(),
+        after_cut=lambda _, last: last,
+        recentred=lambda *_: None,
         remember=lambda *_: memory,
     )
 
@@ -80,13 +83,17 @@ def no_change(prediction: MaskPrediction, *_: object) -> MaskPrediction:
     return prediction
 
 
-class WithoutPlugins(VideoTracker):
-    """The same tracker with the calls of strategies taken out."""
+class WithoutCalls(StrategyRunner):
+    """The same strategies, none of which is called."""
 
-    def _select(self, _: Located, ids: Sequence[int], *__: object) -> tuple[PromptSet, ...]:
-        return (NOTHING,) * len(ids)
+    reads_history = False  # type: ignore[assignment]
 
-    def _refine(self, _: object, decoded: Decoded, *__: object) -> Decoded:
+    def select(self, _: object, object_ids: Sequence[int], *__: object, **___: object) -> tuple[PromptSet, ...]:
+        """See StrategyRunner."""
+        return (NOTHING,) * len(object_ids)
+
+    def refine(self, _: object, decoded: Decoded, *__: object) -> Decoded:
+        """See StrategyRunner."""
         return decoded
 
 
@@ -109,8 +116,8 @@ def seconds_of(frames: int, objects: int, *, needs_history: bool) -> tuple[float
     selector = Strategy("prompt selector", "idle", "benchmark", NoPrompt(needs_history=needs_history))
     refiner = Strategy("mask refiner", "idle", "benchmark", no_change)
     segmenter = ready_segmenter(objects)
-    kinds: list[type[VideoTracker]] = [VideoTracker, WithoutPlugins]
-    trackers = [kind(segmenter, selector=selector, refiners=[refiner], chained=True, guided=True) for kind in kinds]
+    runners = [kind(selector, [refiner]) for kind in (StrategyRunner, WithoutCalls)]
+    trackers = [VideoTracker(segmenter, strategies=runner, chained=True, guided=True) for runner in runners]
     seconds = [0.0, 0.0]
     for turn in range(-1, frames // TURN):  # the first turn only warms up
         for place, tracker in enumerate(trackers):

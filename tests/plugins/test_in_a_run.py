@@ -13,6 +13,7 @@ from stand_ins.model import square_model
 from persam_hq.segmenter import LiteSegmenter, SamSegmenter
 from persamhq_video.plugin.manager import load_registry
 from persamhq_video.tracking.strategy import Strategy
+from persamhq_video.tracking.strategy_runner import StrategyRunner
 from persamhq_video.tracking.tracker import VideoTracker
 from persamhq_video.types import Frame
 
@@ -60,7 +61,8 @@ def strategy(register, name, options=None):
 
 def run(model, selector, refiners=(), *, chained=True):
     """The label maps of three frames, and what the strategies keep at the end."""
-    tracker = VideoTracker(segmenter(model), selector=selector, refiners=refiners, chained=chained, guided=True)
+    strategies = StrategyRunner(selector, refiners)
+    tracker = VideoTracker(segmenter(model), strategies=strategies, chained=chained, guided=True)
     with torch.inference_mode():
         begun = tracker.begin(picture(0), labels())
         state, found = begun.state, []

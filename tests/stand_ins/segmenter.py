@@ -9,6 +9,7 @@ import torch
 from persam_hq.segmenter import Decoded, Located, Memory
 from persam_hq.types import DecoderOutput, ImageFeatures, ImageGeometry, LocationPrior, MaskPrediction, PromptSet
 from persamhq_video.tracking.strategy import Strategy
+from persamhq_video.tracking.strategy_runner import StrategyRunner
 from persamhq_video.tracking.tracker import VideoTracker
 from persamhq_video.types import Frame
 
@@ -126,14 +127,10 @@ def named(kind, strategy):
 
 
 def tracker(segmenter, *, selector=None, refiners=(), chained=True, guided=True, **options):
-    return VideoTracker(
-        segmenter,
-        selector=named("prompt selector", selector or Points()),
-        refiners=[named("mask refiner", refiner) for refiner in refiners],
-        chained=chained,
-        guided=guided,
-        **options,
+    strategies = StrategyRunner(
+        named("prompt selector", selector or Points()), [named("mask refiner", refiner) for refiner in refiners]
     )
+    return VideoTracker(segmenter, strategies=strategies, chained=chained, guided=guided, **options)
 
 
 LABELS = np.zeros(SIZE, np.uint8)

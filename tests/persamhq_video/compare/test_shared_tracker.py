@@ -16,6 +16,7 @@ from persamhq_video.compare.shared_tracker import ComparedResult, SharedJob, Sha
 from persamhq_video.config import make_config
 from persamhq_video.errors import StrategyError
 from persamhq_video.job.prepare import make_job
+from persamhq_video.tracking.strategy_runner import StrategyRunner
 from persamhq_video.tracking.tracker import VideoTracker
 from persamhq_video.types import Frame
 
@@ -50,8 +51,8 @@ ONE_LOOK = {"without": ["second-look"]}
 def tracker(model, *, use_hq=False, refiners=(), chained=True, without=()):
     segmenter = CountingSegmenter(model, use_hq=use_hq, without=without)
     named_refiners = [named("mask refiner", refiner) for refiner in refiners]
-    selector = named("prompt selector", NoPoints())
-    return VideoTracker(segmenter, selector=selector, refiners=named_refiners, chained=chained, guided=True)
+    strategies = StrategyRunner(named("prompt selector", NoPoints()), named_refiners)
+    return VideoTracker(segmenter, strategies=strategies, chained=chained, guided=True)
 
 
 def frames(count=5):

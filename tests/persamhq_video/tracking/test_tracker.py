@@ -10,7 +10,8 @@ from persam_hq.hub import FOLDER_VARIABLE, PUBLISHED, Cache
 from persam_hq.segmenter import Memory
 from persamhq_video.config import RunConfig
 from persamhq_video.errors import ExecutorError
-from persamhq_video.tracking import tracker as tracker_module
+from persamhq_video.tracking import build as build_module
+from persamhq_video.tracking import state as state_module
 from persamhq_video.tracking.build import build_tracker, weights_path
 from persamhq_video.tracking.presence import Presence
 from persamhq_video.tracking.state import State
@@ -258,8 +259,8 @@ def test_a_state_that_grew_too_large_is_refused():
 def test_more_objects_than_the_state_has_room_for_are_refused_on_the_first_frame(monkeypatch):
     labels = np.arange(1, 7, dtype=np.uint8).repeat(2).reshape(3, 4)
     size = FakeSegmenter().begin(None, torch.ones(1, 3, 4)).nbytes
-    monkeypatch.setattr(tracker_module, "BYTES_PER_VIDEO", 50)
-    monkeypatch.setattr(tracker_module, "BYTES_PER_OBJECT", size - 10)
+    monkeypatch.setattr(state_module, "BYTES_PER_VIDEO", 50)
+    monkeypatch.setattr(state_module, "BYTES_PER_OBJECT", size - 10)
     with pytest.raises(InputError, match="got 6 objects on the first frame, expected at most 5 at this detail"):
         tracker(FakeSegmenter()).begin(frame(0), labels)
 
@@ -279,8 +280,8 @@ class Keeps(Points):
 @pytest.mark.parametrize(("first", "later", "index"), [(60, 0, 0), (10, 60, 1)])
 def test_strategies_that_keep_more_than_the_state_has_room_for_are_named(monkeypatch, first, later, index):
     of_memory = FakeSegmenter().begin(None, torch.ones(2, 3, 4)).nbytes
-    monkeypatch.setattr(tracker_module, "BYTES_PER_VIDEO", 100)
-    monkeypatch.setattr(tracker_module, "BYTES_PER_OBJECT", of_memory // 2)
+    monkeypatch.setattr(state_module, "BYTES_PER_VIDEO", 100)
+    monkeypatch.setattr(state_module, "BYTES_PER_OBJECT", of_memory // 2)
     kept = Keeps(first=np.zeros(first, np.uint8), later=np.zeros(later, np.uint8))
     said = rf"'keeps' .* failed at frame {index}: its slots hold 120 bytes of 2 objects, .* 120, at most 100 travel"
     with pytest.raises(ExecutorError, match=said):
@@ -324,7 +325,7 @@ def test_a_configuration_becomes_a_tracker(monkeypatch, options, chained, guided
         asked.append((model, settings))
         return FakeSegmenter()
 
-    monkeypatch.setattr(tracker_module, "build_segmenter", build_segmenter)
+    monkeypatch.setattr(build_module, "build_segmenter", build_segmenter)
     video = build_tracker(RunConfig(dtype="bfloat16", **options), Points(), [])
     assert (video.chained, video.guided, video.first_choice) == (chained, guided, choice)
     ((model, settings),) = asked
