@@ -107,9 +107,6 @@ def _is_ours(scores: Path) -> bool:
 
 def box_of(mask: NDArray[np.bool_]) -> dict[str, int | str]:
     """First and last foreground column and row of (H, W) bool as columns of the scores; nothing where it is empty."""
-    import numpy as np
+    from persam_hq.mask_boxes import inclusive_box_of_array
 
-    if not mask.any():
-        return dict.fromkeys(BOX, "")
-    (y0, *_, y1), (x0, *_, x1) = ([int(values.min()), int(values.max())] for values in np.nonzero(mask))
-    return {"x0": x0, "y0": y0, "x1": x1, "y1": y1}
+    return dict(zip(BOX, inclusive_box_of_array(mask) or ("",) * len(BOX), strict=True))

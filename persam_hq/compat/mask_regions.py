@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from persam_hq.mask_boxes import inclusive_boxes
 from persam_hq.types import Size
 
 __all__ = [
@@ -67,15 +68,8 @@ def stability_scores(logits: Tensor, *, threshold: float, offset: float) -> Tens
 
 def mask_boxes(masks: Tensor) -> Tensor:
     """First and last foreground column and row of (B, H, W) bool: (B, 4) int64, zeros where a mask is empty."""
-    _, h, w = masks.shape
-
-    def ends(flags: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        first = flags.to(torch.uint8).argmax(dim=1)
-        return first, size - 1 - flags.flip(1).to(torch.uint8).argmax(dim=1)
-
-    (x0, x1), (y0, y1) = ends(masks.any(dim=1), w), ends(masks.any(dim=2), h)
-    some = masks.flatten(1).any(dim=1)
-    return torch.stack([x0, y0, x1, y1], dim=1) * some[:, None]
+    boxes, empty = inclusive_boxes(masks)
+    return boxes.long() * ~empty[:, None]
 
 
 def near_crop_edge(boxes: Tensor, crop: Box, size: Size) -> Tensor:

@@ -1,6 +1,7 @@
 """Personalization as plain functions: target, location prior, guidance, points, cascade, scale weights."""
 
-from persam_hq.personalization.cascade import Decode, cascade, mask_box, refine, refine_weighed
+from persam_hq.mask_boxes import inclusive_box as mask_box
+from persam_hq.personalization.cascade import Decode, cascade, refine, refine_weighed
 from persam_hq.personalization.guidance import Alignment, attention_similarity, guide
 from persam_hq.personalization.points import bottom_points, top_points
 from persam_hq.personalization.scale_loss import scale_loss

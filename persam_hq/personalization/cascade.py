@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from persam_hq.mask_boxes import mask_box
+from persam_hq.mask_boxes import inclusive_box
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from persam_hq.types import Guidance, MaskPrediction, PromptSet
 
-__all__ = ["Decode", "cascade", "mask_box", "refine", "refine_weighed"]
+__all__ = ["Decode", "cascade", "refine", "refine_weighed"]
 
 
 class Decode(Protocol):
@@ -40,15 +40,19 @@ def refine(decode: Decode, prompts: PromptSet, logits: Tensor) -> tuple[MaskPred
     """
     second = decode(replace(prompts, mask_input=logits), multimask_output=True)
     best = second.best
-    with_box = replace(prompts, box=mask_box(second.masks[best]), mask_input=second.low_res_logits[best : best + 1])
+    with_box = replace(
+        prompts, box=inclusive_box(second.masks[best]), mask_input=second.low_res_logits[best : best + 1]
+    )
     return second, decode(with_box, multimask_output=True)
 
 
 def refine_weighed(decode: Decode, prompts: PromptSet, first: MaskPrediction) -> tuple[MaskPrediction, MaskPrediction]:
     """Two more passes over the weighed mask of `first` (PerSAM-F): each gets the last mask and its box."""
     second = decode(
-        replace(prompts, box=mask_box(first.masks[0]), mask_input=first.low_res_logits[:1]), multimask_output=True
+        replace(prompts, box=inclusive_box(first.masks[0]), mask_input=first.low_res_logits[:1]), multimask_output=True
     )
     best = second.best
-    with_box = replace(prompts, box=mask_box(second.masks[best]), mask_input=second.low_res_logits[best : best + 1])
+    with_box = replace(
+        prompts, box=inclusive_box(second.masks[best]), mask_input=second.low_res_logits[best : best + 1]
+    )
     return second, decode(with_box, multimask_output=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from persam_hq.mask_boxes import _extent
+from persam_hq.mask_boxes import outer_box
 from persam_hq.modeling.lite.window import window_around
 from persam_hq.prompting.policy import PromptPolicy
 from persam_hq.prompting.prompt_map import DrawnPrompt
@@ -18,7 +18,7 @@ def first_windows(prompt: DrawnPrompt, geometry: ImageGeometry, policy: PromptPo
     if prompt.box is not None:
         return _around(prompt.box[None], geometry, factor=policy.box_factor, min_side=policy.min_side)
     if prompt.mask is not None:
-        box = _extent(prompt.mask[0, 0, :height, :width] > 0.5)
+        box = outer_box(prompt.mask[0, 0, :height, :width] > 0.5)
         if box is not None:
             return _around(box[None], geometry, factor=policy.box_factor, min_side=policy.min_side)
     points = prompt.foreground
@@ -39,7 +39,7 @@ def closer_windows(masks: Tensor, windows: Tensor, geometry: ImageGeometry, poli
     _, _, side = masks.shape
     closer = []
     for mask, window in zip(masks, windows, strict=True):
-        box = _extent(mask)
+        box = outer_box(mask)
         if box is None:
             closer.append(window[None])
             continue

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from persam_hq.errors import InputError
-from persam_hq.mask_boxes import mask_boxes
+from persam_hq.mask_boxes import inclusive_boxes
 from persam_hq.modeling.sam import Sam
 from persam_hq.personalization import Alignment, Pooling, attention_similarity, locate
 from persam_hq.predictor import encode, personalize
@@ -69,7 +69,7 @@ class SamSegmenter:
         """See Segmenter."""
         k, _, _ = masks.shape
         height, width = features.geometry.padded
-        boxes, _ = mask_boxes(masks)
+        boxes, _ = inclusive_boxes(masks)
         side = self.model.prompt_encoder.mask_input_size
         logits = 20 * (F.interpolate(masks[:, None].float(), size=side, mode="area") - 0.5)
         return Memory(
@@ -166,7 +166,7 @@ class SamSegmenter:
     def remember(self, located: Located, decoded: Decoded, memory: Memory | None, present: Tensor) -> Memory:
         """See Segmenter."""
         prediction = decoded.prediction
-        boxes, _ = mask_boxes(prediction.masks.cpu())
+        boxes, _ = inclusive_boxes(prediction.masks.cpu())
         logits = prediction.low_res_logits[:, None].half().cpu()
         missing = torch.zeros(len(boxes), dtype=torch.int64)
         if memory is not None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from persam_hq.mask_boxes import outer_box_of_array
 from persamhq_video.io import paint
 
 __all__ = ["COLOURS", "Grid", "painted_tiles", "part_around", "shrunk"]
@@ -101,12 +102,13 @@ def painted_tiles(image: Picture, labels: Sequence[Picture], *, size: tuple[int,
 def part_around(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
     """The part of a picture, in its own proportions, that shows what is True in a mask (H, W), with room around it."""
     height, width = mask.shape
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    box = outer_box_of_array(mask)
+    if box is None:
         return slice(0, height), slice(0, width)
-    share = _ROOM * max((rows[-1] - rows[0] + 1) / height, (columns[-1] - columns[0] + 1) / width)
+    x0, y0, x1, y1 = box
+    share = _ROOM * max((y1 - y0) / height, (x1 - x0) / width)
     share = min(1.0, max(share, _SMALLEST_PART))
-    return _around(rows, height, share), _around(columns, width, share)
+    return _around(y0, y1, height, share), _around(x0, x1, width, share)
 
 
 def shrunk(image: Picture, size: tuple[int, int]) -> Picture:
@@ -119,10 +121,10 @@ def shrunk(image: Picture, size: tuple[int, int]) -> Picture:
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), dtype=np.uint8)
 
 
-def _around(places: NDArray[np.intp], length: int, share: float) -> slice:
-    """`share` of a length, around the middle of the first and the last place as far as it goes."""
+def _around(first: int, end: int, length: int, share: float) -> slice:
+    """`share` of a length, around the middle between `first` and `end` as far as it goes."""
     size = max(1, round(length * share))
-    start = round((places[0] + places[-1] + 1 - size) / 2)
+    start = round((first + end - size) / 2)
     start = min(max(0, start), length - size)
     return slice(start, start + size)
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from persam_hq.mask_boxes import inclusive_box_of_array
 from persam_hq.segmenter import Decoded
 from persamhq_video.types import Frame, FrameResult, ObjectResult, PresenceState
 
@@ -43,7 +44,7 @@ def object_results(
                 similarity=float(decoded.similarity[row]),
                 predicted_iou=iou,
                 area=int(mask.sum()),
-                box=_box(mask),
+                box=inclusive_box_of_array(mask),
             )
         )
     return results
@@ -58,15 +59,8 @@ def given_object(object_id: int, mask: NDArray[np.bool_]) -> ObjectResult:
         similarity=1.0,
         predicted_iou=1.0,
         area=int(mask.sum()),
-        box=_box(mask),
+        box=inclusive_box_of_array(mask),
     )
-
-
-def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
 
 
 def frame_result(frame: Frame, labels: NDArray[np.uint8], objects: Sequence[ObjectResult]) -> FrameResult:

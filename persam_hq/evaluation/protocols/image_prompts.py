@@ -16,6 +16,7 @@ from persam_hq.evaluation.metrics.overlap import mean_boundary_iou, mean_iou
 from persam_hq.evaluation.metrics.region import Mask, region_similarity
 from persam_hq.evaluation.protocols.davis_dataset import DavisSequence
 from persam_hq.evaluation.tables import OverlapRow
+from persam_hq.mask_boxes import outer_box_of_array
 
 COLUMNS = ("box mIoU", "box bIoU", "point mIoU", "point bIoU", "best of 3")
 FEWEST_PIXELS = 20
@@ -69,8 +70,7 @@ def evaluate_prompts(
 
 def object_box(mask: Mask) -> NDArray[np.float32]:
     """The box (4,) of a mask (H, W) with a pixel in it: x0, y0, x1, y1, the outer edges of its pixels."""
-    y, x = np.nonzero(mask)
-    return np.array([x.min(), y.min(), x.max() + 1, y.max() + 1], dtype=np.float32)
+    return np.array(outer_box_of_array(mask), dtype=np.float32)
 
 
 def most_interior_point(mask: Mask) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from persam_hq.mask_boxes import mask_boxes
+from persam_hq.mask_boxes import inclusive_boxes
 from persam_hq.modeling.lite.location_prior import PAST_CHANNELS, PriorSources
 from persam_hq.modeling.lite.matching import MatchMemory, direction_bytes, directions
 from persam_hq.modeling.lite.model import Lite, WindowFeatures, guided_similarity
@@ -106,7 +106,7 @@ class LiteSegmenter:
     def begin(self, features: ImageFeatures, masks: Tensor) -> Memory:
         """See Segmenter."""
         geometry, masks = features.geometry, masks.to(self.model.device)
-        boxes, _ = mask_boxes(masks)
+        boxes, _ = inclusive_boxes(masks)
         windows = self.policy.around(input_boxes(masks, geometry), geometry, factor=self.policy.track_factor)
         share = resample_window(input_shares(masks, geometry), windows, grid=4 * self.model.geometry.grid, stride=1)
         keys = remembered_keys(features, windows, grid=self.model.geometry.recent_grid)
@@ -165,7 +165,7 @@ class LiteSegmenter:
         output = self._run(context, range(len(whole)), PromptBatch(), guided=True)
         logits = select_masks(output, multimask_output=False)[0]
         masks = paste_window(logits, whole, size=geometry.input, scale=(1.0, 1.0))[:, 0] > 0
-        boxes, empty = mask_boxes(masks)
+        boxes, empty = inclusive_boxes(masks)
         windows = self.policy.around(outer_edges(boxes), geometry, factor=self.policy.track_factor)
         return torch.where(empty[:, None], whole, windows)
 
@@ -362,7 +362,7 @@ class LiteSegmenter:
             shown = resample_window(masks[:, None].float(), located.windows, grid=low_res.shape[-1], stride=stride)
             kept = torch.where(grown(shown > 0), low_res, OUTSIDE_LOGIT)
             masks = touching(self._pasted(located, kept)[:, 0] > 0, masks)
-        return mask_boxes(masks)[0]
+        return inclusive_boxes(masks)[0]
 
     @torch.inference_mode()
     def remember(self, located: Located, decoded: Decoded, memory: Memory | None, present: Tensor) -> Memory:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from persam_hq.mask_boxes import mask_boxes
+from persam_hq.mask_boxes import inclusive_boxes
 from persam_hq.modeling.lite.window import edges_touched, window_around
 from persam_hq.segmenter.base import Memory
 from persam_hq.transforms import boxes_to_input
@@ -66,7 +66,7 @@ def followed(memory: Memory, boxes: Tensor, present: Tensor) -> Tensor:
 
 def input_boxes(masks: Tensor, geometry: ImageGeometry) -> Tensor:
     """The boxes (K, 4) of masks (K, H, W) bool of the original image: outer edges in input pixels."""
-    boxes, _ = mask_boxes(masks)
+    boxes, _ = inclusive_boxes(masks)
     return boxes_to_input(outer_edges(boxes), geometry)
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from persam_hq.mask_boxes import outer_box_of_array
 from persam_hq.training.data.datasets import Array, Photo
 from persam_hq.training.data.scene import photo_background
 
@@ -46,8 +47,8 @@ def turn(frames: Array, masks: Array, *, others: Sequence[Photo], rng: np.random
 
 def _along(mask: Array, angle: float) -> tuple[NDArray[np.float32], tuple[float, float]]:
     """How far each pixel (S, S) lies along a direction, 0 to 1 across the mask's box, and the box's centre (x, y)."""
-    ys, xs = np.nonzero(mask)
-    (left, right), (top, bottom) = (xs.min(), xs.max() + 1), (ys.min(), ys.max() + 1)
+    # NumPy's integers, not Python's: they make the arithmetic with the float32 grids below one in double precision
+    left, top, right, bottom = np.array(outer_box_of_array(mask))
     x, y = (left + right) / 2, (top + bottom) / 2
     c, s = math.cos(angle), math.sin(angle)
     rows, columns = np.mgrid[0 : mask.shape[0], 0 : mask.shape[1]].astype(np.float32)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from persam_hq.mask_boxes import outer_box_of_array
 from persam_hq.training.data.datasets import Array
 
 Matrix = NDArray[np.float64]
@@ -47,7 +48,9 @@ def object_crop(mask: Array, size: int, rng: np.random.Generator, *, span: tuple
     enlarged more than twice, and the image fills the crop as far as the object allows.
     """
     height, width = mask.shape
-    x0, y0, x1, y1 = _box(mask)
+    box = outer_box_of_array(mask)
+    assert box is not None, "clips show objects with a pixel at least"
+    x0, y0, x1, y1 = map(float, box)
     longer = max(x1 - x0, y1 - y0)
     share = math.exp(rng.uniform(math.log(span[0]), math.log(span[1])))
     filling = min(size / min(height, width), span[1] * size / longer)
@@ -114,8 +117,3 @@ def filling_position(position: float, *, size: int, before: float, after: float)
     if lowest > highest:
         return (lowest + highest) / 2
     return min(max(position, lowest), highest)
-
-
-def _box(mask: Array) -> tuple[float, float, float, float]:
-    ys, xs = np.nonzero(mask)
-    return float(xs.min()), float(ys.min()), float(xs.max() + 1), float(ys.max() + 1)

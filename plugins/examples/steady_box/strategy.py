@@ -5,7 +5,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from persam_hq.personalization import top_points
+from persam_hq.personalization import mask_box, top_points
 from persam_hq.types import LocationPrior, PromptSet
 from persamhq_video.plugin import Register, hookimpl
 from persamhq_video.protocols.strategy import FrameInfo, ObjectView, PromptSelector, Seen, Slot
@@ -39,10 +39,11 @@ class SteadyBox:
 
     def remember(self, slot: Slot, seen: Seen) -> Slot:
         """The running mean of the object's width and height; as it was where the object is not seen."""
-        rows, columns = torch.nonzero(seen.mask, as_tuple=True)
-        if not len(rows):
+        box = mask_box(seen.mask)
+        if box is None:
             return slot
-        sides = [float(axis.max() - axis.min() + 1) for axis in (columns, rows)]
+        # The box holds the first and the last column and row, so a side is one pixel longer than their distance
+        sides = (1 + box[2:] - box[:2]).tolist()
         if slot is None:
             return sides
         return [self.memory * past + (1 - self.memory) * side for past, side in zip(slot, sides, strict=True)]

@@ -1,8 +1,7 @@
-import numpy as np
 import pytest
 import torch
 
-from persam_hq.personalization import cascade, mask_box, refine, refine_weighed
+from persam_hq.personalization import cascade, refine, refine_weighed
 from persam_hq.types import Guidance, MaskPrediction, PromptSet
 
 PROMPTS = PromptSet.from_points(positive=[(3, 2)], negative=[(0, 0)])
@@ -57,21 +56,6 @@ def test_refining_starts_from_given_logits():
     decoder = RecordingDecoder(blob())
     assert len(refine(decoder, PROMPTS, torch.full((1, 2, 2), 5.0))) == 2
     assert (decoder.calls[0][0].mask_input == 5).all()
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_box_is_the_first_and_last_foreground_row_and_column(seed):
-    mask = np.random.default_rng(seed).random((12, 17)) < 0.02
-    mask[4, 9] = True
-    y, x = np.nonzero(mask)
-    assert mask_box(torch.from_numpy(mask)).tolist() == [x.min(), y.min(), x.max(), y.max()]
-
-
-def test_the_box_of_one_pixel_and_of_none():
-    mask = torch.zeros(5, 5, dtype=torch.bool)
-    assert mask_box(mask) is None
-    mask[3, 1] = True
-    assert mask_box(mask).tolist() == [1, 3, 1, 3]
 
 
 @pytest.mark.parametrize("first_mask", [blob(), torch.zeros(6, 8, dtype=torch.bool)], ids=["some", "empty"])

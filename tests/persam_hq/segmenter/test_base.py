@@ -1,10 +1,8 @@
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from persam_hq.mask_boxes import mask_boxes
 from persam_hq.segmenter.base import Memory
 from persam_hq.segmenter.batching import choose, prompt_groups, stack_prompts
 from persam_hq.segmenter.lite.appearance import Appearance
@@ -74,20 +72,6 @@ def test_one_mask_an_object_is_chosen(choice, hq, peaks, iou):
     assert masks.shape == (2, 6, 6)
     assert masks.amax(dim=(1, 2)).tolist() == peaks
     assert torch.allclose(scores, torch.tensor(iou))
-
-
-def test_boxes_name_the_first_and_the_last_row_and_column():
-    rng = np.random.default_rng(0)
-    masks = np.zeros((6, 9, 12), bool)
-    for mask in masks[:4]:
-        mask[rng.integers(0, 9, 3), rng.integers(0, 12, 3)] = True
-    masks[4, 8, 11] = True
-    boxes, empty = mask_boxes(torch.from_numpy(masks))
-    for box, mask in zip(boxes[:5].tolist(), masks[:5], strict=True):
-        ys, xs = np.nonzero(mask)
-        assert box == [xs.min(), ys.min(), xs.max(), ys.max()]
-    assert empty.tolist() == [False] * 5 + [True]
-    assert boxes[4].tolist() == [11, 8, 11, 8]
 
 
 def test_a_memory_counts_its_bytes():

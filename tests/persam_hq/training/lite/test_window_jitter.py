@@ -2,22 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from persam_hq.mask_boxes import outer_boxes
 from persam_hq.training.data.rng import Chances
 from persam_hq.training.lite.window_jitter import jittered_windows, window_area
 
 
 def chances(seed=0, batch=400):
     return Chances(np.random.default_rng(seed), batch=batch)
-
-
-def test_boxes_are_outer_edges_and_an_empty_mask_gives_the_whole_grid():
-    masks = torch.zeros(4, 6, 9)
-    masks[0, 2:4, 3:7] = 1
-    masks[1, 5, 8] = 0.6
-    masks[2] = 0.5
-    masks[3] = 1
-    assert outer_boxes(masks).tolist() == [[3, 2, 7, 4], [8, 5, 9, 6], [0, 0, 9, 6], [0, 0, 9, 6]]
 
 
 def test_area():
