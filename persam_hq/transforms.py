@@ -36,6 +36,7 @@ __all__ = [
     "points_to_input",
     "points_to_original",
     "resize_image",
+    "soft_mask_logits",
 ]
 
 RgbImage: TypeAlias = "NDArray[np.uint8]"
@@ -145,16 +146,27 @@ def masks_to_original(maps: Tensor, geometry: ImageGeometry) -> Tensor:
     return F.interpolate(padded[..., :height, :width], size=geometry.original, mode="bilinear", align_corners=False)
 
 
-def mask_logits(mask: Tensor, geometry: ImageGeometry, *, size: Size, sureness: float = 10.0) -> Tensor:
+def soft_mask_logits(share: Tensor, *, peak: float) -> Tensor:
+    """A soft mask as logits like those of a decoder pass that found it: the same shape, float.
+
+    share: any shape, float in [0, 1], the part of each cell that is mask. The logits run linearly from `-peak` where
+    there is no mask to `peak` where there is nothing else, and are 0, the threshold of masks, at one half.
+    """
+    return peak * (2 * share - 1)
+
+
+def mask_logits(mask: Tensor, geometry: ImageGeometry, *, size: Size, peak: float = 10.0) -> Tensor:
     """A mask (H, W) bool as a decoder's low-resolution logits over the padded frame: (1, *size) float.
 
-    They run from minus to plus `sureness` with the share of a cell that is mask; the padding is background.
+    The padding is background. `peak`, see `soft_mask_logits`, is by default about what SAM's own logits are well inside
+    and well outside of an object: the prompt encoder learnt masks from those.
     """
+    # To the input frame, the padding around it, then the decoder's grid; averaging keeps the share of each cell
     height, width = geometry.input
     share = F.interpolate(mask[None, None].float(), size=(height, width), mode="area")
     padded = F.pad(share, (0, geometry.padded[1] - width, 0, geometry.padded[0] - height))
     cells = F.interpolate(padded, size=size, mode="area")[0]
-    return sureness * (2 * cells - 1)
+    return soft_mask_logits(cells, peak=peak)
 
 
 def _scale(like: Tensor, *, numerator: Size, denominator: Size) -> Tensor:

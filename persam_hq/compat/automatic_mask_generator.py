@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -17,12 +18,12 @@ from persam_hq.compat.mask_regions import (
     non_maximum_suppression,
     point_grid,
     remove_small_regions,
-    stability_scores,
     uncropped,
 )
 from persam_hq.compat.rle import Rle, area_from_rle, coco_encode_rle, masks_to_rle, rle_to_mask
 from persam_hq.compat.tensor_prompts import predict_torch
 from persam_hq.errors import InputError, ShapeError
+from persam_hq.modeling.mask_decoder import stability
 from persam_hq.predictor import encode
 from persam_hq.transforms import points_to_input
 
@@ -192,19 +193,20 @@ class SamAutomaticMaskGenerator:
         # What is said to be good, is stable, and is not cut off by the crop
         keep = iou > self.pred_iou_thresh if self.pred_iou_thresh > 0 else torch.ones_like(iou, dtype=torch.bool)
         logits, iou, points = logits[keep], iou[keep], points[keep]
-        stability = stability_scores(logits, threshold=threshold, offset=self.stability_score_offset)
+        # Where even the lower cut is empty SAM divides zero by zero; such a mask passes no threshold
+        stable = stability(logits, threshold=threshold, offset=self.stability_score_offset, empty=math.nan)
         masks = logits > threshold
         boxes = mask_boxes(masks)
         keep = ~near_crop_edge(boxes, crop, size)
         if self.stability_score_thresh > 0:
-            keep &= stability >= self.stability_score_thresh
+            keep &= stable >= self.stability_score_thresh
 
         x0, y0, _, _ = crop
         return Found(
             rles=tuple(masks_to_rle(uncropped(masks[keep], crop, size))),
             boxes=boxes[keep] + boxes.new_tensor([x0, y0, x0, y0]),
             iou=iou[keep],
-            stability=stability[keep],
+            stability=stable[keep],
             points=points[keep] + points.new_tensor([x0, y0]),
             crops=boxes.new_tensor(crop).expand(int(keep.sum()), 4),
         )

@@ -23,7 +23,6 @@ __all__ = [
     "non_maximum_suppression",
     "point_grid",
     "remove_small_regions",
-    "stability_scores",
     "uncropped",
 ]
 
@@ -53,17 +52,6 @@ def crop_boxes(size: Size, *, layers: int, overlap_ratio: float) -> list[tuple[B
             ((left, top, min(left + crop_w, width), min(top + crop_h, height)), layer) for left in lefts for top in tops
         ]
     return boxes
-
-
-def stability_scores(logits: Tensor, *, threshold: float, offset: float) -> Tensor:
-    """IoU of each mask (B, H, W) cut `offset` above the threshold and as much below it: (B,); NaN where both are empty.
-
-    The higher cut lies within the lower one, so it is their intersection.
-    """
-    within, around = (
-        (logits > cut).flatten(1).sum(dim=1, dtype=torch.int32) for cut in (threshold + offset, threshold - offset)
-    )
-    return within / around
 
 
 def mask_boxes(masks: Tensor) -> Tensor:

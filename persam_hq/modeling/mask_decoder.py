@@ -15,9 +15,6 @@ from persam_hq.modeling.transformer import TwoWayTransformer
 from persam_hq.personalization.scale_weights import weigh_masks
 from persam_hq.types import DecoderOutput
 
-_STABILITY_OFFSET = 1.0
-"""How far a threshold moves either way to see whether a mask is stable."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HQModules:
@@ -239,13 +236,15 @@ def merge_masks(output: DecoderOutput, weights: Tensor, *, hq_token_only: bool =
     return merged if output.hq_masks is None else corrected_masks(merged, output.hq_masks), iou
 
 
-def stability(masks: Tensor) -> Tensor:
-    """IoU (B,) of each mask of logits (B, L, L) cut at 1 and at -1, 0 for an empty one.
+def stability(masks: Tensor, *, threshold: float = 0.0, offset: float = 1.0, empty: float = 0.0) -> Tensor:
+    """Stability of each mask of logits (B, L, L'): the IoU, (B,), of cuts `offset` above and below `threshold`.
 
-    A mask that hardly changes is likely to be right (Segment Anything, section 5).
+    A mask that hardly changes is likely to be right (Segment Anything, section 5, which also takes an offset of 1).
+    `empty` is the score of a mask of which both cuts are empty.
     """
-    inner, outer = ((masks > cut).flatten(1).sum(dim=1) for cut in (_STABILITY_OFFSET, -_STABILITY_OFFSET))
-    return inner / outer.clamp(min=1)
+    # The higher cut lies within the lower one, so it is their intersection
+    inner, outer = ((masks > cut).flatten(1).sum(dim=1) for cut in (threshold + offset, threshold - offset))
+    return (inner / outer).masked_fill(outer == 0, empty)
 
 
 def token_product(weights: Tensor, features: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from persam_hq.personalization import Alignment, Pooling, attention_similarity, 
 from persam_hq.predictor import encode, personalize
 from persam_hq.segmenter.base import Choice, Decoded, Located, Memory
 from persam_hq.segmenter.batching import choose, join_outputs, prompt_groups, stack_prompts
-from persam_hq.transforms import masks_to_original
+from persam_hq.transforms import masks_to_original, soft_mask_logits
 from persam_hq.types import DecoderOutput, Guidance, ImageFeatures, MaskPrediction, PromptSet, Target
 
 
@@ -71,7 +71,8 @@ class SamSegmenter:
         height, width = features.geometry.padded
         boxes, _ = inclusive_boxes(masks)
         side = self.model.prompt_encoder.mask_input_size
-        logits = 20 * (F.interpolate(masks[:, None].float(), size=side, mode="area") - 0.5)
+        # A given mask enters the next pass as SAM's own result would, whose logits are about 10 inside an object
+        logits = soft_mask_logits(F.interpolate(masks[:, None].float(), size=side, mode="area"), peak=10.0)
         return Memory(
             boxes=boxes,
             logits=logits.half(),

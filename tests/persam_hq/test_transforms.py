@@ -15,6 +15,7 @@ from persam_hq.transforms import (
     points_to_input,
     points_to_original,
     resize_image,
+    soft_mask_logits,
 )
 from persam_hq.types import ImageGeometry
 
@@ -111,10 +112,18 @@ def test_a_mask_as_logits_of_an_earlier_pass():
     geometry = ImageGeometry(original=(4, 8), input=(4, 8), padded=(8, 8))
     mask = torch.zeros(4, 8, dtype=torch.bool)
     mask[:2, :3] = True
-    logits = mask_logits(mask, geometry, size=(4, 4), sureness=8)
+    logits = mask_logits(mask, geometry, size=(4, 4), peak=8)
     assert logits.shape == (1, 4, 4)
     assert logits[0, 0].tolist() == [8, 0, -8, -8]
     assert (logits[0, 1:] == -8).all()
+
+
+def test_a_soft_mask_as_logits():
+    share = torch.tensor([0.0, 0.25, 0.5, 1.0])
+    assert soft_mask_logits(share, peak=4.0).tolist() == [-4, -2, 0, 4]
+    # Bit for bit what the trackers were measured with
+    share = torch.rand(1000, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(soft_mask_logits(share, peak=10.0), 20 * (share - 0.5))
 
 
 def test_mask_logits_follow_the_resize():

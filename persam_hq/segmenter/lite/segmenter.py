@@ -36,7 +36,7 @@ from persam_hq.segmenter.lite.windows import (
     shifted,
     whole_windows,
 )
-from persam_hq.transforms import boxes_to_input
+from persam_hq.transforms import boxes_to_input, soft_mask_logits
 from persam_hq.types import (
     DecoderOutput,
     Guidance,
@@ -111,9 +111,10 @@ class LiteSegmenter:
         share = resample_window(input_shares(masks, geometry), windows, grid=4 * self.model.geometry.grid, stride=1)
         keys = remembered_keys(features, windows, grid=self.model.geometry.recent_grid)
         k, key_dim, _, _ = keys.shape
+        # A given mask is remembered as sure as training begins its clips: logits of 4 are 98 %
         return Memory(
             boxes=boxes,
-            logits=stored_logits(8 * (share - 0.5)),
+            logits=stored_logits(soft_mask_logits(share, peak=4.0)),
             windows=windows,
             keys=direction_bytes(keys, dim=1),
             missing=torch.zeros(k, dtype=torch.int64),

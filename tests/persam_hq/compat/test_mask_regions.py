@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,6 @@ from persam_hq.compat.mask_regions import (
     non_maximum_suppression,
     point_grid,
     remove_small_regions,
-    stability_scores,
     uncropped,
 )
 
@@ -46,13 +43,6 @@ def test_crops_cover_the_image(size):
                 assert 0 <= y0 < y1 <= height
                 seen[y0:y1, x0:x1] = True
         assert seen.all()
-
-
-def test_stability_is_the_iou_of_two_cuts():
-    logits = torch.tensor([[[3.0, 0.5, -0.5, -3.0]], [[9.0, 9.0, -9.0, -9.0]], [[-9.0] * 4]])
-    first, second, third = stability_scores(logits, threshold=0, offset=1.0).tolist()
-    assert (first, second) == (pytest.approx(1 / 3), 1.0)
-    assert math.isnan(third)
 
 
 @pytest.mark.parametrize("seed", range(3))

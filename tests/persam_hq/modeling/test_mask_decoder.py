@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,7 @@ from persam_hq.modeling.mask_decoder import (
     merge_masks,
     sam_hq_modules,
     select_masks,
+    stability,
 )
 from persam_hq.modeling.transformer import TwoWayTransformer
 from persam_hq.types import DecoderOutput
@@ -225,3 +228,15 @@ def test_each_object_has_weights_of_its_own():
     merged, iou = merge_masks(output(hq=False), one_mask)
     assert merged[:, 0, 0, 0].tolist() == [2, 13]
     assert torch.allclose(iou, torch.tensor([[0.8], [0.6]]))
+
+
+def test_stability_is_the_overlap_of_two_thresholds():
+    logits = torch.tensor([[[9.0, 9.0], [0.5, -0.5]], [[-9.0, -9.0], [-9.0, -9.0]]])
+    assert stability(logits).tolist() == [0.5, 0]
+
+
+def test_stability_is_the_iou_of_two_cuts():
+    logits = torch.tensor([[[3.0, 0.5, -0.5, -3.0]], [[9.0, 9.0, -9.0, -9.0]], [[-9.0] * 4]])
+    first, second, third = stability(logits, threshold=0, offset=1.0, empty=math.nan).tolist()
+    assert (first, second) == (pytest.approx(1 / 3), 1.0)
+    assert math.isnan(third)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from persam_hq.prompting.candidates import Candidates
-from persam_hq.prompting.multimask import offered, stability
+from persam_hq.prompting.multimask import offered
 from persam_hq.types import ImageGeometry
 
 GEOMETRY = ImageGeometry(original=(80, 80), input=(80, 80), padded=(96, 96))
@@ -47,8 +47,3 @@ def test_an_unstable_mask_is_worse():
     found = candidates((6, 14, 0.9), (2, 18, 0.5), (3, 17, 0.5))
     found.logits[1, 2:4] = found.logits[1, 2:4] / 18
     assert offered(found, GEOMETRY, distinct=0.75)[:2] == [0, 2]
-
-
-def test_stability_is_the_overlap_of_two_thresholds():
-    logits = torch.tensor([[[9.0, 9.0], [0.5, -0.5]], [[-9.0, -9.0], [-9.0, -9.0]]])
-    assert stability(logits).tolist() == [0.5, 0]
