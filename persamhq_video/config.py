@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from persam_hq.errors import did_you_mean, one_line
-from persam_hq.io.paths import with_home
+from persam_hq.io.paths import expand_home
 from persamhq_video.errors import ConfigError
 
 __all__ = [
@@ -160,7 +160,7 @@ def _none_means_empty(names: object) -> object:
     return () if names in (["none"], ("none",)) else names
 
 
-_HomePath = Annotated[Path, AfterValidator(lambda path: Path(with_home(str(path))))]
+_HomePath = Annotated[Path, AfterValidator(lambda path: Path(expand_home(str(path))))]
 
 
 class RunConfig(BaseModel):

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from persam_hq.cli import add_checkpoints, add_evaluate, add_personalize, add_segment
 from persam_hq.errors import PersamHQError
-from persam_hq.io.paths import as_in_a_shell
+from persam_hq.io.paths import expand_home_in_argument
 
 __all__ = ["main"]
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 2 wrong input, 130 interrupted."""
     parser = _parser()
     given = sys.argv[1:] if arguments is None else arguments
-    options = parser.parse_args([as_in_a_shell(argument) for argument in given])
+    options = parser.parse_args([expand_home_in_argument(argument) for argument in given])
     if "run" not in options:
         options.group.print_help()
         return OK

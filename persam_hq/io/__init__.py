@@ -1,1 +1,1 @@
-"""Files of images and masks, atomic writes and paths."""
+"""Files: images and masks, run lengths, atomic writes, and paths as they are typed."""

@@ -1,4 +1,7 @@
-"""Photos and masks as files: read for a command, written by one."""
+"""Image files: photos, masks and label maps, read and written with Pillow, and the pictures that show them.
+
+Files are read upright, as EXIF says. Palette PNGs keep their indices here, which OpenCV would turn into colours.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from persam_hq.errors import InputError
@@ -15,7 +17,21 @@ from persam_hq.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+__all__ = [
+    "contact_sheet",
+    "davis_palette",
+    "overlaid",
+    "read_grey",
+    "read_ids",
+    "read_image",
+    "read_mask",
+    "thumbnail",
+    "write_image",
+    "write_labels",
+]
+
 _OPACITY = 0.5
+"""Of the colour over an object's pixels, 0 to 1: object and colour are both seen."""
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -57,7 +73,7 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
 def write_labels(path: Path, labels: NDArray[np.uint8]) -> None:
     """Object ids (H, W) uint8 as a palette PNG, in the colours of DAVIS."""
     image = Image.fromarray(labels)
-    image.putpalette(id_colours().flatten().tolist())
+    image.putpalette(davis_palette().flatten().tolist())
     image.save(path)
 
 
@@ -68,7 +84,7 @@ def write_image(path: Path, image: NDArray[np.uint8]) -> None:
 
 def overlaid(image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """An image (H, W, 3) RGB with the objects of a label map (H, W) tinted in their colours."""
-    tinted = image * (1 - _OPACITY) + id_colours()[labels] * _OPACITY
+    tinted = image * (1 - _OPACITY) + davis_palette()[labels] * _OPACITY
     return np.where(labels[..., None] > 0, tinted, image).astype(np.uint8)
 
 
@@ -83,33 +99,14 @@ def contact_sheet(tiles: Sequence[NDArray[np.uint8]], *, columns: int = 4) -> ND
     """Images (h, w, 3) in rows of `columns`, each in the middle of a cell of the largest one's size, on white."""
     height, width = (max(tile.shape[axis] for tile in tiles) for axis in (0, 1))
     columns = min(columns, len(tiles))
+
+    # White cells in as many rows as it takes, then each tile in the middle of its cell
     sheet = np.full((-(-len(tiles) // columns) * height, columns * width, 3), 255, np.uint8)
     for index, tile in enumerate(tiles):
         (row, column), (h, w, _) = divmod(index, columns), tile.shape
         top, left = row * height + (height - h) // 2, column * width + (width - w) // 2
         sheet[top : top + h, left : left + w] = tile
     return sheet
-
-
-def id_colours() -> NDArray[np.uint8]:
-    """(256, 3) uint8 RGB: the palette of PASCAL VOC and DAVIS; three bits of an id at a time set a bit a channel."""
-    ids = np.arange(256)
-    bits = (ids[:, None] >> np.arange(8)) & 1
-    channels = [sum(bits[:, bit] << (7 - bit // 3) for bit in range(channel, 8, 3)) for channel in range(3)]
-    return np.stack(channels, axis=1).astype(np.uint8)
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            upright.load()
-            return upright
-    except FileNotFoundError as exc:
-        raise InputError(f"{path}: no such file; give the path of an image") from exc
-    except (OSError, SyntaxError, UnidentifiedImageError) as exc:
-        # Pillow reports a broken PNG chunk as a SyntaxError
-        raise InputError(f"{path} cannot be read as an image; expected a whole JPEG or PNG file") from exc
 
 
 def davis_palette() -> NDArray[np.uint8]:
@@ -124,3 +121,16 @@ def davis_palette() -> NDArray[np.uint8]:
         channel, place = bit % 3, 7 - bit // 3
         colours[:, channel] |= (((ids >> bit) & 1) << place).astype(np.uint8)
     return colours
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image)
+            upright.load()
+            return upright
+    except FileNotFoundError as exc:
+        raise InputError(f"{path}: no such file; give the path of an image") from exc
+    except (OSError, SyntaxError, UnidentifiedImageError) as exc:
+        # Pillow reports a broken PNG chunk as a SyntaxError
+        raise InputError(f"{path} cannot be read as an image; expected a whole JPEG or PNG file") from exc

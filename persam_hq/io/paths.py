@@ -1,26 +1,32 @@
-"""A leading `~` where no shell has seen to it."""
+"""Paths as users type them: a leading `~` that no shell has expanded, and files in natural order."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-__all__ = ["as_in_a_shell", "natural_key", "with_home"]
+__all__ = ["expand_home", "expand_home_in_argument", "natural_key"]
 
 
-def with_home(text: str) -> str:
-    """`~` and `~/...` with the user's own folder in its place, and any other text as it is."""
+def expand_home(text: str) -> str:
+    """`~` and `~/...` with the user's home folder in place of `~`, and any other text as it is."""
+    # Not Path.expanduser, which also takes `~name` and fails where there is no such user: that may be a file's name
     return f"{Path.home()}{text[1:]}" if text == "~" or text.startswith("~/") else text
 
 
-def as_in_a_shell(argument: str) -> str:
-    """An argument with `~` expanded: shells leave it as it is in quotes, where patterns belong, and after `--out=`."""
+def expand_home_in_argument(argument: str) -> str:
+    """A command line's argument with `~` expanded, also behind `--flag=`.
+
+    Shells leave it as it is in quotes, where patterns belong, and after `--out=`.
+    """
     flag, equals, value = argument.partition("=")
     is_flag = bool(equals) and flag.startswith("--")
-    return f"{flag}={with_home(value)}" if is_flag else with_home(argument)
+    return f"{flag}={expand_home(value)}" if is_flag else expand_home(argument)
 
 
 def natural_key(file: Path) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key in which runs of digits count as numbers; the name itself breaks ties such as 1 and 01."""
+    # Splitting at a group alternates text and digits, so the odd parts are numbers. The first item of each triple keeps
+    # a number from being compared with a text.
     parts = re.split(r"([0-9]+)", file.name)
     return [(0, int(part), "") if i % 2 else (1, 0, part.casefold()) for i, part in enumerate(parts) if part], file.name

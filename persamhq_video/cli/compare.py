@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import NoReturn
 
-from persam_hq.io.paths import with_home
+from persam_hq.io.paths import expand_home
 from persamhq_video.cli.options import add_run_options, config_of
 from persamhq_video.cli.progress import report_progress
 from persamhq_video.config import RunConfig, load_config
@@ -56,7 +56,7 @@ def _options(spec: str) -> RunConfig:
     except ValueError as exc:
         raise ConfigError(f"got {spec!r}; expected flags as in a shell ({exc})") from exc
     if words and not words[0].startswith("-"):
-        return load_config(Path(with_home(spec.strip())), {})
+        return load_config(Path(expand_home(spec.strip())), {})
     parser = _FlagParser(add_help=False, usage=argparse.SUPPRESS)
     add_run_options(parser)
     return config_of(parser.parse_args(words))

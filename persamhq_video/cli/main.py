@@ -12,7 +12,7 @@ from importlib import metadata
 from typing import Final, NoReturn
 
 from persam_hq.errors import one_line
-from persam_hq.io.paths import as_in_a_shell
+from persam_hq.io.paths import expand_home_in_argument
 from persamhq_video.cli.options import add_mask_options, add_report_options, add_run_options
 from persamhq_video.errors import PersamHQVideoError
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code is returned."""
     parser = build_parser()
     given = sys.argv[1:] if argv is None else list(argv)
-    args = parser.parse_args([as_in_a_shell(argument) for argument in given])
+    args = parser.parse_args([expand_home_in_argument(argument) for argument in given])
     args.command = given
     if not hasattr(args, "module"):
         parser.print_help()

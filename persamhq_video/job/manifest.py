@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from persam_hq.io.paths import with_home
+from persam_hq.io.paths import expand_home
 from persamhq_video.config import PER_VIDEO_OPTIONS, make_config
 from persamhq_video.errors import ConfigError
 from persamhq_video.io import FrameWindow
@@ -161,7 +161,7 @@ def _make_row(folder: Path, where: str, content: Mapping[str, Any], takes_text: 
 def _path_text(where: str, name: str, value: object) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ConfigError(f"{where}: got {value!r} as {name}; expected a path")
-    return with_home((value or "").strip()) or None
+    return expand_home((value or "").strip()) or None
 
 
 def _checked_options(where: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from PIL import Image
 from persam_hq.errors import InputError
 from persam_hq.io.images import (
     contact_sheet,
-    id_colours,
+    davis_palette,
     overlaid,
     read_grey,
     read_ids,
@@ -31,7 +31,7 @@ def test_labels_come_back_and_have_colours(tmp_path):
 
 
 def test_the_colours_are_those_of_davis():
-    assert id_colours()[[0, 1, 2, 3, 4, 8]].tolist() == [
+    assert davis_palette()[[0, 1, 2, 3, 4, 8]].tolist() == [
         [0, 0, 0],
         [128, 0, 0],
         [0, 128, 0],
