@@ -16,7 +16,7 @@ import torch
 from persam_hq.build.pretrained import ImageModel
 from persam_hq.errors import InputError, ShapeError
 from persam_hq.modeling.lite.model import Lite
-from persam_hq.modeling.mask_decoder import merge_masks, select_masks
+from persam_hq.modeling.mask_decoder import select_masks, weighted_mask
 from persam_hq.personalization import foreground_cells, target_from_features
 from persam_hq.prompting import encode_image, segment_prompts
 from persam_hq.prompting.segment import LOW_RES_SIDE
@@ -115,7 +115,7 @@ def decode(
     if mask_weights is None:
         low_res, scores = select_masks(output, multimask_output=multimask_output, hq_token_only=hq_token_only)
     else:
-        low_res, scores = merge_masks(output, mask_weights, hq_token_only=hq_token_only)
+        low_res, scores = weighted_mask(output, mask_weights, hq_token_only=hq_token_only)
     logits = masks_to_original(low_res, features.geometry)[0]
     return MaskPrediction(
         masks=logits > model.mask_threshold, scores=scores[0], low_res_logits=low_res[0], logits=logits

@@ -220,7 +220,7 @@ def select_masks(
     return corrected_masks(masks[rows, best][:, None], output.hq_masks), iou
 
 
-def merge_masks(output: DecoderOutput, weights: Tensor, *, hq_token_only: bool = False) -> tuple[Tensor, Tensor]:
+def weighted_mask(output: DecoderOutput, weights: Tensor, *, hq_token_only: bool = False) -> tuple[Tensor, Tensor]:
     """SAM's masks 1 to 3 weighed into one (PerSAM-F), plus the HQ mask where there is one: (B, 1, L, L) and (B, 1) IoU.
 
     weights: (3,) or (B, 3) float. The HQ mask is added once, after the three are weighed. The IoU is that of the mask

@@ -41,7 +41,7 @@ class TinyViT(nn.Module):
 
         self.patch_embed = PatchEmbed(stages[0].dim)
         self.layers = nn.ModuleList(
-            Stage(stage, out_dim=out_dim) for stage, out_dim in zip(stages, next_dims, strict=True)
+            TinyViTStage(stage, out_dim=out_dim) for stage, out_dim in zip(stages, next_dims, strict=True)
         )
         self.norm_head = nn.LayerNorm(stages[-1].dim)
         self.head = nn.Linear(stages[-1].dim, num_classes)
@@ -87,7 +87,7 @@ class PatchEmbed(nn.Module):
         return out
 
 
-class Stage(nn.Module):
+class TinyViTStage(nn.Module):
     """The blocks of one scale, then the merging layer towards the next."""
 
     def __init__(self, spec: StageSpec, *, out_dim: int | None) -> None:

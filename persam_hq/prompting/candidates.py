@@ -1,4 +1,4 @@
-"""Masks of one prompt that compete: how good each seems, and which few differ enough to be offered."""
+"""Candidate masks of one prompt: their quality beyond the IoU head, and the best ones that differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from persam_hq.modeling.lite.window import edges_touched, paste_window
 from persam_hq.types import ImageGeometry
 
 COARSENESS = 8.0
-"""Candidates are compared at one value for so many input pixels."""
+"""Candidates are compared on a grid of one cell per so many input pixels: enough to tell objects apart, and cheap."""
 SIZE_PRIOR = 0.2
 """Of two masks that seem as good, the larger one is more often meant: quality goes with the area to this power."""
 SMALL = 0.02
@@ -43,15 +43,17 @@ class Candidates:
 
 
 def best_candidates(candidates: Candidates, geometry: ImageGeometry, *, number: int, distinct: float) -> Candidates:
-    """The `number` best, each overlapping those before it by at most `distinct` as long as there are such."""
+    """The `number` best, each overlapping those before it by at most `distinct` (IoU) as long as there are such."""
     masks = coarse_masks(candidates, geometry)
     overlap = pairwise_iou(masks)
 
-    # The IoU head alone hardly tells candidates of different windows apart
+    # The IoU head alone hardly tells candidates of different windows apart. From one point on DAVIS training clips the
+    # candidate it likes best had a mean IoU of 0.40, with agreement, size and edge contact 0.68, the best there is 0.74
     sure = candidates.scores.clamp(0, 1) * _agreement(overlap, candidates.windows)
     size = (masks.float().mean(dim=1) + SMALL) ** SIZE_PRIOR
-    quality = sure * size * (1 - cut_off(candidates, geometry))
+    quality = sure * size * (1 - edge_contact(candidates, geometry))
 
+    # Non-maximum suppression, filled up with the best of what it suppressed
     order = quality.argsort(descending=True).tolist()
     chosen: list[int] = []
     for index in order:
@@ -61,8 +63,8 @@ def best_candidates(candidates: Candidates, geometry: ImageGeometry, *, number: 
     return candidates.rows([*chosen, *spare][:number])
 
 
-def cut_off(candidates: Candidates, geometry: ImageGeometry) -> Tensor:
-    """How much of an edge of its window each mask touches, (N,) in [0, 1]: there it goes on unseen.
+def edge_contact(candidates: Candidates, geometry: ImageGeometry) -> Tensor:
+    """The largest share of an edge of its window that each mask touches, (N,) in [0, 1]: there it goes on unseen.
 
     Edges on the border of the image do not count.
     """
@@ -70,7 +72,7 @@ def cut_off(candidates: Candidates, geometry: ImageGeometry) -> Tensor:
 
 
 def pairwise_iou(masks: Tensor) -> Tensor:
-    """IoU (N, N) of masks (N, P) bool; two empty masks have none."""
+    """IoU (N, N) float in [0, 1] of masks (N, P) bool; 0 for two empty ones."""
     flat = masks.float()
     both = flat @ flat.T
     area = flat.sum(dim=1)
@@ -78,15 +80,16 @@ def pairwise_iou(masks: Tensor) -> Tensor:
 
 
 def _agreement(overlap: Tensor, windows: Tensor) -> Tensor:
-    """How far looks through other windows confirm each mask, (N,): half for none at all, 1 for full agreement."""
+    """How far masks seen through other windows confirm each mask, (N,): 0.5 for not at all, 1 for full agreement."""
     other = (windows[:, None] != windows[None]).any(dim=-1)
+    # With a single window nothing could have been confirmed, which counts against no mask
     if not other.any():
         return torch.ones_like(overlap[0])
     return 0.5 + 0.5 * torch.where(other, overlap, 0).amax(dim=1)
 
 
 def coarse_masks(candidates: Candidates, geometry: ImageGeometry) -> Tensor:
-    """The masks (N, P) bool over the image, P pixels of a coarse one."""
+    """The masks (N, P) bool over the image, on a grid of P cells of COARSENESS input pixels a side."""
     height, width = (max(1, round(side / COARSENESS)) for side in geometry.input)
     scale = (geometry.input[0] / height, geometry.input[1] / width)
     pasted = paste_window(candidates.logits[:, None], candidates.windows, size=(height, width), scale=scale)

@@ -1,4 +1,4 @@
-"""The numbers of the procedure, in one place."""
+"""The numbers of prompting on lite: sizes of windows, passes, and when two masks count as the same."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from persam_hq.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class PromptPolicy:
-    """Where lite looks for what a prompt means, and how often it looks again.
+    """Which windows lite sees a prompt through, how many passes refine each mask, and which masks are returned.
 
-    box_factor: side of the window, times the longer side of the box (or of a rough mask); point_sides: sides in input
-    pixels of the windows around points, tried beside the whole image; point_factor: such a side is at least so many
-    times the extent of the points; point_radius: of the disk that stands for a point, in window sides; passes: further
-    looks at each mask that comes out, through a window of closer_factor times its box; min_side: no window is smaller,
-    in input pixels; followed: so many wide candidates are looked at closer where several masks are wanted, and those
-    that overlap more than `alike` (IoU) count as one; distinct: masks that overlap more are not offered side by side.
+    box_factor: side of the window around a box or a rough mask, times its longer side; above 1 leaves room around it.
+    point_sides: sides, in input pixels, of the windows around points; the whole image is always tried beside them.
+    point_factor: such a side is at least so many times the extent of the points.
+    point_radius: radius of the disk that stands for a point, as a share of the window's side; training draws 0.06 to
+    0.16.
+    passes: refining passes per mask, at least 1.
+    closer_factor: side of a refining pass's window, times the longer side of the mask's box.
+    min_side: side of the smallest window, in input pixels, as in tracking.
+    followed: how many candidates of the first pass are refined where several masks are wanted.
+    alike: candidates that overlap more (IoU, 0 to 1) count as one and are refined once.
+    distinct: masks that overlap more (IoU, 0 to 1) are not returned side by side.
     """
 
     box_factor: float = 1.4

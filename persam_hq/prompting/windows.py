@@ -1,4 +1,7 @@
-"""Where to look: windows for the first pass of a prompt, and closer ones around the masks that it gave."""
+"""Windows of the passes: around a prompt for the first one, around the masks so far for the refining ones.
+
+All windows are (B, 4) float x0, y0, x1, y1 in pixels of the encoder's input, inside the image.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ from torch import Tensor
 from persam_hq.mask_boxes import outer_box
 from persam_hq.modeling.lite.window import window_around
 from persam_hq.prompting.policy import PromptPolicy
-from persam_hq.prompting.prompt_map import DrawnPrompt
+from persam_hq.prompting.prompt_map import PromptMap
 from persam_hq.types import ImageGeometry
 
 
-def first_windows(prompt: DrawnPrompt, geometry: ImageGeometry, policy: PromptPolicy) -> Tensor:
-    """Windows (B, 4) of input pixels: one around a box or a mask, several sizes around points and the whole image."""
+def first_windows(prompt: PromptMap, geometry: ImageGeometry, policy: PromptPolicy) -> Tensor:
+    """One window around a box or a mask; around points several of different size, and the whole image: (B, 4)."""
     height, width = geometry.input
+    # A box, or a mask that has one, says how large the object is
     if prompt.box is not None:
         return _around(prompt.box[None], geometry, factor=policy.box_factor, min_side=policy.min_side)
     if prompt.mask is not None:
@@ -25,12 +29,14 @@ def first_windows(prompt: DrawnPrompt, geometry: ImageGeometry, policy: PromptPo
     whole = points.new_tensor([[0.0, 0.0, width, height]])
     if not len(points):
         return whole
-    # Sides shorter than the image; the longest that fits is as long as its shorter side
+
+    # Points do not. Sides shorter than the image; the longest that fits is as long as its shorter side
     box = torch.cat([points.amin(dim=0), points.amax(dim=0)])[None]
     longest = float(min(height, width))
     least = policy.point_factor * float((box[:, 2:] - box[:, :2]).max())
     sides = sorted({min(max(side, least), longest) for side in (*policy.point_sides, longest)})
     around = [_around(box, geometry, factor=0.0, min_side=side) for side in sides]
+    # In a square image the longest of these is the whole image already
     return torch.cat(around if height == width else [*around, whole])
 
 
@@ -43,6 +49,7 @@ def closer_windows(masks: Tensor, windows: Tensor, geometry: ImageGeometry, poli
         if box is None:
             closer.append(window[None])
             continue
+        # From cells of the window to input pixels
         unit = (window[2:] - window[:2]).repeat(2) / side
         placed = window[:2].repeat(2) + box * unit
         closer.append(_around(placed[None], geometry, factor=policy.closer_factor, min_side=policy.min_side))

@@ -16,7 +16,7 @@ from persam_hq.modeling.lite.location_prior import PAST_CHANNELS, PriorSources
 from persam_hq.modeling.lite.matching import MatchMemory, direction_bytes, directions
 from persam_hq.modeling.lite.model import Lite, WindowFeatures, guided_similarity
 from persam_hq.modeling.lite.window import OUTSIDE_LOGIT, move_window, paste_window, resample_window
-from persam_hq.modeling.mask_decoder import merge_masks, select_masks, stability
+from persam_hq.modeling.mask_decoder import select_masks, stability, weighted_mask
 from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.options import TrackerPart
 from persam_hq.personalization import locate
@@ -255,7 +255,7 @@ class LiteSegmenter:
     def decode_weighed(self, located: Located, weights: Tensor) -> Decoded:
         """K objects from the dense prior, the three masks of each weighed into one by `weights` (K, 3)."""
         output = self._run(located.context, range(len(located.priors)), PromptBatch(), guided=True)
-        logits, scores = merge_masks(replace(output, hq_masks=None), weights)
+        logits, scores = weighted_mask(replace(output, hq_masks=None), weights)
         correction = None if output.hq_masks is None else hq_detail(logits, output.hq_masks)
         presence = self._presence(output, logits, located.context.prior)
         return self._predict(located, logits, scores[:, 0], presence, correction=correction)

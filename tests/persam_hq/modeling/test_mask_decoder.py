@@ -9,10 +9,10 @@ from persam_hq.modeling.mask_decoder import (
     MaskDecoder,
     SamUpscaling,
     corrected_masks,
-    merge_masks,
     sam_hq_modules,
     select_masks,
     stability,
+    weighted_mask,
 )
 from persam_hq.modeling.transformer import TwoWayTransformer
 from persam_hq.types import DecoderOutput
@@ -212,20 +212,20 @@ WEIGHTS = torch.tensor([0.5, 0.75, -0.25])
 @pytest.mark.parametrize("finer", [1, 2])
 def test_merging_weighs_three_masks_and_adds_the_hq_mask_once(finer):
     # 0.5 * 1 + 0.75 * 2 - 0.25 * 3, and as the weights sum to 1, the row's 10 is added to that
-    merged, iou = merge_masks(output(hq=False), WEIGHTS)
+    merged, iou = weighted_mask(output(hq=False), WEIGHTS)
     assert merged[:, 0, 0, 0].tolist() == [1.25, 11.25]
     assert torch.allclose(iou, torch.tensor([[0.8], [0.4]]))
-    with_hq, iou = merge_masks(output(hq=True, finer=finer), WEIGHTS)
+    with_hq, iou = weighted_mask(output(hq=True, finer=finer), WEIGHTS)
     assert with_hq.shape == (2, 1, 5 * finer, 6 * finer)
     assert with_hq[:, 0, 0, 0].tolist() == [101.25, 111.25]
     assert torch.allclose(iou, torch.tensor([[0.8], [0.4]]))
-    alone, _ = merge_masks(output(hq=True, finer=finer), WEIGHTS, hq_token_only=True)
+    alone, _ = weighted_mask(output(hq=True, finer=finer), WEIGHTS, hq_token_only=True)
     assert alone[:, 0, 0, 0].tolist() == [100, 100]
 
 
 def test_each_object_has_weights_of_its_own():
     one_mask = torch.tensor([[0.0, 1, 0], [0, 0, 1]])
-    merged, iou = merge_masks(output(hq=False), one_mask)
+    merged, iou = weighted_mask(output(hq=False), one_mask)
     assert merged[:, 0, 0, 0].tolist() == [2, 13]
     assert torch.allclose(iou, torch.tensor([[0.8], [0.6]]))
 

@@ -1,6 +1,6 @@
 import torch
 
-from persam_hq.prompting.candidates import Candidates, best_candidates, cut_off, pairwise_iou
+from persam_hq.prompting.candidates import Candidates, best_candidates, edge_contact, pairwise_iou
 from persam_hq.types import ImageGeometry
 
 GEOMETRY = ImageGeometry(original=(80, 80), input=(80, 80), padded=(96, 96))
@@ -50,9 +50,9 @@ def test_of_two_the_larger_one_is_meant():
 def test_a_mask_that_its_window_cuts_off_is_worse():
     windows = [WHOLE, [0.0, 0, 40, 40]]
     found = candidates(((0, 20), 0.5), ((0, 20), 0.5), windows=windows)
-    assert cut_off(found, GEOMETRY).tolist() == [0, 1]
+    assert edge_contact(found, GEOMETRY).tolist() == [0, 1]
     inside = candidates(((5, 15), 0.5), ((0, 15), 0.5), windows=[[8.0, 8, 40, 40]] * 2)
-    assert cut_off(inside, GEOMETRY).tolist() == [0, 0.75]
+    assert edge_contact(inside, GEOMETRY).tolist() == [0, 0.75]
 
 
 def test_pairwise_iou():

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from persam_hq.prompting.candidates import Candidates
-from persam_hq.prompting.multimask import offered
+from persam_hq.prompting.multimask import select_multimask
 from persam_hq.types import ImageGeometry
 
 GEOMETRY = ImageGeometry(original=(80, 80), input=(80, 80), padded=(96, 96))
@@ -40,10 +40,10 @@ def candidates(*rows):
     ],
 )
 def test_the_first_a_larger_and_a_smaller_one(rows, expected):
-    assert offered(candidates(*rows), GEOMETRY, distinct=0.75) == expected
+    assert select_multimask(candidates(*rows), GEOMETRY, distinct=0.75) == expected
 
 
 def test_an_unstable_mask_is_worse():
     found = candidates((6, 14, 0.9), (2, 18, 0.5), (3, 17, 0.5))
     found.logits[1, 2:4] = found.logits[1, 2:4] / 18
-    assert offered(found, GEOMETRY, distinct=0.75)[:2] == [0, 2]
+    assert select_multimask(found, GEOMETRY, distinct=0.75)[:2] == [0, 2]

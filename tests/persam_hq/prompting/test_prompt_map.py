@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from persam_hq.errors import InputError
-from persam_hq.prompting.prompt_map import DrawnPrompt
+from persam_hq.prompting.prompt_map import PromptMap
 from persam_hq.types import ImageGeometry, PromptSet
 
 GEOMETRY = ImageGeometry(original=(50, 100), input=(100, 200), padded=(128, 224))
@@ -12,7 +12,7 @@ WHOLE = torch.tensor([[0.0, 0, 200, 100]])
 def drawn(**prompts):
     points = {"points": torch.zeros(0, 2), "labels": torch.zeros(0)}
     prompt = PromptSet(**(points | prompts))
-    return DrawnPrompt.on_input(prompt, GEOMETRY, radius=0.1, device=torch.device("cpu"))
+    return PromptMap.from_prompts(prompt, GEOMETRY, radius=0.1, device=torch.device("cpu"))
 
 
 def points(*rows):
@@ -37,16 +37,16 @@ def test_every_window_gets_the_tokens():
 
 
 def test_a_box_is_filled():
-    shapes = drawn(box=torch.tensor([25.0, 10, 75, 40])).draw(WHOLE, grid=20)
+    shapes = drawn(box=torch.tensor([25.0, 10, 75, 40])).render(WHOLE, grid=20)
     assert shapes[0, 0, 4:16, 5:15].min() == 1
     assert shapes.sum() == 120
 
 
 def test_a_point_is_a_disk_and_a_background_point_a_hole():
-    shapes = drawn(**points((50.0, 25.0, 1.0))).draw(WHOLE, grid=40)
+    shapes = drawn(**points((50.0, 25.0, 1.0))).render(WHOLE, grid=40)
     assert shapes[0, 0, 20, 20] == 1
     assert shapes[0, 0, 0, 0] == 0
-    holed = drawn(**points((80.0, 25.0, 0.0)), box=torch.tensor([0.0, 0, 100, 50])).draw(WHOLE, grid=40)
+    holed = drawn(**points((80.0, 25.0, 0.0)), box=torch.tensor([0.0, 0, 100, 50])).render(WHOLE, grid=40)
     assert holed[0, 0, 20, 32] == 0
     assert holed[0, 0, 20, 5] == 1
 
@@ -54,14 +54,14 @@ def test_a_point_is_a_disk_and_a_background_point_a_hole():
 def test_a_mask_prompt_is_drawn_where_it_is_on_the_image():
     logits = torch.full((1, 64, 112), -9.0)
     logits[:, 10:30, 20:60] = 9
-    shapes = drawn(mask_input=logits).draw(WHOLE, grid=100)
+    shapes = drawn(mask_input=logits).render(WHOLE, grid=100)
     assert shapes[0, 0, 22:58, 22:58].min() > 0.99
     assert shapes[0, 0, :18].max() < 0.01
 
 
 def test_a_box_limits_later_results():
     prompt = drawn(box=torch.tensor([0.0, 0, 50, 50]))
-    limited = prompt.limit(torch.ones(1, 1, 10, 10), WHOLE)
+    limited = prompt.restrict(torch.ones(1, 1, 10, 10), WHOLE)
     assert limited[..., :5].min() == 1
     assert limited[..., 5:].max() == 0
 
@@ -73,4 +73,4 @@ def test_something_has_to_be_meant(prompts):
 
 
 def test_it_shows_what_is_given():
-    assert repr(drawn(box=torch.tensor([0.0, 0, 50, 50]))) == "DrawnPrompt(points=0, box=True, mask=False)"
+    assert repr(drawn(box=torch.tensor([0.0, 0, 50, 50]))) == "PromptMap(points=0, box=True, mask=False)"

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from persam_hq.prompting.policy import PromptPolicy
-from persam_hq.prompting.prompt_map import DrawnPrompt
+from persam_hq.prompting.prompt_map import PromptMap
 from persam_hq.prompting.windows import closer_windows, first_windows
 from persam_hq.types import ImageGeometry, PromptSet
 
@@ -12,7 +12,7 @@ POLICY = PromptPolicy(box_factor=1.5, point_sides=(50.0, 100.0, 500.0), closer_f
 
 def drawn(points=(), box=None, mask=None):
     prompts = PromptSet.from_points(positive=list(points), box=box, mask_input=mask)
-    return DrawnPrompt.on_input(prompts, GEOMETRY, radius=0.1, device=torch.device("cpu"))
+    return PromptMap.from_prompts(prompts, GEOMETRY, radius=0.1, device=torch.device("cpu"))
 
 
 def sizes(windows):
