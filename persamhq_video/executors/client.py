@@ -1,4 +1,4 @@
-"""What the scheduler asks of whoever wants a video followed."""
+"""The client of an executor: one video with its frames, and whoever takes its results."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from persamhq_video.executors.usage import TotalUsage, Tracked
 from persamhq_video.io.readers.open import FrameSource
 from persamhq_video.types import Frame
 
-__all__ = ["Client", "Continuation", "Stage"]
+__all__ = ["CallKind", "Client", "Continuation"]
 
-Stage = Literal["encode", "track"]
+CallKind = Literal["encode", "track"]
+"""What a worker is asked to do with a frame; beginning with a video's first frame counts as `encode`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,16 +47,16 @@ class Client(Protocol):
         """Frame 0, and then every frame that is still to be tracked."""
         ...
 
-    def begun(self, stage: Stage, index: int) -> None:
-        """Told before that work is asked for."""
+    def begun(self, kind: CallKind, index: int) -> None:
+        """Told before each call about a frame."""
         ...
 
     def deliver(self, tracked: Tracked) -> None:
-        """Results, in frame order; frame 0 only from the start."""
+        """Take a result; they come in frame order, frame 0 only from the start."""
         ...
 
     def snapshot(self, index: int, state: Any) -> None:
-        """The state after a frame that was delivered."""
+        """Take the state after a frame that was delivered."""
         ...
 
     @property

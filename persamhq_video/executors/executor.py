@@ -1,4 +1,4 @@
-"""A pool of workers that is ready, and the scheduler that videos are followed with."""
+"""An executor: a pool of workers that is ready, and a scheduler for each batch of videos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from persamhq_video.executors.client import Client, Continuation, Stage
+from persamhq_video.executors.client import CallKind, Client, Continuation
 from persamhq_video.executors.driver.scheduler import Scheduler
 from persamhq_video.executors.usage import TotalUsage, Tracked
 from persamhq_video.executors.workers.worker_pool import Pool
@@ -23,11 +23,12 @@ __all__ = ["Executor"]
 
 
 class Executor:
-    """Runs one job on any number of videos; ready once entered."""
+    """Runs one job on any number of videos; its workers are ready once it is entered."""
 
     def __init__(self, pool: Pool, *, call_timeout: float) -> None:
         self._pool, self._call_timeout = pool, call_timeout
         self._usage = TotalUsage({}, {}, ())
+        # Numbers of videos go on from one scheduler to the next, since the workers may still hold an earlier one.
         self._numbers = itertools.count()
         self._scheduler: Scheduler | None = None
         self._stopped = False
@@ -40,7 +41,7 @@ class Executor:
         self._pool.__exit__(*exc)
 
     def run(self, clients: Iterable[Client]) -> None:
-        """Follow every client's video, several at once; what goes wrong with one is told to that one."""
+        """Run every client's video, several at once; what goes wrong with one is told to that one."""
         try:
             self._next_scheduler().run(iter(clients))
         finally:
@@ -53,21 +54,25 @@ class Executor:
             self._scheduler.stop()
 
     def stream(self, frames: Iterator[Frame], labels: NDArray[np.uint8]) -> Generator[Tracked, None, None]:
-        """The results of one video in frame order, first frame included; only a bounded window is in memory."""
-        reader = _Reader(frames, labels)
+        """Yield the results of one video in frame order, first frame included; only a bounded window is in memory."""
+        # The scheduler runs in a thread of its own, so that the workers go on while the caller uses a result.
+        client = _StreamClient(frames, labels)
         scheduler = self._next_scheduler()
-        thread = threading.Thread(target=_drive, args=(scheduler, reader), name="drive", daemon=True)
+        thread = threading.Thread(target=_run_scheduler, args=(scheduler, client), name="drive", daemon=True)
         thread.start()
+
+        # Results, then None or the error that ended the video.
         try:
-            while isinstance(item := reader.results.get(), Tracked):
-                reader.taken += 1
+            while isinstance(item := client.results.get(), Tracked):
+                client.num_taken += 1
                 yield item
             if item is not None:
                 raise item
         finally:
+            # Also where the caller stops before the end.
             scheduler.stop()
             thread.join()
-            self._usage = reader.usage
+            self._usage = client.usage
 
     def usage(self) -> TotalUsage:
         """What the workers did in the last `stream`."""
@@ -76,46 +81,47 @@ class Executor:
     def _next_scheduler(self) -> Scheduler:
         scheduler = Scheduler(self._pool, call_timeout=self._call_timeout, numbers=self._numbers)
         self._scheduler = scheduler
+        # `stop` may have come between the start of the workers and the first frame.
         if self._stopped:
             scheduler.stop()
         return scheduler
 
 
-class _Reader:
-    """A client whose results are read from a queue."""
+class _StreamClient:
+    """The client behind `stream`: results go into a queue that the caller reads."""
 
     continuation: Continuation | None = None
     source: FrameSource | None = None
     failure: BaseException | None = None
     safe_until = sys.maxsize
-    """Nothing is kept, so nothing is waited for."""
+    """Nothing is written, so no write is waited for."""
 
     def __init__(self, frames: Iterator[Frame], labels: NDArray[np.uint8]) -> None:
         self.labels = labels
         self.results: Queue[Tracked | BaseException | None] = Queue()
         self.usage = TotalUsage({}, {}, ())
-        self.delivered = self.taken = 0
+        self.num_delivered = self.num_taken = 0
         self._frames = frames
 
     def frames(self) -> Iterator[Frame]:
         """See Client."""
         return self._frames
 
-    def begun(self, stage: Stage, index: int) -> None:
-        """See Client."""
+    def begun(self, kind: CallKind, index: int) -> None:
+        """See Client; a stream keeps no record."""
 
     def deliver(self, tracked: Tracked) -> None:
         """See Client."""
-        self.delivered += 1
+        self.num_delivered += 1
         self.results.put(tracked)
 
     def snapshot(self, index: int, state: Any) -> None:
-        """See Client."""
+        """See Client; a stream cannot be resumed."""
 
     @property
     def backlog(self) -> int:
         """See Client."""
-        return self.delivered - self.taken
+        return self.num_delivered - self.num_taken
 
     def ended(self, usage: TotalUsage, error: BaseException | None) -> None:
         """See Client."""
@@ -123,8 +129,8 @@ class _Reader:
         self.results.put(error)
 
 
-def _drive(scheduler: Scheduler, reader: _Reader) -> None:
+def _run_scheduler(scheduler: Scheduler, client: _StreamClient) -> None:
     try:
-        scheduler.run(iter([reader]))
-    except BaseException as exc:  # noqa: BLE001 - whoever waits has to be told
-        reader.results.put(exc)
+        scheduler.run(iter([client]))
+    except BaseException as exc:  # noqa: BLE001 - the caller of `stream` has to be told
+        client.results.put(exc)

@@ -1,4 +1,4 @@
-"""Which executor a configuration means, and with how many workers."""
+"""The executor for a configuration: inline or on Ray, and with how many workers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from persamhq_video.errors import ConfigError
 from persamhq_video.executors.driver.video_in_flight import STATE_INTERVAL
 from persamhq_video.executors.executor import Executor
-from persamhq_video.executors.workers.inline_pool import FRAMES_A_THREAD, InlinePool
+from persamhq_video.executors.workers.inline_pool import FRAMES_PER_THREAD, InlinePool
 from persamhq_video.executors.workers.worker_pool import RAY_FRAMES_AHEAD, Pool
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["executor_kind", "open_executor", "resolve_workers", "window_of"]
 
-_MOST_WORKERS_BY_ITSELF: Final = 4
+_MAX_DEFAULT_WORKERS: Final = 4
+"""Encode threads, or workers, where none were asked for: each has features and buffers of its own, so memory grows with
+them, and a machine with many cores may not be ours alone."""
 
 
 def open_executor(job: Job) -> Executor:
@@ -29,15 +31,16 @@ def open_executor(job: Job) -> Executor:
 
 
 def window_of(job: Job) -> Mapping[str, int]:
-    """How far work may run ahead of what is safe.
+    """How far work may run ahead of what is safe on the disk, for the record of a run.
 
-    `frames_ahead` frames a worker are encoded or under way and not tracked; `state_interval`: the state is saved after
-    so many frames. What is lost with a process is therefore at most workers * frames_ahead encoded frames beyond the
-    last one committed, and state_interval frames up to there.
+    `frames_ahead` frames per worker are encoded or under way and not tracked; `state_interval`: the state is saved
+    after so many frames. What is lost with a process is therefore at most workers * frames_ahead encoded frames beyond
+    the last one committed, and state_interval frames up to there.
     """
     workers = resolve_workers(job.config)
     inline = executor_kind(job.config) == "inline"
-    ahead = FRAMES_A_THREAD * workers if inline else RAY_FRAMES_AHEAD
+    # All inline threads share one worker and its features.
+    ahead = FRAMES_PER_THREAD * workers if inline else RAY_FRAMES_AHEAD
     return {"workers": 1 if inline else workers, "frames_ahead": ahead, "state_interval": STATE_INTERVAL}
 
 
@@ -46,9 +49,12 @@ def _pool(job: Job) -> Pool:
     workers = resolve_workers(config)
     if executor_kind(config) == "inline":
         return InlinePool(job, encode_threads=workers)
+
+    # Ray takes a second to import, which a run in this process does not need.
     from persamhq_video.executors.workers.ray_pool import Cluster, RayPool
     from persamhq_video.job.job import find_weights
 
+    # A local worker reads the weights from the same disk; those of a cluster are sent them.
     gpus = config.gpus_per_worker if config.gpus_per_worker is not None else float(config.device == "cuda")
     weights = None if config.address is None else find_weights(config, job.tracker_module)
     cluster = Cluster(
@@ -64,7 +70,7 @@ def _pool(job: Job) -> Pool:
 
 
 def executor_kind(config: RunConfig) -> Literal["inline", "ray"]:
-    """`auto` means Ray where there is something to spread over: several workers, a cluster, several GPUs."""
+    """The kind of executor; `auto` means Ray where there is something to spread over: workers, a cluster, GPUs."""
     if config.executor == "inline" and config.address is not None:
         raise ConfigError("the inline executor has no use for an address; leave --address out or choose --executor ray")
     if config.executor != "auto":
@@ -74,13 +80,13 @@ def executor_kind(config: RunConfig) -> Literal["inline", "ray"]:
 
 
 def resolve_workers(config: RunConfig) -> int:
-    """Ray workers or inline encode threads: what was asked for, else one a GPU, else from the cores."""
+    """Ray workers or inline encode threads: what was asked for, else one per GPU, else by the cores."""
     if config.workers is not None and (config.executor == "inline" or executor_kind(config) == "ray"):
         return config.workers
     if _gpus(config) > 0:
         return _gpus(config) if executor_kind(config) == "ray" else 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(_MOST_WORKERS_BY_ITSELF, cores // config.threads_per_worker))
+    return max(1, min(_MAX_DEFAULT_WORKERS, cores // config.threads_per_worker))
 
 
 def _gpus(config: RunConfig) -> int:

@@ -1,4 +1,4 @@
-"""The values that executors hand on: tracked frames, and what the work took."""
+"""What executors report: tracked frames, and the time, counts and memory that the work took."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from persamhq_video.types import Frame, FrameResult
 
 __all__ = ["TotalUsage", "Tracked", "Usage"]
 
-_HIGHEST_COUNTS = ("features_high_water", "feature_bytes_")
+_MAXIMA = ("features_high_water", "feature_bytes_")
+"""Counters by how their names begin that are sizes in bytes, so that workers are compared and not summed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracked:
-    """A frame and what was found on it; the frame is kept for the overlay."""
+    """A frame and its result; the frame is kept for the overlay."""
 
     frame: Frame
     result: FrameResult
@@ -32,7 +33,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class TotalUsage:
-    """The usage of all workers of one video together; memory is told a worker."""
+    """What all workers did for one video together; `peak_memory` has one entry per worker."""
 
     seconds: Mapping[str, float]
     counts: Mapping[str, int]
@@ -40,13 +41,13 @@ class TotalUsage:
 
     @classmethod
     def of(cls, usages: Sequence[Usage]) -> TotalUsage:
-        """Seconds and counts are summed; of sizes in bytes the largest is told."""
+        """Sum the workers' seconds and counts; of sizes in bytes take the largest."""
         seconds: defaultdict[str, float] = defaultdict(float)
         counts: Counter[str] = Counter()
         for usage in usages:
             for stage, spent in usage.seconds.items():
                 seconds[stage] += spent
             for name, count in usage.counts.items():
-                highest = name.startswith(_HIGHEST_COUNTS)
-                counts[name] = max(counts[name], count) if highest else counts[name] + count
+                is_size = name.startswith(_MAXIMA)
+                counts[name] = max(counts[name], count) if is_size else counts[name] + count
         return cls(dict(seconds), dict(counts), tuple(usage.peak_memory for usage in usages))

@@ -12,7 +12,7 @@ from typing import Any, Final
 from persam_hq.errors import error_line
 from persamhq_video.errors import DecodeError, ExecutorError, InputError, OutputError, PersamHQVideoError
 from persamhq_video.events import Event, Listener, Pace
-from persamhq_video.executors import Continuation, Stage, TotalUsage, Tracked
+from persamhq_video.executors import CallKind, Continuation, TotalUsage, Tracked
 from persamhq_video.io import FrameSource
 from persamhq_video.job.job import state_types
 from persamhq_video.job.outcome import Outcome
@@ -53,7 +53,7 @@ class VideoRun:
         )
         self._is_open = False
         self._last_error: BaseException | None = None
-        self._early: list[tuple[Stage, int]] = []
+        self._early: list[tuple[CallKind, int]] = []
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
         self._waiting = 0
         self._fewer = threading.Condition()
@@ -79,13 +79,13 @@ class VideoRun:
             if frame.index == 0 or frame.index >= following:
                 yield frame
 
-    def begun(self, stage: Stage, index: int) -> None:
+    def begun(self, kind: CallKind, index: int) -> None:
         """See Client."""
         if self._is_open:
             with self._failing():
-                self._results.begun(stage, index)
+                self._results.begun(kind, index)
         else:
-            self._early.append((stage, index))
+            self._early.append((kind, index))
 
     def deliver(self, tracked: Tracked) -> None:
         """See Client."""
@@ -132,8 +132,8 @@ class VideoRun:
             self._results.open()
             self._is_open = True
             self._record.committed = self._results.committed
-            for stage, index in self._early:
-                self._results.begun(stage, index)
+            for kind, index in self._early:
+                self._results.begun(kind, index)
             self._plan.directory.write_record(self._record.content("running"), final=False)
             self._notify(self._pace.event("started", self._results.committed))
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from persamhq_video.config import make_config
 from persamhq_video.errors import ExecutorError
-from persamhq_video.executors import Continuation, Executor, Stage, TotalUsage, Tracked, open_executor
+from persamhq_video.executors import CallKind, Continuation, Executor, TotalUsage, Tracked, open_executor
 from persamhq_video.executors.workers.ray_pool import Cluster, RayPool, connect
 from persamhq_video.io import open_source, read_first_masks
 from persamhq_video.io.readers.open import FrameSource
@@ -81,7 +81,7 @@ class SleepingTracker:
 
 @dataclass(frozen=True, slots=True)
 class SleepingWork:
-    """See `persamhq_video.executors.workers.worker.Work`."""
+    """See `persamhq_video.executors.workers.worker.WorkerJob`."""
 
     encode_seconds: float
     track_seconds: float
@@ -133,7 +133,7 @@ class Clip:
             yield Frame(index, index * 512, Fraction(1, 12800), image, f"{index:05d}")
             index += 1
 
-    def begun(self, stage: Stage, index: int) -> None:
+    def begun(self, kind: CallKind, index: int) -> None:
         """See Client."""
 
     def deliver(self, tracked: Tracked) -> None:

@@ -11,16 +11,14 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from queue import Empty
 from random import Random
-from types import SimpleNamespace
 
 import numpy as np
 
-from persamhq_video.executors.driver import scheduler as scheduler_module
-from persamhq_video.executors.driver import worker_slot as desk_module
 from persamhq_video.executors.driver.scheduler import Scheduler
 from persamhq_video.executors.usage import Usage
-from persamhq_video.executors.workers.feature_store import Kept
-from persamhq_video.executors.workers.worker_pool import Begun, Message, StateLostError, WorkerLostError
+from persamhq_video.executors.workers.feature_store import FeatureFootprint
+from persamhq_video.executors.workers.worker_pool import Message, StateLostError, WorkerLostError
+from persamhq_video.protocols.tracker import Beginning
 from persamhq_video.types import Frame, FrameResult
 
 DIE, HANG, LOSE_STATE = "die", "hang", "lose state"
@@ -55,8 +53,8 @@ class StandInState:
 
 @dataclass(eq=False)
 class StandInWorker:
-    kept: set = field(default_factory=set)
-    lanes: dict = field(default_factory=lambda: {"encode": deque(), "track": deque()})
+    encoded: set = field(default_factory=set)
+    queues: dict = field(default_factory=lambda: {"encode": deque(), "track": deque()})
     dead: bool = False
     hung: bool = False
 
@@ -66,14 +64,15 @@ class StandInPool:
 
     replaceable = True
 
-    def __init__(self, *, size=2, frames_ahead=4, chained=True, fault=lambda asked: None, seed=0, room=1000):
-        self.size, self.frames_ahead, self.chained, self.fault, self.room = size, frames_ahead, chained, fault, room
+    def __init__(self, *, size=2, frames_ahead=4, chained=True, fault=lambda asked: None, seed=0, capacity=1000):
+        self.size, self.frames_ahead, self.chained, self.fault = size, frames_ahead, chained, fault
+        self.capacity = capacity
         self.mailbox = StandInMailbox(self)
         self.workers = [StandInWorker() for _ in range(size)]
         self.asked: list[Asked] = []
         self.done: list[Asked] = []
         self.replacements = Counter()
-        self.most_kept = Counter()
+        self.most_encoded = Counter()
         self.most_tracks = Counter()
         self.unstartable = set()
         self.now = 0.0
@@ -94,37 +93,37 @@ class StandInPool:
     def begin(self, call, video, frame, labels):
         def begun():
             result = FrameResult(frame.index, frame.pts, frame.time_base, frame.name, labels, ())
-            return Begun("target", (frame.index,), result)
+            return Beginning("target", (frame.index,), result)
 
         self._ask(Asked("begin", call.worker, video, frame.index, call, begun), "encode")
 
     def encode(self, call, video, frame):
         worker = self.workers[call.worker]
 
-        def kept():
-            worker.kept.add((video, frame.index))
-            self.most_kept[call.worker] = max(self.most_kept[call.worker], len(worker.kept))
-            return Kept(1, self.room)
+        def encoded():
+            worker.encoded.add((video, frame.index))
+            self.most_encoded[call.worker] = max(self.most_encoded[call.worker], len(worker.encoded))
+            return FeatureFootprint(1, self.capacity)
 
-        self._ask(Asked("encode", call.worker, video, frame.index, call, kept), "encode")
+        self._ask(Asked("encode", call.worker, video, frame.index, call, encoded), "encode")
 
     def track(self, call, video, *, target, state, index):
-        worker, coming = self.workers[call.worker], StandInState()
+        worker, next_state = self.workers[call.worker], StandInState()
         assert target == "target"
-        assert (video, index) in worker.kept, f"frame {index} is not on worker {call.worker}"
+        assert (video, index) in worker.encoded, f"frame {index} is not on worker {call.worker}"
 
         def tracked():
             frames = self._value(state)
             if self.chained:
                 assert frames[-1] == index - 1, f"frame {index} after {frames[-1]}"
-            worker.kept.remove((video, index))
-            coming.frames = (*frames, index)
+            worker.encoded.remove((video, index))
+            next_state.frames = (*frames, index)
             return FrameResult(index, index, Fraction(1, 25), f"{index:05d}", np.zeros((1, 1), np.uint8), ())
 
         self._ask(Asked("track", call.worker, video, index, call, tracked), "track")
-        under_way = sum(asked.video == video for each in self.workers for asked in each.lanes["track"])
+        under_way = sum(asked.video == video for each in self.workers for asked in each.queues["track"])
         self.most_tracks[video] = max(self.most_tracks[video], under_way)
-        return coming
+        return next_state
 
     def fetch(self, call, state):
         self._others.append(Asked("fetch", call.worker, -1, -1, call, lambda: self._value(state)))
@@ -132,7 +131,7 @@ class StandInPool:
     def close_video(self, call, video):
         def closed():
             worker = self.workers[call.worker]
-            worker.kept = {key for key in worker.kept if key[0] != video}
+            worker.encoded = {key for key in worker.encoded if key[0] != video}
             return Usage({}, {"closed": 1}, call.worker)
 
         self._others.append(Asked("close", call.worker, video, -1, call, closed))
@@ -142,7 +141,7 @@ class StandInPool:
         old = self.workers[call.worker]
         self.workers[call.worker] = StandInWorker()
         # What the old one was asked is answered all the same, and too late.
-        for asked in itertools.chain(*old.lanes.values()):
+        for asked in itertools.chain(*old.queues.values()):
             asked.is_late = True
             self._others.append(asked)
         if call.worker not in self.unstartable:
@@ -152,11 +151,11 @@ class StandInPool:
 
     def step(self):
         """Answer one call; False where there is none that can be answered."""
-        lanes = [lane for worker in self.workers if not worker.hung for lane in worker.lanes.values() if lane]
-        lanes += [self._others] if self._others else []
-        if not lanes:
+        queues = [queue for worker in self.workers if not worker.hung for queue in worker.queues.values() if queue]
+        queues += [self._others] if self._others else []
+        if not queues:
             return False
-        asked = self._random.choice(lanes).popleft()
+        asked = self._random.choice(queues).popleft()
         self._answer(asked)
         return True
 
@@ -164,25 +163,25 @@ class StandInPool:
         """The frames that were asked about in that way, in order."""
         return [asked.index for asked in self.asked if asked.kind == kind and video in (None, asked.video)]
 
-    def _ask(self, asked, lane):
+    def _ask(self, asked, queue):
         self.asked.append(asked)
         worker = self.workers[asked.worker]
         if worker.dead:
             self.mailbox.put(Message(asked.call, error=WorkerLostError("it was dead before")))
         else:
-            worker.lanes[lane].append(asked)
+            worker.queues[queue].append(asked)
 
     def _answer(self, asked):
         fault = None if asked.is_late else self.fault(asked)
         worker = self.workers[asked.worker]
         if fault == HANG:
             worker.hung = True
-            lane = worker.lanes["track" if asked.kind == "track" else "encode"]
-            lane.appendleft(asked)
+            queue = worker.queues["track" if asked.kind == "track" else "encode"]
+            queue.appendleft(asked)
         elif fault == DIE and asked.kind in {"begin", "encode", "track"}:
             worker.dead = True
-            victims = [asked, *itertools.chain(*worker.lanes.values())]
-            worker.lanes = {"encode": deque(), "track": deque()}
+            victims = [asked, *itertools.chain(*worker.queues.values())]
+            worker.queues = {"encode": deque(), "track": deque()}
             for victim in victims:
                 self.mailbox.put(Message(victim.call, error=WorkerLostError("it died")))
         elif fault == LOSE_STATE:
@@ -259,8 +258,8 @@ class StandInClient:
         if self.source_error is not None:
             raise self.source_error
 
-    def begun(self, stage, index):
-        self.begun_work.append((stage, index))
+    def begun(self, kind, index):
+        self.begun_work.append((kind, index))
 
     def deliver(self, tracked):
         assert tracked.frame.index == tracked.result.index
@@ -276,7 +275,7 @@ class StandInClient:
         self.endings.append(error)
 
 
-class InstantDecoding:
+class InstantPrefetcher:
     """Every frame is there when it is asked for."""
 
     def __init__(self, frames, *, wake):
@@ -294,13 +293,15 @@ class InstantDecoding:
         self.closed = True
 
 
-def follow(monkeypatch, pool, *clients, call_timeout=60.0, before=lambda scheduler: None):
-    """Run the scheduler to its end; it is returned for a look at what is left."""
-    clock = SimpleNamespace(monotonic=lambda: pool.now)
-    monkeypatch.setattr(scheduler_module, "Decoding", InstantDecoding)
-    monkeypatch.setattr(scheduler_module, "time", clock)
-    monkeypatch.setattr(desk_module, "time", clock)
-    scheduler = Scheduler(pool, call_timeout=call_timeout, numbers=itertools.count())
+def run_clients(pool, *clients, call_timeout=60.0, before=lambda scheduler: None):
+    """Run the scheduler to its end, by the clock of the pool; it is returned for a look at what is left."""
+    scheduler = Scheduler(
+        pool,
+        call_timeout=call_timeout,
+        numbers=itertools.count(),
+        clock=lambda: pool.now,
+        prefetcher=InstantPrefetcher,
+    )
     before(scheduler)
     scheduler.run(iter(clients))
     return scheduler
@@ -325,8 +326,8 @@ def assert_complete(*clients):
 
 def assert_nothing_left(scheduler, pool):
     """No worker is left with work or features, and none waits for a frame that is through."""
-    for desk in scheduler._desks:
-        assert not desk.holding
-        assert not desk.waiting_alone
-        assert desk.idle
-    assert all(not worker.kept for worker in pool.workers)
+    for slot in scheduler._in_flight.slots:
+        assert not slot.holding
+        assert not slot.suspects_waiting
+        assert slot.idle
+    assert all(not worker.encoded for worker in pool.workers)

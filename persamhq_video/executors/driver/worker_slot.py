@@ -1,100 +1,106 @@
-"""A worker as the scheduler sees it: what it holds, what it was asked for, and since when."""
+"""The scheduler's account of one worker: the frames it holds, the calls it was sent, and how long they have taken."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from persamhq_video.executors.client import Stage
+from persamhq_video.executors.client import CallKind
+from persamhq_video.executors.driver.frame_task import FrameTask
 
-if TYPE_CHECKING:
-    from persamhq_video.executors.driver.frame_task import Item
+__all__ = ["CallQueue", "Clock", "WorkerSlot"]
 
-__all__ = ["Desk", "Lane"]
-
-
-@dataclass(slots=True, eq=False)
-class Lane:
-    """Calls of one kind, which a worker makes one after the other; `since`: when the first of them began, at most."""
-
-    stage: Stage
-    items: list[Item] = field(default_factory=list)
-    since: float = 0.0
-
-    def add(self, item: Item) -> None:
-        """One more call, about that frame."""
-        if not self.items:
-            self.since = time.monotonic()
-        self.items.append(item)
-
-    def remove(self, item: Item) -> None:
-        """That call has ended."""
-        self.items.remove(item)
-        self.since = time.monotonic()
-
-    def has_taken(self) -> float:
-        """Seconds that the call under way has taken so far."""
-        return time.monotonic() - self.since if self.items else 0.0
+Clock = Callable[[], float]
+"""Seconds from any fixed moment on, as `time.monotonic` gives them."""
 
 
-@dataclass(slots=True, eq=False)
-class Desk:
-    """One worker.
+class CallQueue:
+    """Calls of one kind that a worker was sent; it answers them one after the other."""
 
-    holding: frames that it encodes or has encoded, and that are not tracked yet; `most` of them fit. A frame at which a
-    worker died is handled alone, so that it is known which one was at fault.
+    def __init__(self, clock: Clock) -> None:
+        self.tasks: list[FrameTask] = []
+        self._clock = clock
+        self._oldest_since = 0.0
+
+    def add(self, task: FrameTask) -> None:
+        """A call about that frame was sent."""
+        if not self.tasks:
+            self._oldest_since = self._clock()
+        self.tasks.append(task)
+
+    def remove(self, task: FrameTask) -> None:
+        """The call about that frame was answered; the time of the next one starts now."""
+        self.tasks.remove(task)
+        self._oldest_since = self._clock()
+
+    def oldest_seconds(self) -> float:
+        """Seconds since the oldest call was sent, or the one before it was answered; 0 where there is none."""
+        return self._clock() - self._oldest_since if self.tasks else 0.0
+
+
+class WorkerSlot:
+    """One worker by number; it survives the worker's death, and its replacement takes it over.
+
+    holding: frames placed on the worker and not tracked yet; `capacity` of them fit.
+    suspects_waiting: suspect frames that wait until the worker is idle. A suspect frame is worked on alone, so that
+    another death shows which frame was at fault; until then the worker takes no other call.
     """
 
-    number: int
-    most: int
-    ready: bool = True
-    holding: set[Item] = field(default_factory=set)
-    encoding: Lane = field(default_factory=lambda: Lane("encode"))
-    tracking: Lane = field(default_factory=lambda: Lane("track"))
-    waiting_alone: set[Item] = field(default_factory=set)
+    def __init__(self, number: int, *, capacity: int, clock: Clock) -> None:
+        self.number, self.capacity = number, capacity
+        self.ready = True
+        self.holding: set[FrameTask] = set()
+        self.suspects_waiting: set[FrameTask] = set()
+        self._clock = clock
+        self._queues = self._empty_queues()
 
     @property
-    def room(self) -> int:
-        """How many more frames it can take."""
-        return self.most - len(self.holding) if self.ready else 0
+    def free(self) -> int:
+        """How many more frames fit; negative where the capacity shrank, 0 while the worker is being replaced."""
+        return self.capacity - len(self.holding) if self.ready else 0
 
     @property
     def idle(self) -> bool:
-        """Whether it has nothing to do."""
-        return not self.encoding.items and not self.tracking.items
+        """Whether no call is under way."""
+        return not any(queue.tasks for queue in self._queues.values())
 
-    def accepts(self, item: Item) -> bool:
-        """Whether a call about that frame may be made now; a suspect frame waits until it can be alone."""
+    def accepts(self, task: FrameTask) -> bool:
+        """Whether a call about that frame may be sent now; a suspect frame that may not is noted as waiting."""
         if not self.ready:
             return False
-        if item.suspect:
-            self.waiting_alone.add(item)
+        if task.suspect:
+            self.suspects_waiting.add(task)
             return self.idle
-        alone = any(busy.suspect for busy in (*self.encoding.items, *self.tracking.items))
-        return not alone and not self.waiting_alone
+        suspect_under_way = any(busy.suspect for queue in self._queues.values() for busy in queue.tasks)
+        return not suspect_under_way and not self.suspects_waiting
 
-    def ask(self, item: Item, lane: Lane) -> None:
-        """A call about that frame is made."""
-        item.stage = lane.stage
-        lane.add(item)
+    def call_sent(self, task: FrameTask, kind: CallKind) -> None:
+        """Enter a call about that frame."""
+        task.call_kind = kind
+        self._queues[kind].add(task)
 
-    def release(self, item: Item) -> None:
+    def call_answered(self, task: FrameTask) -> None:
+        """Remove the call about that frame."""
+        self._queues[task.call_kind].remove(task)
+
+    def release(self, task: FrameTask) -> None:
         """The frame is tracked, or not wanted any more."""
-        self.holding.discard(item)
+        self.holding.discard(task)
 
-    def under_way(self) -> list[Item]:
-        """The frames that it is working on."""
-        return [lane.items[0] for lane in (self.encoding, self.tracking) if lane.items]
+    def under_way(self) -> list[FrameTask]:
+        """The frames that the worker is working on: the oldest call of each kind."""
+        return [queue.tasks[0] for queue in self._queues.values() if queue.tasks]
 
-    def hanging(self, timeout: float) -> list[Item]:
-        """The frames that it has been working on for too long."""
-        return [lane.items[0] for lane in (self.encoding, self.tracking) if lane.has_taken() > timeout]
+    def hanging(self, timeout: float) -> list[FrameTask]:
+        """The frames that the worker has been working on for more than `timeout` seconds."""
+        return [queue.tasks[0] for queue in self._queues.values() if queue.oldest_seconds() > timeout]
 
-    def clear(self) -> list[Item]:
-        """Take everything away; what it held."""
+    def clear(self) -> list[FrameTask]:
+        """Empty the slot of a worker that is gone; the frames it held."""
         lost = list(self.holding)
         self.holding.clear()
-        self.waiting_alone.clear()
-        self.encoding, self.tracking = Lane("encode"), Lane("track")
+        self.suspects_waiting.clear()
+        self._queues = self._empty_queues()
         return lost
+
+    def _empty_queues(self) -> dict[CallKind, CallQueue]:
+        return {"encode": CallQueue(self._clock), "track": CallQueue(self._clock)}

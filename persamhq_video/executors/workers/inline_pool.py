@@ -1,4 +1,9 @@
-"""Everything in this process: one tracker, several encode threads, one thread that tracks."""
+"""The inline pool: everything in this process, with one tracker, several encode threads and one thread that tracks.
+
+Parallelism comes from encode threads and not from math threads, since float32 results depend on the number of math
+threads: each encode thread computes with the math threads of the numeric fingerprint, one by default, as a Ray worker
+does, so both give the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -9,33 +14,36 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from persamhq_video.executors.workers.worker import Work, Worker
-from persamhq_video.executors.workers.worker_pool import Begun, Call, Mailbox, Message
+from persamhq_video.executors.workers.worker import Worker, WorkerJob
+from persamhq_video.executors.workers.worker_pool import Call, Mailbox, Message
 from persamhq_video.io.readers.open import FrameSource
+from persamhq_video.protocols.tracker import Beginning
 from persamhq_video.types import Frame, FrameResult
 
-__all__ = ["FRAMES_A_THREAD", "InlinePool"]
+__all__ = ["FRAMES_PER_THREAD", "InlinePool"]
 
-FRAMES_A_THREAD: Final = 2
+FRAMES_PER_THREAD: Final = 2
+"""Frames that each encode thread may hold or have under way: one being encoded, one that waits for tracking. Nothing
+has to travel here, so no more are needed to keep the threads busy, and all of them share one memory."""
 
 
-class _Coming:
-    """A state that is there once the call that gives it has ended."""
+class _PendingState:
+    """A state that is there once the call that gives it has ended; the handle that `track` returns at once."""
 
     def __init__(self) -> None:
         self.state: Any = None
 
 
 class InlinePool:
-    """One worker that encodes with several threads; each has the math threads of the fingerprint. See Pool."""
+    """One worker, of which `encode_threads` threads encode. See Pool."""
 
     replaceable = False
     size = 1
 
-    def __init__(self, job: Work, *, encode_threads: int) -> None:
+    def __init__(self, job: WorkerJob, *, encode_threads: int) -> None:
         self.mailbox: Mailbox = Mailbox()
-        self.frames_ahead = FRAMES_A_THREAD * encode_threads
-        self._job, self._encode_threads = job, encode_threads
+        self.frames_ahead = FRAMES_PER_THREAD * encode_threads
+        self._encode_threads = encode_threads
         self._worker = Worker(job)
         self._chained = True
 
@@ -64,10 +72,10 @@ class InlinePool:
     def begin(self, call: Call, video: int, frame: Frame, labels: NDArray[np.uint8]) -> None:
         """See Pool."""
 
-        def begin() -> Begun:
-            target, state, result = self._worker.begin(video, frame, labels)
-            self._worker.adopt(video, target)
-            return Begun(target, state, result)
+        def begin() -> Beginning[Any, Any]:
+            beginning = self._worker.begin(video, frame, labels)
+            self._worker.receive_target(video, beginning.target)
+            return beginning
 
         self._submit(self._encoding, call, begin)
 
@@ -77,18 +85,18 @@ class InlinePool:
 
     def track(self, call: Call, video: int, *, target: Any, state: Any, index: int) -> Any:
         """See Pool."""
-        del target  # the one worker has it
-        coming = _Coming()
+        del target  # the one worker has it since `begin`
+        pending = _PendingState()
 
         def track() -> FrameResult:
-            coming.state, result = self._worker.track(video, _by_value(state), index, adopted=True)
+            pending.state, result = self._worker.track(video, _by_value(state), index, target_received=True)
             return result
 
         self._submit(self._tracking, call, track)
-        return coming
+        return pending
 
     def fetch(self, call: Call, state: Any) -> None:
-        """See Pool: it is here."""
+        """See Pool: the state is in this process already."""
         self.mailbox.put(Message(call, _by_value(state)))
 
     def close_video(self, call: Call, video: int) -> None:
@@ -100,10 +108,12 @@ class InlinePool:
         raise AssertionError(call)
 
     def _submit(self, threads: ThreadPoolExecutor, call: Call, work: Callable[[], Any]) -> None:
+        """Run `work` in one of the threads; what it returns or raises is the reply."""
+
         def run() -> None:
             try:
                 message = Message(call, work())
-            except BaseException as exc:  # noqa: BLE001 - whoever waits has to be told
+            except BaseException as exc:  # noqa: BLE001 - the scheduler has to be told
                 message = Message(call, error=exc)
             self.mailbox.put(message)
 
@@ -111,4 +121,5 @@ class InlinePool:
 
 
 def _by_value(state: Any) -> Any:
-    return state.state if isinstance(state, _Coming) else state
+    """The state behind a handle whose call has ended, or a state that never was one."""
+    return state.state if isinstance(state, _PendingState) else state

@@ -1,7 +1,8 @@
-"""Workers as Ray actors, on this machine or on a cluster; with `ray_training` the only module that imports ray.
+"""The Ray pool: workers as actors, on this machine or a cluster; with `ray_training` the only module that imports ray.
 
 Features stay on the actor that made them; the state travels as a reference. Encode and track run in concurrency groups
-of their own and out of order, so order comes from the scheduler alone: nothing is asked for before what it needs.
+of their own and out of order: in submission order a `track` that waits for a state of another worker would hold back
+every `encode` that was sent after it. So order comes from the scheduler alone, which sends nothing too early.
 """
 
 from __future__ import annotations
@@ -23,12 +24,11 @@ from ray.exceptions import GetTimeoutError, ObjectLostError, OwnerDiedError, Ray
 from persam_hq.errors import error_line, one_line
 from persamhq_video.errors import ExecutorError, PersamHQVideoError
 from persamhq_video.executors.usage import Usage
-from persamhq_video.executors.workers.frame_reader import FrameNumber
-from persamhq_video.executors.workers.result_transfer import Parcel
-from persamhq_video.executors.workers.worker import Work, Worker
+from persamhq_video.executors.workers.frame_reader import FrameReference
+from persamhq_video.executors.workers.result_transfer import PackedResult
+from persamhq_video.executors.workers.worker import Worker, WorkerJob
 from persamhq_video.executors.workers.worker_pool import (
     RAY_FRAMES_AHEAD,
-    Begun,
     Call,
     Mailbox,
     Message,
@@ -36,13 +36,16 @@ from persamhq_video.executors.workers.worker_pool import (
     WorkerLostError,
 )
 from persamhq_video.io.readers.open import FrameSource
+from persamhq_video.protocols.tracker import Beginning
 from persamhq_video.types import Frame
 
 __all__ = ["Cluster", "RayPool", "connect"]
 
 _START_ATTEMPTS: Final = 3
+"""On a busy machine Ray gives up on its own processes after 30 seconds; they are quicker when tried again."""
 _DIRECT_BYTES: Final = 640 * 1024
-"""States up to this size travel with their call; through the object store each takes Ray twice the time."""
+"""States up to this size travel with their call, where Ray's default is 100 KiB; through the object store each takes
+Ray twice the time. A state has at most 256 KiB per object, so those of two objects are below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,40 +68,44 @@ class Cluster:
 class RayWorker(Worker):
     """A worker whose results travel to another process; the newest state of each video stays here as well."""
 
-    def __init__(self, job: Work) -> None:
+    def __init__(self, job: WorkerJob) -> None:
         super().__init__(job)
-        self._newest: dict[int, Any] = {}
+        self._newest_states: dict[int, Any] = {}
 
-    def begin_there(self, video: int, frame: Frame, labels: NDArray[np.uint8]) -> tuple[Any, Any, Parcel]:
-        """See Worker.begin."""
-        target, state, result = self.begin(video, frame, labels)
-        return target, state, Parcel.of(result)
+    def begin_packed(self, video: int, frame: Frame, labels: NDArray[np.uint8]) -> tuple[Any, Any, PackedResult]:
+        """See Worker.begin; the target, the first state, the first result."""
+        beginning = self.begin(video, frame, labels)
+        return beginning.target, beginning.state, PackedResult.of(beginning.result)
 
-    def track_there(self, video: int, state: Any, index: int, *, adopted: bool, stayed: bool) -> tuple[Any, Parcel]:
-        """See Worker.track; `stayed`: from the state that the last call gave, which is not sent again."""
-        state = self._newest[video] if stayed else state
-        self._newest[video], result = self.track(video, state, index, adopted)
-        return self._newest[video], Parcel.of(result)
+    def track_packed(
+        self, video: int, state: Any, index: int, *, target_received: bool, from_newest: bool
+    ) -> tuple[Any, PackedResult]:
+        """See Worker.track; `from_newest`: from the state that the last call here gave, which is not sent again."""
+        state = self._newest_states[video] if from_newest else state
+        self._newest_states[video], result = self.track(video, state, index, target_received=target_received)
+        return self._newest_states[video], PackedResult.of(result)
 
     def close_video(self, video: int) -> Usage:
         """See Worker.close_video."""
-        self._newest.pop(video, None)
+        self._newest_states.pop(video, None)
         return super().close_video(video)
 
 
 class RayPool:
-    """See Pool; `job` is sent to every actor."""
+    """One actor per worker; `job` is sent to every actor. See Pool."""
 
     replaceable = True
     frames_ahead = RAY_FRAMES_AHEAD
 
-    def __init__(self, job: Work, cluster: Cluster) -> None:
+    def __init__(self, job: WorkerJob, cluster: Cluster) -> None:
         self.size = cluster.workers
         self.mailbox: Mailbox = Mailbox()
         self._job, self._cluster = job, cluster
         self._actors: list[Any] = []
-        self._adopted: dict[tuple[int, int], Any] = {}
+        # References to answers of `receive_target`, by worker and video.
+        self._received: dict[tuple[int, int], Any] = {}
         self._sources: dict[int, FrameSource] = {}
+        # The worker that tracks each video's newest frame, and the reference to the state that it gives.
         self._newest: dict[int, tuple[int, Any]] = {}
         self._chained = True
         self._owns_cluster = False
@@ -132,32 +139,44 @@ class RayPool:
             self._sources[video] = source
 
     def begin(self, call: Call, video: int, frame: Frame, labels: NDArray[np.uint8]) -> None:
-        """See Pool. The target is held here by value: a video outlives the worker that it began on."""
-        begun = self._actors[call.worker].begin_there.options(concurrency_group="encode").remote(video, frame, labels)
-        self._answer(call, begun, lambda values: Begun(ray.put(values[0]), values[1], values[2].open()))
+        """See Pool. The driver owns the target: a video outlives the worker that it began on."""
+        begin = self._actors[call.worker].begin_packed.options(concurrency_group="encode")
+
+        def beginning(values: tuple[Any, Any, PackedResult]) -> Beginning[Any, Any]:
+            target, state, packed = values
+            return Beginning(ray.put(target), state, packed.unpack())
+
+        self._answer(call, begin.remote(video, frame, labels), beginning)
 
     def encode(self, call: Call, video: int, frame: Frame) -> None:
         """See Pool."""
         encode = self._actors[call.worker].encode.options(concurrency_group="encode")
         source = self._sources.get(video)
-        self._answer(call, encode.remote(video, frame if source is None else FrameNumber.of(source, frame)))
+        self._answer(call, encode.remote(video, frame if source is None else FrameReference.of(source, frame)))
 
     def track(self, call: Call, video: int, *, target: Any, state: Any, index: int) -> Any:
         """See Pool. The worker's first frame of a video waits until it has the target."""
+        # Send the target to this worker once.
         actor, key = self._actors[call.worker], (call.worker, video)
-        if key not in self._adopted:
-            self._adopted[key] = actor.adopt.options(concurrency_group="track").remote(video, target)
-        track = actor.track_there.options(num_returns=2, concurrency_group="track")
+        if key not in self._received:
+            self._received[key] = actor.receive_target.options(concurrency_group="track").remote(video, target)
+
+        # The state goes along, unless this worker made it with its last call.
         last_worker, newest = self._newest.get(video, (-1, None))
-        stayed = last_worker == call.worker and newest is state
-        sent = None if stayed else state
-        coming, result = track.remote(video, sent, index, adopted=self._adopted[key], stayed=stayed)
-        self._newest[video] = (call.worker, coming)
-        self._answer(call, result, Parcel.open)
-        return coming
+        from_newest = last_worker == call.worker and newest is state
+        sent = None if from_newest else state
+
+        # State and result are references of their own: the result is fetched, the state stays where it is.
+        track = actor.track_packed.options(num_returns=2, concurrency_group="track")
+        next_state, result = track.remote(
+            video, sent, index, target_received=self._received[key], from_newest=from_newest
+        )
+        self._newest[video] = (call.worker, next_state)
+        self._answer(call, result, PackedResult.unpack)
+        return next_state
 
     def fetch(self, call: Call, state: Any) -> None:
-        """See Pool."""
+        """See Pool; a first state, or that of an earlier run, is here by value."""
         if isinstance(state, ray.ObjectRef):
             self._answer(call, state)
         else:
@@ -165,37 +184,41 @@ class RayPool:
 
     def close_video(self, call: Call, video: int) -> None:
         """See Pool."""
-        self._adopted.pop((call.worker, video), None)
+        self._received.pop((call.worker, video), None)
         self._sources.pop(video, None)
         self._newest.pop(video, None)
         self._answer(call, self._actors[call.worker].close_video.remote(video))
 
     def replace(self, call: Call) -> None:
         """See Pool."""
+        # The driver starts a fresh actor itself: one that Ray restarts comes back silently, with no features.
         ray.kill(self._actors[call.worker])
-        for key in [key for key in self._adopted if key[0] == call.worker]:
-            del self._adopted[key]
+
+        # The new one has no target, and no state from a last call.
+        for key in [key for key in self._received if key[0] == call.worker]:
+            del self._received[key]
             self._newest.pop(key[1], None)
         actor = self._actors[call.worker] = self._actor()
         self._answer(call, self._prepare(actor, call.worker))
 
     def _answer(self, call: Call, reference: Any, convert: Callable[[Any], Any] = lambda value: value) -> None:
-        """Put the reply into the mailbox once it is here."""
+        """Put the reply, converted, into the mailbox once it is here; Ray calls back in a thread of its own."""
 
         def done(future: Future[Any]) -> None:
             error = future.exception()
             if error is not None:
-                self.mailbox.put(Message(call, error=_plain(error)))
+                self.mailbox.put(Message(call, error=_translated(error)))
                 return
             try:
                 self.mailbox.put(Message(call, convert(future.result())))
             except RayError as exc:
-                self.mailbox.put(Message(call, error=_plain(exc)))
+                self.mailbox.put(Message(call, error=_translated(exc)))
 
         reference.future().add_done_callback(done)
 
     def _check_room(self) -> None:
         """Refuse what the cluster could never place, instead of waiting for it."""
+        # All nodes together.
         resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         needs = {"CPU": self._cluster.cpus_per_worker, "GPU": self._cluster.gpus_per_worker}
         for name, amount in needs.items():
@@ -204,18 +227,25 @@ class RayPool:
                 raise ExecutorError(
                     f"{self.size} workers with {amount:g} {name} each do not fit a cluster with {has:g}"
                 )
+
+        # Each node by itself, since a worker cannot be spread over two.
         nodes: list[Mapping[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-        places = sum(_places(node["Resources"], needs) for node in nodes if node["Alive"])
+        places = sum(_workers_that_fit(node["Resources"], needs) for node in nodes if node["Alive"])
         if self.size > places:
             each = " and ".join(f"{amount:g} {name}" for name, amount in needs.items() if amount)
             raise ExecutorError(f"{self.size} workers with {each} each do not fit; the nodes have room for {places}")
 
     def _start(self) -> None:
+        """Start the actors and wait until each has built its tracker."""
+        # Their processes: the math threads of the fingerprint, and Ray's limit for what travels with a call.
         threads = self._cluster.cpus_per_worker
         environment = {"OMP_NUM_THREADS": str(threads), "RAY_max_direct_call_object_size": str(_DIRECT_BYTES)}
         if self._cluster.address is None:
             # What this process can import (a plugin module, say), its workers on the same machine can.
             environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+
+        # `max_restarts` and `allow_out_of_order_execution`: see `replace` and the top of the module. Task events would
+        # cost the driver time with every call, for a dashboard that is off.
         options = {
             "num_cpus": threads,
             "num_gpus": self._cluster.gpus_per_worker,
@@ -225,11 +255,15 @@ class RayPool:
             "concurrency_groups": {"encode": 1, "track": 1},
             "runtime_env": {"env_vars": environment},
         }
+
+        # Job and weights go into the object store once, and to each machine once.
         as_actor: Any = ray.remote
         self._actor_class = as_actor(**options)(RayWorker)
         self._job_reference = ray.put(self._job)
         weights = self._cluster.weights
         self._weights = None if weights is None else ray.put(np.fromfile(weights, dtype=np.uint8))
+
+        # All of them prepare at the same time.
         self._actors = [self._actor() for _ in range(self.size)]
         ready = [self._prepare(actor, number) for number, actor in enumerate(self._actors)]
         try:
@@ -240,7 +274,7 @@ class RayPool:
                 " what they reserve: ask for fewer --workers, wait, or give them longer with --call-timeout"
             ) from exc
         except RayError as exc:
-            raise _told(exc) from exc
+            raise _fatal(exc) from exc
 
     def _actor(self) -> Any:
         return self._actor_class.remote(self._job_reference)
@@ -249,8 +283,8 @@ class RayPool:
         return actor.prepare.remote(f"worker {number + 1} of {self.size}", self._weights)
 
 
-def _places(resources: Mapping[str, float], needs: Mapping[str, float]) -> int:
-    """How many workers fit on one node."""
+def _workers_that_fit(resources: Mapping[str, float], needs: Mapping[str, float]) -> int:
+    """How many workers one node has room for."""
     return int(min(resources.get(name, 0) / amount for name, amount in needs.items() if amount))
 
 
@@ -258,6 +292,7 @@ def connect(address: str | None, *, cpus: int) -> bool:
     """Join the cluster at `address`, or start one with room for `cpus`; False if this process has one already."""
     if ray.is_initialized():
         return False
+
     # Ray tells of its dashboard, its metrics and its GPU variables; a run has nothing to do with them.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -266,7 +301,8 @@ def connect(address: str | None, *, cpus: int) -> bool:
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     own: dict[str, Any] = {"num_cpus": max(cpus, os.cpu_count() or 1), "include_dashboard": False}
     options = own if address is None else {}
-    # On a machine that is busy Ray gives up on its own processes after 30 seconds; they are quicker when tried again.
+
+    # A cluster of our own is worth several attempts; one that cannot be reached will not be there a moment later.
     for attempts_left in reversed(range(_START_ATTEMPTS if address is None else 1)):
         try:
             # "local" and not nothing: otherwise Ray joins whatever cluster an earlier process left noted.
@@ -281,8 +317,8 @@ def connect(address: str | None, *, cpus: int) -> bool:
     return True
 
 
-def _plain(error: BaseException) -> BaseException:
-    """Ray's errors in the words of Pool; what a worker raised on purpose as it was."""
+def _translated(error: BaseException) -> BaseException:
+    """Ray's errors as those of Pool; what a worker raised on purpose as it was."""
     if isinstance(error, RayActorError):
         return WorkerLostError(one_line(error))
     if isinstance(error, ObjectLostError | OwnerDiedError):
@@ -293,11 +329,11 @@ def _plain(error: BaseException) -> BaseException:
             return cause
         if isinstance(cause, ObjectLostError):
             return StateLostError(one_line(cause))
-    return _told(error)
+    return _fatal(error)
 
 
-def _told(error: BaseException) -> PersamHQVideoError:
-    """An error that ends the job, in one line."""
+def _fatal(error: BaseException) -> PersamHQVideoError:
+    """An error that ends a video, or the whole job where it comes at the start, in one line."""
     if isinstance(error, RayTaskError):
         cause: Any = error.cause
         if isinstance(cause, PersamHQVideoError):

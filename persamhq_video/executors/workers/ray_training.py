@@ -31,11 +31,11 @@ __all__ = ["TrainingCluster", "train_on_ray"]
 Report = Callable[[str], None]
 
 
-class Work(Protocol):
-    """What each worker does; it has to survive pickling, and its module to be importable on every node."""
+class TrainingFunction(Protocol):
+    """What each worker runs; it has to survive pickling, and its module to be importable on every node."""
 
     def __call__(self, *, communicator: Communicator, device: torch.device, report: Report) -> None:
-        """Train; `report` is told how it goes, by worker 0."""
+        """Train; worker 0 tells `report` how it goes, a line at a time."""
         ...
 
 
@@ -49,8 +49,11 @@ class TrainingCluster:
     address: str | None = None
 
 
-def train_on_ray(work: Work, cluster: TrainingCluster, *, storage: Path, report: Report) -> None:
-    """Run `work` in all workers and wait; an error of theirs is raised here. `storage`: a folder for Ray Train."""
+def train_on_ray(work: TrainingFunction, cluster: TrainingCluster, *, storage: Path, report: Report) -> None:
+    """Run `work` in all workers and wait; an error of theirs is raised here.
+
+    storage: a folder for Ray Train's own files. report: called in this process with the lines of worker 0.
+    """
     trainer_type, config_types = _ray_train()
     owns = connect(cluster.address, cpus=cluster.workers * cluster.threads)
     try:
@@ -89,15 +92,17 @@ def _ray_train() -> tuple[Any, Any]:
 
 
 def _work_in_worker(settings: dict[str, Any]) -> None:
+    """What Ray Train runs in each worker, once torch's process group is joined."""
     from ray.train.torch import get_device
 
     os.chdir(settings["directory"])  # Ray Train works in a folder of its own, and paths are relative to the driver's
     lines = settings["lines"]
-    work: Work = cloudpickle.loads(settings["work"])
+    work: TrainingFunction = cloudpickle.loads(settings["work"])
     work(communicator=ProcessGroup(), device=get_device(), report=lines.put)
 
 
 def _fit(trainer: Any, config_types: Any) -> None:
+    """Train, and turn what Ray raises into an error of ours: that of the first worker that has one."""
     try:
         trainer.fit()
     except config_types.TrainingFailedError as exc:
@@ -106,22 +111,21 @@ def _fit(trainer: Any, config_types: Any) -> None:
             cause = _cause(failures[rank])
             if isinstance(cause, PersamHQError):
                 raise cause from None
-            told = f"{error_line(cause)}"
-            raise ExecutorError(f"worker {rank} failed in training: {told}") from exc
+            raise ExecutorError(f"worker {rank} failed in training: {error_line(cause)}") from exc
         raise ExecutorError(f"Ray Train failed: {one_line(exc)}") from exc
     except RayError as exc:
         raise ExecutorError(f"Ray failed in training: {one_line(exc)}") from exc
 
 
 def _cause(failure: BaseException) -> BaseException:
-    """What a worker raised, out of the wrappers that Ray puts around it."""
+    """What a worker raised, out of the wrappers that Ray puts around it; releases of Ray call it by different names."""
     inner = getattr(failure, "cause", None) or getattr(failure, "base_exc", None) or getattr(failure, "_base_exc", None)
     return _cause(inner) if isinstance(inner, BaseException) else failure
 
 
 @contextmanager
 def _reported(report: Report) -> Iterator[Any]:
-    """A queue whose lines are handed to `report` by a thread of this process."""
+    """A queue that the workers put lines into, and a thread of this process that hands them to `report`."""
     lines: Any = Queue()
 
     def listen() -> None:
@@ -139,11 +143,14 @@ def _reported(report: Report) -> Iterator[Any]:
 
 
 def _resources(cluster: TrainingCluster) -> dict[str, float]:
+    """What each worker reserves, as Ray names it."""
     gpus = {"GPU": cluster.gpus_per_worker} if cluster.gpus_per_worker else {}
     return {"CPU": float(cluster.threads), **gpus}
 
 
 def _environment(cluster: TrainingCluster) -> dict[str, str]:
+    """The environment of each worker's process."""
+    # Math threads as many as cores are reserved: torch would take all of the machine's in each worker.
     environment = {"OMP_NUM_THREADS": str(cluster.threads)}
     if cluster.address is None:
         # What this process can import, its workers on the same machine can.

@@ -1,4 +1,7 @@
-"""One tracker and the features that wait for it: threads inline, an actor on Ray. Neither torch nor ray is imported."""
+"""A worker: one tracker, and the features that wait for it. Threads share one inline; on Ray each actor is one.
+
+Neither torch nor ray is imported, so that a worker whose tracker needs no torch starts at once and takes little memory.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +20,17 @@ from numpy.typing import NDArray
 from persam_hq.errors import PersamHQError, error_line
 from persamhq_video.errors import ExecutorError, InputError, PersamHQVideoError
 from persamhq_video.executors.usage import Usage
-from persamhq_video.executors.workers.feature_store import FeatureStore, Kept
-from persamhq_video.executors.workers.frame_reader import FrameNumber, Readers
-from persamhq_video.executors.workers.malloc import steady_heap
+from persamhq_video.executors.workers.feature_store import FeatureFootprint, FeatureStore
+from persamhq_video.executors.workers.frame_reader import FrameReaders, FrameReference
+from persamhq_video.executors.workers.malloc import configure_malloc
 from persamhq_video.protocols.tracker import Beginning, Tracker
 from persamhq_video.types import Frame, FrameResult
 
 AnyTracker = Tracker[Any, Any, Any]
 
 
-class Work(Protocol):
-    """A job as a worker sees it; see `persamhq_video.job.job.Job`."""
+class WorkerJob(Protocol):
+    """A job as a worker sees it: what to compute with, and within which limits; see `persamhq_video.job.job.Job`."""
 
     def delivered(self, weights: NDArray[np.uint8] | None) -> Self:
         """The job with its weights on this machine; None where they are here already."""
@@ -55,26 +58,32 @@ class Work(Protocol):
 
 
 class Worker:
-    """Does the costly and the cheap stage of the frames it is given; its methods may be called from several threads.
+    """Encodes and tracks the frames it is given; its methods may be called from several threads.
 
     Only one thread at a time calls `track`.
     """
 
-    def __init__(self, job: Work) -> None:
-        steady_heap()
+    def __init__(self, job: WorkerJob) -> None:
+        configure_malloc()
         self._job = job
         self._lock = threading.Lock()
         self._seconds: defaultdict[int, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
         self._counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
         self._targets: dict[int, Any] = {}
-        self._readers = Readers()
+        self._readers = FrameReaders()
         self._tracker: AnyTracker | None = None
         self._store: FeatureStore[Any] | None = None
 
     def prepare(self, name: str, weights: NDArray[np.uint8] | None = None) -> bool:
-        """Build the tracker, check the numeric fingerprint, and tell whether frames are chained."""
+        """Build the tracker and check the numeric fingerprint; returns whether frames are chained.
+
+        name: what messages call this worker. weights: the bytes of the weights file, None where the machine has it.
+        """
+        # The weights have to be here before the fingerprint, which has their hash, can be checked.
         self._job = self._job.delivered(weights)
         self._job.check_fingerprint(name)
+
+        # What goes wrong here is a fault of the job and not of a frame.
         try:
             with self._job.computing():
                 tracker = self._tracker = self._job.build()
@@ -88,29 +97,33 @@ class Worker:
         )
         return tracker.chained
 
-    def begin(self, video: int, frame: Frame, labels: NDArray[np.uint8]) -> tuple[Any, Any, FrameResult]:
-        """Personalize on the first frame: the target, the first state, the first result."""
+    def begin(self, video: int, frame: Frame, labels: NDArray[np.uint8]) -> Beginning[Any, Any]:
+        """Personalize on the first frame."""
         with self._stage("begin", video, frame.index):
-            beginning = self._begin(frame, labels)
-        return beginning.target, beginning.state, beginning.result
+            return self._begin(frame, labels)
 
-    def adopt(self, video: int, target: Any) -> bool:
-        """Take the target of a video whose frames come next."""
+    def receive_target(self, video: int, target: Any) -> bool:
+        """Take the target of a video before the first of its frames is tracked here; True, for `track` to wait for."""
         self._targets[video] = target
         return True
 
-    def encode(self, video: int, frame: Frame | FrameNumber) -> Kept:
-        """Encode a frame and keep its features here; one that comes as a number is decoded here first."""
-        if isinstance(frame, FrameNumber):
+    def encode(self, video: int, frame: Frame | FrameReference) -> FeatureFootprint:
+        """Encode a frame and keep its features here; one that comes as a reference is decoded here first."""
+        if isinstance(frame, FrameReference):
             with self._stage("worker_decode", video, frame.index):
                 frame = self._readers.read(video, frame)
         with self._stage("encode", video, frame.index):
             return self.store.encode(video, frame)
 
-    def track(self, video: int, state: Any, index: int, adopted: bool) -> tuple[Any, FrameResult]:  # noqa: FBT001 - it only ties the call to the adoption of the target
-        """One step of the fold on a frame that was encoded here."""
-        assert adopted, "the target comes before the first frame"
+    def track(self, video: int, state: Any, index: int, *, target_received: bool) -> tuple[Any, FrameResult]:
+        """One step of the fold on a frame that was encoded here; the next state and the frame's result.
+
+        target_received: what `receive_target` returned. On Ray, where calls run in any order, waiting for this argument
+        is what puts the target before the frame.
+        """
+        assert target_received, "the target comes before the first frame"
         with self._stage("track", video, index):
+            # The tracker counts for all videos together; what this call adds is this video's.
             before = Counter(self.tracker.counts())
             new_state, result = self.tracker.track(self._targets[video], state, self.store.take(video, index))
             done = Counter(self.tracker.counts())
@@ -120,7 +133,7 @@ class Worker:
         return new_state, result
 
     def close_video(self, video: int) -> Usage:
-        """Forget a video, and tell what was done for it."""
+        """Forget a video; what was done for it."""
         self._targets.pop(video, None)
         self._readers.close(video)
         features = self.store.forget(video)
@@ -142,6 +155,7 @@ class Worker:
         return self._store
 
     def _begin(self, frame: Frame, labels: NDArray[np.uint8]) -> Beginning[Any, Any]:
+        # The masks of the first frame came from the user, so an error of the model here is one of the input.
         try:
             return self.tracker.begin(frame, labels)
         except PersamHQError as exc:
@@ -149,6 +163,7 @@ class Worker:
 
     @contextmanager
     def _stage(self, name: str, video: int, index: int) -> Iterator[None]:
+        """Compute for one frame: count the seconds, and say of an error which frame and stage it came from."""
         started = time.perf_counter()
         try:
             with self._job.computing():
@@ -165,5 +180,5 @@ class Worker:
 def peak_memory() -> int:
     """Peak resident memory of this process in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts kibibytes, macOS bytes.
+    # Linux counts in kibibytes, macOS in bytes.
     return peak if sys.platform == "darwin" else peak * 1024

@@ -1,4 +1,4 @@
-"""What the scheduler asks of workers, be they threads of this process or Ray actors."""
+"""The interface between the scheduler and its workers, be they threads of this process or Ray actors."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from persamhq_video.io.readers.open import FrameSource
-from persamhq_video.types import Frame, FrameResult
+from persamhq_video.types import Frame
 
-__all__ = ["RAY_FRAMES_AHEAD", "Begun", "Call", "Mailbox", "Message", "Pool", "StateLostError", "WorkerLostError"]
+__all__ = ["RAY_FRAMES_AHEAD", "Call", "Mailbox", "Message", "Pool", "StateLostError", "WorkerLostError"]
+
+RAY_FRAMES_AHEAD: Final = 8
+"""Frames that an actor may hold or have under way: two blocks of 4 neighbours (see `placement`), so that it encodes one
+while the state is at the other, or elsewhere. A smaller feature budget lowers it."""
 
 
 class WorkerLostError(Exception):
@@ -21,30 +25,15 @@ class WorkerLostError(Exception):
 
 
 class StateLostError(Exception):
-    """What a call was to start from is gone with the machine that held it; the worker is well."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Begun:
-    """What the first frame gave: a target that any worker can be sent, the first state, the first result."""
-
-    target: Any
-    state: Any
-    result: FrameResult
-
-
-RAY_FRAMES_AHEAD: Final = 8
-"""Frames that an actor may hold or have under way, so that it has work while the state is elsewhere."""
-
-Answer = Callable[["Message"], None]
+    """The state that a call was to start from is gone with the machine that held it; the worker is well."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """Something asked of a worker; `answer` takes the reply in, in the scheduler's thread."""
+    """A request to a worker; `answer` takes the reply in, in the scheduler's thread."""
 
     worker: int
-    answer: Answer
+    answer: Callable[[Message], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,23 +76,26 @@ class Pool(Protocol):
         ...
 
     def announce(self, video: int, source: FrameSource | None) -> None:
-        """A video is taken up; where workers decode themselves, this is what from."""
+        """Take up a video; where workers decode themselves, they read it from `source`."""
         ...
 
     def begin(self, call: Call, video: int, frame: Frame, labels: NDArray[np.uint8]) -> None:
-        """Personalize on the first frame; the reply is a Begun."""
+        """Personalize on the first frame; the reply is a Beginning, whose target any worker can be sent."""
         ...
 
     def encode(self, call: Call, video: int, frame: Frame) -> None:
-        """Encode a frame and keep its features on that worker; the reply is a Kept."""
+        """Encode a frame and keep its features on that worker; the reply is their FeatureFootprint."""
         ...
 
     def track(self, call: Call, video: int, *, target: Any, state: Any, index: int) -> Any:
-        """One step on a frame that is kept there; the reply is its FrameResult. Gives the state to come, at once."""
+        """One step on a frame that is kept there; the reply is its FrameResult.
+
+        Returns the state to come at once: a handle that the next `track` and `fetch` take.
+        """
         ...
 
     def fetch(self, call: Call, state: Any) -> None:
-        """A state by value, safe from any loss."""
+        """Copy a state to the driver; the reply is the state by value, safe from any loss."""
         ...
 
     def close_video(self, call: Call, video: int) -> None:

@@ -1,10 +1,10 @@
-"""What tests of executors share."""
+"""Fixtures of the executors' tests."""
 
 import pytest
-from stand_ins.pool import follow
+from stand_ins.pool import run_clients
 
 
 @pytest.fixture
-def run(monkeypatch):
+def run():
     """Return a function that runs clients on a pool until all of them have ended."""
-    return lambda pool, *clients, **options: follow(monkeypatch, pool, *clients, **options)
+    return run_clients

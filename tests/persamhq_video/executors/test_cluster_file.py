@@ -6,7 +6,7 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-FILES = sorted((Path(__file__).parents[2] / "configs" / "cluster").glob("*.yaml"))
+FILES = sorted((Path(__file__).parents[3] / "configs" / "cluster").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -36,14 +36,14 @@ def test_without_a_chain_several_steps_are(run):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("room", [1000, 3, 1, 0])
-def test_no_worker_holds_more_than_fits(run, room, seed):
-    pool = StandInPool(size=2, frames_ahead=4, room=room, seed=seed)
+@pytest.mark.parametrize("capacity", [1000, 3, 1, 0])
+def test_no_worker_holds_more_than_fits(run, capacity, seed):
+    pool = StandInPool(size=2, frames_ahead=4, capacity=capacity, seed=seed)
     client = StandInClient(40)
     run(pool, client)
     assert_complete(client)
     # What a worker has room for is known once it has encoded a frame.
-    assert max(pool.most_kept.values()) <= 4
+    assert max(pool.most_encoded.values()) <= 4
     assert client.decoded == 40
 
 
@@ -159,7 +159,7 @@ def test_what_is_not_on_the_disk_yet_is_waited_for(run, chained):
     monkey_step = pool.step
 
     def step():
-        client.snapshots += waiting if not any(worker.lanes["track"] for worker in pool.workers) else []
+        client.snapshots += waiting if not any(worker.queues["track"] for worker in pool.workers) else []
         return monkey_step()
 
     pool.step = step

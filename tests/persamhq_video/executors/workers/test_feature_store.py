@@ -3,7 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from persamhq_video.executors.workers.feature_store import FeatureStore, Kept
+from persamhq_video.executors.workers.feature_store import FeatureFootprint, FeatureStore
 from persamhq_video.types import Frame
 
 VIDEO, OTHER = 3, 4
@@ -28,7 +28,7 @@ def counts(features, video=VIDEO):
 
 def test_what_fits_is_kept():
     features = store(30)
-    assert [features.encode(VIDEO, frame(i)) for i in range(3)] == [Kept(size=10, room=3)] * 3
+    assert [features.encode(VIDEO, frame(i)) for i in range(3)] == [FeatureFootprint(num_bytes=10, capacity=3)] * 3
     assert [features.take(VIDEO, i) for i in range(3)] == ["features 0", "features 1", "features 2"]
     assert counts(features) == (3, 0, 0, 30)
 
@@ -43,7 +43,7 @@ def test_what_is_needed_last_is_dropped_and_made_again():
 
 def test_a_budget_below_one_frame_still_gives_every_frame():
     features = store(1)
-    assert features.encode(VIDEO, frame(0)) == Kept(size=10, room=0)
+    assert features.encode(VIDEO, frame(0)) == FeatureFootprint(num_bytes=10, capacity=0)
     features.encode(VIDEO, frame(1))
     assert [features.take(VIDEO, i) for i in range(2)] == ["features 0", "features 1"]
     assert counts(features) == (0, 2, 2, 10)
@@ -100,7 +100,7 @@ def test_a_device_that_runs_out_of_memory_goes_on_with_less():
     released = []
 
     def encode(frame):
-        held = features._held
+        held = features._held_bytes
         if held > 10:
             raise OutOfMemoryError("got 20 bytes, wanted 30")
         return f"features {frame.index}"
@@ -109,7 +109,7 @@ def test_a_device_that_runs_out_of_memory_goes_on_with_less():
         budget=100, encode=encode, size_of=lambda _: {"image": 10}, release=lambda: released.append(1)
     )
     kept = [features.encode(VIDEO, frame(index)) for index in range(4)]
-    assert [k.room for k in kept] == [10, 10, 1, 1]
+    assert [k.capacity for k in kept] == [10, 10, 1, 1]
     assert released == [1]
     assert [features.take(VIDEO, index) for index in range(4)] == [f"features {index}" for index in range(4)]
     assert features.forget(VIDEO)["out_of_memory"] == 1

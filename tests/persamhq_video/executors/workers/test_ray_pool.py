@@ -35,27 +35,27 @@ class TestTheStateThatStays:
         return worker
 
     def test_a_worker_goes_on_from_its_own_newest_state(self, worker):
-        target, state, _ = worker.begin_there(0, frame(0), LABELS)
-        worker.adopt(0, target)
+        target, state, _ = worker.begin_packed(0, frame(0), LABELS)
+        worker.receive_target(0, target)
         states = [state]
         for index in (1, 2, 3):
             worker.encode(0, frame(index))
             stays = index > 1
             sent = None if stays else states[-1]
-            states.append(worker.track_there(0, sent, index, adopted=True, stayed=stays)[0])
+            states.append(worker.track_packed(0, sent, index, target_received=True, from_newest=stays)[0])
 
         assert len({bytes(state) for state in states}) == 4
         worker.encode(0, frame(3))
-        again, _ = worker.track_there(0, states[2], 3, adopted=True, stayed=False)
+        again, _ = worker.track_packed(0, states[2], 3, target_received=True, from_newest=False)
         assert again == states[3]
 
     def test_it_is_forgotten_with_the_video(self, worker):
-        target, state, _ = worker.begin_there(0, frame(0), LABELS)
-        worker.adopt(0, target)
+        target, state, _ = worker.begin_packed(0, frame(0), LABELS)
+        worker.receive_target(0, target)
         worker.encode(0, frame(1))
-        worker.track_there(0, state, 1, adopted=True, stayed=False)
+        worker.track_packed(0, state, 1, target_received=True, from_newest=False)
         worker.close_video(0)
-        assert worker._newest == {}
+        assert worker._newest_states == {}
 
 
 class Asked:
@@ -74,7 +74,7 @@ class Asked:
 
 class Actor:
     def __init__(self):
-        self.adopt, self.track_there = Asked(), Asked()
+        self.receive_target, self.track_packed = Asked(), Asked()
 
 
 class TestWhatIsSent:
@@ -92,22 +92,22 @@ class TestWhatIsSent:
         first = self.track(pool, 0, "state 0", 1)
         second = self.track(pool, 0, first, 2)
         self.track(pool, 1, second, 3)
-        here = [(args[1], kwargs["stayed"]) for args, kwargs in pool._actors[0].track_there.calls]
+        here = [(args[1], kwargs["from_newest"]) for args, kwargs in pool._actors[0].track_packed.calls]
         assert here == [("state 0", False), (None, True)]
-        ((args, kwargs),) = pool._actors[1].track_there.calls
-        assert (args[1], kwargs["stayed"]) == (second, False)
+        ((args, kwargs),) = pool._actors[1].track_packed.calls
+        assert (args[1], kwargs["from_newest"]) == (second, False)
 
     def test_an_older_state_is_sent_again(self, pool):
         first = self.track(pool, 0, "state 0", 1)
         self.track(pool, 0, first, 2)
         self.track(pool, 0, first, 2)
-        assert pool._actors[0].track_there.calls[-1][0][1] is first
-        assert pool._actors[0].track_there.calls[-1][1]["stayed"] is False
+        assert pool._actors[0].track_packed.calls[-1][0][1] is first
+        assert pool._actors[0].track_packed.calls[-1][1]["from_newest"] is False
 
     def test_a_target_is_sent_to_each_worker_once(self, pool):
         state = self.track(pool, 0, "state 0", 1)
         self.track(pool, 0, state, 2)
-        assert [args for args, _ in pool._actors[0].adopt.calls] == [(0, "target")]
+        assert [args for args, _ in pool._actors[0].receive_target.calls] == [(0, "target")]
 
 
 @pytest.mark.usefixtures("ray_cluster")

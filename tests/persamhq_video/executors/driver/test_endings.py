@@ -11,8 +11,8 @@ from stand_ins.pool import (
     always,
     assert_complete,
     assert_nothing_left,
-    follow,
     once,
+    run_clients,
 )
 
 from persamhq_video.errors import ExecutorError, OutputError
@@ -126,7 +126,7 @@ def test_an_interrupt_in_a_worker_ends_everything(run):
 
 
 def test_frames_are_let_go(monkeypatch):
-    """While a video is followed, no more frames are alive than are under way or may have to be tracked again."""
+    """While a video runs, no more frames are alive than are under way or may have to be tracked again."""
     from stand_ins import pool as stand_in_pool
 
     alive = weakref.WeakSet()
@@ -153,6 +153,6 @@ def test_frames_are_let_go(monkeypatch):
         counts.append(len(alive))
 
     client.on_deliver = count
-    follow(monkeypatch, pool, client)
+    run_clients(pool, client)
     assert_complete(client)
     assert max(counts) <= 2 * 4 + 16 + 4

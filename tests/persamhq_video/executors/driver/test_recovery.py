@@ -105,8 +105,8 @@ def test_a_suspect_frame_is_alone(run):
 
     def watch(asked):
         if died[asked.kind, asked.index]:
-            lanes = pool.workers[asked.worker].lanes
-            alone.append(not lanes["encode"] and not lanes["track"])
+            queues = pool.workers[asked.worker].queues
+            alone.append(not queues["encode"] and not queues["track"])
         fault = inner(asked)
         died[asked.kind, asked.index] += fault == DIE
         return fault
@@ -143,7 +143,7 @@ def test_a_long_queue_is_no_hanging_worker(run):
     pool = StandInPool(size=1, frames_ahead=8)
 
     def slow(asked):
-        if asked.kind == "encode" and not pool.workers[0].lanes["track"]:
+        if asked.kind == "encode" and not pool.workers[0].queues["track"]:
             pool.now += 15
 
     pool.fault = slow
@@ -233,7 +233,7 @@ def random_mishaps(seed):
         frames_ahead=random.randint(1, 8),
         chained=random.random() < 0.7,
         seed=seed,
-        room=random.choice([1000, 1000, 2, 1, 0]),
+        capacity=random.choice([1000, 1000, 2, 1, 0]),
         fault=fault,
     )
     return pool, [StandInClient(frames) for _ in range(num_videos)]
