@@ -23,7 +23,7 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 FRAMES_AHEAD = 8
 """Of a Ray worker."""
-MOST_AGAIN = 16
+MAX_UNSAVED_FRAMES = 16
 WORKER_NAME = b"ray::RayWorker"
 _PATIENCE_SECONDS = 900
 
@@ -46,7 +46,7 @@ class Run:
     kills: int = 0
     masks_seen: int = 0
 
-    def again(self, stage: str) -> int:
+    def num_repeated(self, stage: str) -> int:
         """How often a frame was tracked, or encoded, once more than it would have been without a kill."""
         needed = self.record["frames"]["committed"] - (stage == "track")
         return self.record["counts"][{"track": "frames_tracked", "encode": "frames_encoded"}[stage]] - needed
@@ -238,7 +238,7 @@ ALL_VARIANTS: dict[str, Callable[[Clip, Path], Run]] = {
 
 def main() -> int:
     """`persamhq-video`, perhaps with the stand-in tracker."""
-    import persamhq_video.job
+    import persamhq_video.job.job
     from persamhq_video.cli import main as command
 
     if "STAND_IN_TRACKER" in os.environ:

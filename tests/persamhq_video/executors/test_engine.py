@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from proofs import engine as engine_proof
-from proofs.engine import ALL_VARIANTS, FRAMES_AHEAD, MOST_AGAIN, Clip
+from proofs.engine import ALL_VARIANTS, FRAMES_AHEAD, MAX_UNSAVED_FRAMES, Clip
 from stand_ins import tracker as stand_in_tracker
 
 FRAMES = 45
@@ -70,8 +70,8 @@ def test_a_driver_that_is_killed(small, expected, tmp_path):
     run = engine_proof.driver_killed(3, 5, *INLINE)(small, tmp_path / "out")
     assert run.hashes == expected
     assert run.masks_seen > 0
-    assert run.again("track") <= 3 * MOST_AGAIN
-    assert run.again("encode") <= 3 * (2 * 2 + MOST_AGAIN + 1)
+    assert run.num_repeated("track") <= 3 * MAX_UNSAVED_FRAMES
+    assert run.num_repeated("encode") <= 3 * (2 * 2 + MAX_UNSAVED_FRAMES + 1)
 
 
 def test_workers_that_are_killed(small, expected, tmp_path):
@@ -116,7 +116,7 @@ def test_an_interrupt_from_the_keyboard(small, expected, tmp_path, options):
     assert record_of(out)["status"] == "interrupted"
     run = finish(small, out, *options)
     assert run.hashes == expected
-    assert run.again("track") <= 2
+    assert run.num_repeated("track") <= 2
 
 
 @pytest.mark.parametrize("options", [INLINE, pytest.param(RAY, marks=pytest.mark.long)], ids=["inline", "ray"])
@@ -168,8 +168,8 @@ def test_a_kill_costs_little(small, tmp_path, options, ahead, mode):
     clip = dataclasses.replace(small, options=("--mode", mode))
     for seed in range(5):
         run = engine_proof.driver_killed(1, seed, *options)(clip, tmp_path / str(seed))
-        assert run.again("track") <= MOST_AGAIN
-        assert run.again("encode") <= ahead + MOST_AGAIN + 1
+        assert run.num_repeated("track") <= MAX_UNSAVED_FRAMES
+        assert run.num_repeated("encode") <= ahead + MAX_UNSAVED_FRAMES + 1
 
 
 @pytest.mark.long
@@ -235,5 +235,5 @@ def test_a_disk_that_is_full(small, expected, tiny_disk):
     run = finish(small, out, *INLINE)
     assert run.hashes == expected
     assert run.record["counts"]["attempts"] == 2
-    assert run.again("track") <= MOST_AGAIN
+    assert run.num_repeated("track") <= MAX_UNSAVED_FRAMES
     assert before > 0

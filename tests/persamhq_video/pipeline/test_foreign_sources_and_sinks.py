@@ -301,7 +301,7 @@ class TestKills:
         resumed = engine_proof.inline(clip, tmp_path / "killed")
         assert resumed.hashes == whole.hashes
         assert (tmp_path / "killed" / "lines.txt").read_text().count("\n") == 45
-        assert resumed.again("track") <= engine_proof.MOST_AGAIN
+        assert resumed.num_repeated("track") <= engine_proof.MAX_UNSAVED_FRAMES
 
 
 class TestLive:

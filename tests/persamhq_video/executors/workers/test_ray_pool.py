@@ -1,17 +1,46 @@
-"""The Ray pool call by call: what is sent, what stays, and how long it waits for others."""
+"""The Ray pool call by call: where workers are put, what is sent, what stays, and how long it waits for others."""
 
+import json
+import subprocess
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 import ray
+from stand_ins import tracker as stand_in_tracker
 
 from persamhq_video.config import make_config
 from persamhq_video.errors import ExecutorError
+from persamhq_video.executors.workers import ray_pool
 from persamhq_video.executors.workers.ray_pool import Cluster, RayPool, RayWorker
 from persamhq_video.executors.workers.worker_pool import Call
 from persamhq_video.job.prepare import make_job
 from persamhq_video.types import Frame
+
+WHERE = """
+import json, sys
+import ray
+import persamhq_video.job.job
+from persamhq_video.config import make_config
+from persamhq_video.errors import ExecutorError
+from persamhq_video.executors.workers.ray_pool import Cluster, RayPool
+from persamhq_video.job.prepare import make_job
+
+persamhq_video.job.job.TRACKER_MODULE = "stand_ins.tracker"
+ray.init(address="local", num_cpus=8, num_gpus=2, include_dashboard=False, log_to_driver=False)
+job = make_job(make_config({"device": "cpu"}))
+found = []
+for workers, gpus in json.loads(sys.argv[1]):
+    try:
+        with RayPool(job, Cluster(workers=workers, cpus_per_worker=1, gpus_per_worker=gpus)) as pool:
+            asked = [actor.__ray_call__.remote(lambda worker: ray.get_gpu_ids()) for actor in pool._actors]
+            found.append(sorted(ray.get(asked)))
+    except ExecutorError as exc:
+        found.append(str(exc))
+print(json.dumps(found))
+"""
 
 LABELS = np.zeros((8, 10), np.uint8)
 LABELS[2:4, 3:6] = 1
@@ -123,3 +152,42 @@ def test_a_cluster_that_others_hold_is_not_waited_for_without_end(job):
     with pytest.raises(ExecutorError, match=r"1 workers were not all ready within 0.5 s; other jobs may hold"), pool:
         pass
     ray.kill(holder)
+
+
+# Where workers are put
+
+
+@pytest.mark.long
+def test_how_many_workers_share_a_gpu():
+    """Ray is only told of two GPUs, which is enough for it to place workers."""
+    cases = [[2, 1], [4, 0.5], [3, 1], [5, 0.5]]
+    command = [sys.executable, "-c", WHERE, json.dumps(cases)]
+    place = Path(stand_in_tracker.__file__).parents[1]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=place)
+    one_each, two_each, three, five = json.loads(done.stdout.splitlines()[-1])
+    assert one_each == [[0], [1]]
+    assert two_each == [[0], [0], [1], [1]]
+    assert three == "3 workers with 1 GPU each do not fit a cluster with 2"
+    assert five == "5 workers with 0.5 GPU each do not fit a cluster with 2"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "workers", "needs", "complaint"),
+    [
+        ([{"CPU": 3}, {"CPU": 3}], 2, (2, 0), None),
+        ([{"CPU": 3}, {"CPU": 3}], 3, (2, 0), "3 workers with 2 CPU each do not fit; the nodes have room for 2"),
+        ([{"CPU": 8}, {"CPU": 1, "GPU": 2}], 2, (1, 1), r"with 1 CPU and 1 GPU each do not fit; .* room for 1"),
+        ([{"CPU": 8, "GPU": 1}], 3, (1, 0.5), r"3 workers with 0.5 GPU each do not fit a cluster with 1"),
+    ],
+)
+def test_workers_that_no_node_has_room_for_are_refused(monkeypatch, nodes, workers, needs, complaint):
+    """Otherwise Ray waits for ever."""
+    total = {name: sum(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU")}
+    monkeypatch.setattr(ray_pool.ray, "cluster_resources", lambda: total)
+    monkeypatch.setattr(ray_pool.ray, "nodes", lambda: [{"Alive": True, "Resources": node} for node in nodes])
+    pool = RayPool(None, Cluster(workers=workers, cpus_per_worker=needs[0], gpus_per_worker=needs[1]))
+    if complaint is None:
+        pool._check_room()
+    else:
+        with pytest.raises(ExecutorError, match=complaint):
+            pool._check_room()
