@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from persamhq_video.protocols.strategy import Box
+from persamhq_video.protocols import Box
 
 __all__ = ["centre", "grown", "longer_side"]
 

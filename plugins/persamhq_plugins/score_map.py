@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from persamhq_video.protocols.strategy import Box
+from persamhq_video.protocols import Box
 
 __all__ = ["find_peaks", "level", "peak_region"]
 

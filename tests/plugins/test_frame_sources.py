@@ -6,7 +6,7 @@ from PIL import Image
 
 from persamhq_video.errors import ConfigError, InputError
 from persamhq_video.job.sources_and_sinks import load_endpoints
-from persamhq_video.protocols.frame_source import FrameRequest, FrameWindow
+from persamhq_video.protocols import FrameRequest, FrameWindow
 
 FILMED = "camera:lavfi:testsrc=size=64x36:rate=25:duration=0.4"
 

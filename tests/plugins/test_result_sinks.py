@@ -10,7 +10,7 @@ import pytest
 
 from persamhq_video.io import Matte, score_rows
 from persamhq_video.job.sources_and_sinks import load_endpoints
-from persamhq_video.protocols.result_sink import LabelMapSink, ResultSink, SinkVideo, SunkFrame, VideoSink
+from persamhq_video.protocols import LabelMapSink, ResultSink, SinkVideo, SunkFrame, VideoSink
 from persamhq_video.types import ObjectResult, SourceInfo
 
 INFO = SourceInfo(Path("x"), "video", 6, 4, Fraction(1, 25), Fraction(25), num_frames=3, rotation=0)

@@ -5,7 +5,7 @@ import torch
 
 from persam_hq.types import ImageGeometry, LocationPrior, MaskPrediction, PromptSet
 from persamhq_video.plugin.registry import Register
-from persamhq_video.protocols.strategy import FirstFrame, FrameInfo, ObjectView, Seen
+from persamhq_video.protocols import FirstFrame, FrameInfo, ObjectView, Seen
 
 SIZE = (30, 40)
 FRAME = FrameInfo(index=3, size=SIZE)

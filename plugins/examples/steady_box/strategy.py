@@ -8,7 +8,7 @@ from pydantic import Field
 from persam_hq.personalization import mask_box, top_points
 from persam_hq.types import LocationPrior, PromptSet
 from persamhq_video.plugin import Register, hookimpl
-from persamhq_video.protocols.strategy import FrameInfo, ObjectView, PromptSelector, Seen, Slot
+from persamhq_video.protocols import FrameInfo, ObjectView, PromptSelector, Seen, Slot
 
 
 class SteadyBox:

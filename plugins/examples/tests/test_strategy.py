@@ -3,7 +3,7 @@ import torch
 
 from persam_hq.types import ImageGeometry, LocationPrior
 from persamhq_video.plugin.manager import load_registry
-from persamhq_video.protocols.strategy import FrameInfo, ObjectView, Seen
+from persamhq_video.protocols import FrameInfo, ObjectView, Seen
 
 SIZE = (40, 60)
 FRAME = FrameInfo(index=3, size=SIZE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from persamhq_video.plugin import Register, hookimpl
-from persamhq_video.protocols.frame_source import FrameRequest, FrameSource, FrameSourceKind
+from persamhq_video.protocols import FrameRequest, FrameSource, FrameSourceKind
 
 
 class Folder:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from persamhq_video.plugin import Register, hookimpl
-from persamhq_video.protocols.frame_source import FrameRequest, FrameSource, FrameSourceKind
+from persamhq_video.protocols import FrameRequest, FrameSource, FrameSourceKind
 
 if TYPE_CHECKING:
     from persamhq_video.io import ReaderName

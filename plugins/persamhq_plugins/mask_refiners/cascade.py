@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from persam_hq.personalization import mask_box
 from persam_hq.types import MaskPrediction, PromptSet
-from persamhq_video.plugin import hookimpl
-from persamhq_video.plugin.registry import Register
-from persamhq_video.protocols.strategy import Decode, MaskRefiner
+from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.protocols import Decode, MaskRefiner
 
 
 class Cascade:

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from persam_hq.types import MaskPrediction, PromptSet
-from persamhq_video.plugin import hookimpl
-from persamhq_video.plugin.registry import Register
-from persamhq_video.protocols.strategy import Decode, MaskRefiner
+from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.protocols import Decode, MaskRefiner
 
 Share = Annotated[
     float, Field(ge=0, le=1, description="a part goes only if it has fewer pixels than this share of the largest part")

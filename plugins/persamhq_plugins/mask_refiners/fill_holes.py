@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from persam_hq.types import MaskPrediction, PromptSet
-from persamhq_video.plugin import hookimpl
-from persamhq_video.plugin.registry import Register
-from persamhq_video.protocols.strategy import Decode, MaskRefiner
+from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.protocols import Decode, MaskRefiner
 
 _SURE: Final = 1e-3
 """The least logit of a pixel that was filled: at 0 it would be background."""

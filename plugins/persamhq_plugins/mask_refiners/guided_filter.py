@@ -14,9 +14,8 @@ from pydantic import Field
 
 from persam_hq.personalization import mask_box
 from persam_hq.types import MaskPrediction, PromptSet
-from persamhq_video.plugin import hookimpl
-from persamhq_video.plugin.registry import Register
-from persamhq_video.protocols.strategy import Decode, MaskRefiner
+from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.protocols import Decode, MaskRefiner
 
 Map = NDArray[np.float64]
 

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from persam_hq.types import MaskPrediction, PromptSet
-from persamhq_video.plugin import hookimpl
-from persamhq_video.plugin.registry import Register
-from persamhq_video.protocols.strategy import Decode, MaskRefiner
+from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.protocols import Decode, MaskRefiner
 
 WithMask = Annotated[bool, Field(description="the mask so far is one of the prompts; without it the selector's alone")]
 

@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from persam_hq.types import MaskPrediction, PromptSet
-from persamhq_video.plugin import hookimpl
-from persamhq_video.plugin.registry import Register
-from persamhq_video.protocols.strategy import Decode, MaskRefiner
+from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.protocols import Decode, MaskRefiner
 
 
 class LargestComponent:

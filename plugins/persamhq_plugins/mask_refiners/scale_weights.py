@@ -14,9 +14,8 @@ from torch.nn import functional as F
 
 from persam_hq.personalization import ScaleSolver, fit_scale_weights, weigh_masks
 from persam_hq.types import MaskPrediction, PromptSet
-from persamhq_video.plugin import hookimpl
-from persamhq_video.plugin.registry import Register
-from persamhq_video.protocols.strategy import Decode, FirstFrame, MaskRefiner, Slot
+from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.protocols import Decode, FirstFrame, MaskRefiner, Slot
 
 _SCALES: Final = slice(1, 4)
 """SAM's three masks; the first of its four tokens is the single one."""

@@ -16,9 +16,8 @@ from pydantic import Field
 from persam_hq.personalization import mask_box
 from persam_hq.types import MaskPrediction, PromptSet
 from persamhq_plugins.boxes import longer_side
-from persamhq_video.plugin import hookimpl
-from persamhq_video.plugin.registry import Register
-from persamhq_video.protocols.strategy import Box, Decode, FirstFrame, MaskRefiner, Seen, Slot
+from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.protocols import Box, Decode, FirstFrame, MaskRefiner, Seen, Slot
 
 Map = NDArray[np.float32]
 

@@ -15,9 +15,8 @@ from persam_hq.types import LocationPrior, PromptSet
 from persamhq_plugins.boxes import grown, longer_side
 from persamhq_plugins.score_map import find_peaks, level, peak_region
 from persamhq_plugins.target_model import Axes, Model, ModelKind, cover, known_cells, principal_axes, unit_features
-from persamhq_video.plugin import hookimpl
-from persamhq_video.plugin.registry import Register
-from persamhq_video.protocols.strategy import FirstFrame, FrameInfo, ObjectView, PromptSelector, Seen, Slot
+from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.protocols import FirstFrame, FrameInfo, ObjectView, PromptSelector, Seen, Slot
 
 _REACH: Final = 0.05
 """How far points lie apart, in longer sides of the image."""

@@ -8,9 +8,8 @@ from pydantic import Field
 
 from persam_hq.types import LocationPrior, PromptSet
 from persamhq_plugins.score_map import find_peaks, level
-from persamhq_video.plugin import hookimpl
-from persamhq_video.plugin.registry import Register
-from persamhq_video.protocols.strategy import FrameInfo, ObjectView, PromptSelector
+from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.protocols import FrameInfo, ObjectView, PromptSelector
 
 Count = Annotated[int, Field(ge=1, le=64, description="positive points at most")]
 Valleys = Annotated[int, Field(ge=0, le=64, description="negative points")]

@@ -10,9 +10,8 @@ from pydantic import Field
 from persam_hq.personalization import bottom_points, top_points
 from persam_hq.types import LocationPrior, PromptSet
 from persamhq_plugins.boxes import centre, grown, longer_side
-from persamhq_video.plugin import hookimpl
-from persamhq_video.plugin.registry import Register
-from persamhq_video.protocols.strategy import FrameInfo, ObjectView, PromptSelector
+from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.protocols import FrameInfo, ObjectView, PromptSelector
 
 Margin = Annotated[float, Field(ge=0, le=4, description="how much the last box grows on each side, in longer sides")]
 Centre = Annotated[bool, Field(description="a positive point in the middle of the box")]

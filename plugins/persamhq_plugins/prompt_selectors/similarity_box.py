@@ -10,9 +10,8 @@ from pydantic import Field
 from persam_hq.types import LocationPrior, PromptSet
 from persamhq_plugins.boxes import grown, longer_side
 from persamhq_plugins.score_map import peak_region
-from persamhq_video.plugin import hookimpl
-from persamhq_video.plugin.registry import Register
-from persamhq_video.protocols.strategy import FrameInfo, ObjectView, PromptSelector
+from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.protocols import FrameInfo, ObjectView, PromptSelector
 
 Threshold = Annotated[
     float, Field(ge=0, le=1, description="what belongs to the region: 0 the similarity's mean, 1 its maximum")

@@ -8,9 +8,8 @@ from pydantic import Field
 
 from persam_hq.personalization import bottom_points, top_points
 from persam_hq.types import LocationPrior, PromptSet
-from persamhq_video.plugin import hookimpl
-from persamhq_video.plugin.registry import Register
-from persamhq_video.protocols.strategy import FrameInfo, ObjectView, PromptSelector
+from persamhq_video.plugin import Register, hookimpl
+from persamhq_video.protocols import FrameInfo, ObjectView, PromptSelector
 
 
 class TopKPoints:

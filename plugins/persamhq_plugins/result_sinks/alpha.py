@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from persamhq_video.plugin import Register, hookimpl
-from persamhq_video.protocols.result_sink import AnySink, SinkVideo
+from persamhq_video.protocols import AnySink, SinkVideo
 
 
 class Alpha:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from persamhq_video.plugin import Register, hookimpl
-from persamhq_video.protocols.result_sink import AnySink
+from persamhq_video.protocols import AnySink
 
 
 class Masks:

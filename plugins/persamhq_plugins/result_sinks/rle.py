@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from persamhq_video.plugin import Register, hookimpl
-from persamhq_video.protocols.result_sink import AnySink, SinkVideo, SunkFrame
+from persamhq_video.protocols import AnySink, SinkVideo, SunkFrame
 
 
 class Rle:

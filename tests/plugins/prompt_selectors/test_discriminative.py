@@ -4,7 +4,7 @@ from stand_ins.frame import SIZE, first_frame, offered, prior_of, rectangles, se
 
 from persamhq_plugins.prompt_selectors.discriminative import Discriminative, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError
-from persamhq_video.protocols.strategy import Fits, FrameInfo, Remembers
+from persamhq_video.protocols import Fits, FrameInfo, Remembers
 from persamhq_video.tracking.strategy import SLOT_BYTES, Strategy, slot_bytes
 
 FRAME = FrameInfo(index=3, size=(96, 128))

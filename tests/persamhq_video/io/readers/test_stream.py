@@ -12,7 +12,7 @@ import pytest
 from persamhq_video.errors import ConfigError, DecodeError, InputError
 from persamhq_video.io import StreamSource, input_stem, open_source
 from persamhq_video.io.readers.stream_url import is_stream_name, stream_input, without_password
-from persamhq_video.protocols.frame_source import FrameWindow
+from persamhq_video.protocols import FrameWindow
 
 TEST_PICTURES = "camera:lavfi:testsrc=size=64x36:rate=25"
 
