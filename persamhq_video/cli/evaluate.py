@@ -24,7 +24,7 @@ from persamhq_video.cli.options import config_of, names_in
 from persamhq_video.cli.progress import report_progress
 from persamhq_video.config import RunConfig
 from persamhq_video.errors import ConfigError
-from persamhq_video.evaluation.benchmark import baselines_of
+from persamhq_video.evaluation.benchmark import build_baselines
 from persamhq_video.evaluation.failure_sheets import write_failures
 from persamhq_video.evaluation.tracker_method import TrackerMethod
 from persamhq_video.events import Listener
@@ -113,7 +113,7 @@ def _run_and_score(
     with open_executor(job) as executor:
         tracker = TrackerMethod(executor, job.config, predictions, listener)
         tracked = evaluate_davis(dataset, tracker, name=f"{config.model} {config.mode}", sequences=sequences)
-    baselines = baselines_of(job.config)
+    baselines = build_baselines(job.config)
     methods = {name: baseline_method(baselines[name]) for name in _BASELINES}
     others = [evaluate_davis(dataset, method, name=name, sequences=sequences) for name, method in methods.items()]
     return [tracked, *others], [tracker.confidence(score) for score in tracked.scores]

@@ -11,7 +11,13 @@ from persamhq_video.cli.dataset_options import ChosenSequences, comparison_parse
 from persamhq_video.cli.main import guarded
 from persamhq_video.cli.options import config_of, names_in
 from persamhq_video.cli.progress import report_progress
-from persamhq_video.evaluation.benchmark import Scored, baselines_of, score_baseline, score_variant, side_by_side_table
+from persamhq_video.evaluation.benchmark import (
+    ScoredMethod,
+    build_baselines,
+    score_baseline,
+    score_variant,
+    side_by_side_table,
+)
 from persamhq_video.evaluation.variants import SIDE_BY_SIDE
 from persamhq_video.job.prepare import make_job
 
@@ -32,7 +38,7 @@ def _run(args: argparse.Namespace) -> int:
     chosen = ChosenSequences.choose(dataset, names_in(args.sequences), names_in(args.trained_on))
     with report_progress(quiet=args.quiet, as_json=args.json) as listener:
         scored = [score_variant(variant, base, chosen.all, listener=listener) for variant in SIDE_BY_SIDE]
-    baselines = baselines_of(make_job(base).config)
+    baselines = build_baselines(make_job(base).config)
     scored += [score_baseline(name, baseline, chosen.all) for name, baseline in baselines.items()]
     unseen, trained_on = _names(chosen.unseen), _names(chosen.trained_on)
     table = side_by_side_table(scored, unseen=unseen, trained_on=trained_on)
@@ -43,7 +49,7 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _write(scored: Sequence[Scored], out: Path, table: str, groups: dict[str, list[str]]) -> None:
+def _write(scored: Sequence[ScoredMethod], out: Path, table: str, groups: dict[str, list[str]]) -> None:
     """The table as Markdown, and a CSV file a method with every measure; each group has its folder."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "side_by_side.md").write_text(table, encoding="utf-8")

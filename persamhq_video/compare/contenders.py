@@ -1,4 +1,4 @@
-"""What is compared: names, and the options of each; what decides the features has to be the same for all."""
+"""The strategies to compare: a name and options for each; options that decide the features are the same for all."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from persamhq_video.compare.folder import FILE_NAMES
 from persamhq_video.config import RunConfig, make_config
 from persamhq_video.errors import ConfigError
 
-__all__ = ["OWN_OPTIONS", "Contender", "check_contenders"]
+__all__ = ["STRATEGY_OPTIONS", "Contender", "check_contenders"]
 
-OWN_OPTIONS: Final = frozenset(
+STRATEGY_OPTIONS: Final = frozenset(
     {
         "blocked_plugins",
         "decoder",
@@ -29,14 +29,16 @@ OWN_OPTIONS: Final = frozenset(
 )
 """Options in which contenders may differ: no feature depends on them."""
 
-_USELESS: Final = ("outputs", "matte_codec", "no_resume")
+_REFUSED_OPTIONS: Final = ("outputs", "matte_codec", "no_resume")
+"""Options without any effect here: a comparison always writes the same files, and always anew."""
 _FEWEST: Final = 2
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+"""A name is a folder's, in a table and above a tile: 40 characters at most, and none that a shell or disk minds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One of the strategies: its name, what was said of it on the command line, and its whole configuration."""
+    """One of the strategies: its name, its options as written on the command line, and its whole configuration."""
 
     name: str
     spec: str
@@ -59,7 +61,7 @@ def check_contenders(contenders: Sequence[Contender]) -> None:
     seen: set[str] = set()
     for contender in contenders:
         _check_name(contender.name)
-        # Each has a folder, and some disks do not tell A from a
+        # Each has a folder, and some file systems do not distinguish A from a
         if contender.name.lower() in seen:
             raise ConfigError(f"--try {contender.name}: there are two of that name; give each a name of its own")
         seen.add(contender.name.lower())
@@ -74,9 +76,11 @@ def _check_name(name: str) -> None:
 
 
 def _check_options(contender: Contender, first: Contender) -> None:
-    useless = [option for option in _USELESS if option in contender.config.model_fields_set]
-    if useless:
-        raise ConfigError(f"--try {contender.name}: compare has no use for the option {useless[0]}; leave it out")
+    refused = [option for option in _REFUSED_OPTIONS if option in contender.config.model_fields_set]
+    if refused:
+        raise ConfigError(f"--try {contender.name}: compare has no use for the option {refused[0]}; leave it out")
+
+    # Everything but the strategy's own options has to be as the first contender has it.
     ours, theirs = _shared(contender.config), _shared(first.config)
     differences = [f"{name} ({ours[name]}, {theirs[name]})" for name in ours if ours[name] != theirs[name]]
     if differences:
@@ -87,4 +91,5 @@ def _check_options(contender: Contender, first: Contender) -> None:
 
 
 def _shared(config: RunConfig) -> dict[str, Any]:
-    return {name: getattr(config, name) for name in RunConfig.model_fields if name not in OWN_OPTIONS}
+    """The options that all contenders have in common."""
+    return {name: getattr(config, name) for name in RunConfig.model_fields if name not in STRATEGY_OPTIONS}

@@ -1,4 +1,4 @@
-"""The frames on which strategies disagree most, one a stretch of the video, as small pictures."""
+"""Selection of the frames on which strategies disagree most, at most one per stretch of the video, for the page."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["Moment", "Moments", "data_uri"]
+__all__ = ["Disagreement", "Disagreements", "data_uri"]
 
-STRETCH: Final = 12
-"""Frames of which at most one is shown, as its neighbours look alike."""
-MOST: Final = 6
-_QUALITY: Final = 82
+STRETCH_FRAMES: Final = 12
+"""Length of a stretch of frames, of which at most one is shown, as its neighbours look alike."""
+MAX_SHOWN: Final = 6
+"""Frames on the page at most: each is a row of pictures inside the file."""
+_JPEG_QUALITY: Final = 82
+"""Of the pictures inside the page, which are small: a page stays below a few megabytes."""
 
 Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moment:
+class Disagreement:
     """A frame, how much the strategies agree on it (0-1), and its pictures (h, w, 3) uint8 RGB as data URIs."""
 
     index: int
@@ -32,32 +34,34 @@ class Moment:
     pictures: tuple[str, ...]
 
 
-class Moments:
-    """A fold over frames; only pictures that may be shown are made, and only a few are kept."""
+class Disagreements:
+    """A fold over frames; pictures are made only of frames that may be shown, and only a few are kept."""
 
     def __init__(self) -> None:
-        self._kept: dict[int, Moment] = {}
+        # By number of the stretch, at most MAX_SHOWN
+        self._kept: dict[int, Disagreement] = {}
 
-    def offer(self, index: int, name: str, agreement: float, pictures: Callable[[], Sequence[Picture]]) -> None:
-        """The next frame; `pictures` is called if it is one of the worst so far."""
-        stretch = index // STRETCH
-        rival = self._kept.get(stretch)
-        if rival is None and len(self._kept) >= MOST:
-            stretch_of_mildest, rival = max(self._kept.items(), key=lambda kept: kept[1].agreement)
-        else:
-            stretch_of_mildest = stretch
+    def add(self, index: int, name: str, agreement: float, pictures: Callable[[], Sequence[Picture]]) -> None:
+        """Take in the next frame; `pictures` is called if it is one of the worst so far."""
+        # The frame competes with the one kept of its own stretch; a new stretch with the mildest of all that are kept.
+        stretch = index // STRETCH_FRAMES
+        rival_stretch, rival = stretch, self._kept.get(stretch)
+        if rival is None and len(self._kept) >= MAX_SHOWN:
+            rival_stretch, rival = max(self._kept.items(), key=lambda kept: kept[1].agreement)
+
+        # Frames on which all masks are the same are never shown.
         if agreement >= (1.0 if rival is None else rival.agreement):
             return
-        self._kept.pop(stretch_of_mildest, None)
-        self._kept[stretch] = Moment(index, name, agreement, tuple(map(data_uri, pictures())))
+        self._kept.pop(rival_stretch, None)
+        self._kept[stretch] = Disagreement(index, name, agreement, tuple(map(data_uri, pictures())))
 
-    def worst(self) -> list[Moment]:
-        """Least agreement first."""
-        return sorted(self._kept.values(), key=lambda moment: (moment.agreement, moment.index))
+    def worst(self) -> list[Disagreement]:
+        """The kept frames, least agreement first."""
+        return sorted(self._kept.values(), key=lambda kept: (kept.agreement, kept.index))
 
 
 def data_uri(picture: Picture) -> str:
     """A picture (h, w, 3) uint8 RGB as a JPEG inside an address."""
     data = io.BytesIO()
-    Image.fromarray(picture).save(data, format="JPEG", quality=_QUALITY, optimize=True)
+    Image.fromarray(picture).save(data, format="JPEG", quality=_JPEG_QUALITY, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"

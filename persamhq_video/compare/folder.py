@@ -1,4 +1,4 @@
-"""The folder of a comparison: all is made in a hidden folder of it, and gets its name once everything is there."""
+"""The output folder of a comparison: files are staged in a hidden folder and moved into place once all are complete."""
 
 from __future__ import annotations
 
@@ -20,54 +20,64 @@ TABLE: Final = "compare.csv"
 VIDEO: Final = "side_by_side.mp4"
 RECORD: Final = "compare.json"
 FILE_NAMES: Final = (TABLE, VIDEO, RECORD, PAGE)
-"""In the order in which they get their names, after the strategies' folders: the page links to the rest."""
-_HIDDEN: Final = ".persamhq-compare"
+"""In the order in which they are moved into place, after the strategies' folders: the page links to the rest."""
+_STAGING: Final = ".persamhq-compare"
+"""Name of the hidden folder; one that a killed comparison left is removed by the next."""
 
 
 class ComparisonFolder:
-    """Where a comparison goes; `names` are those of its strategies."""
+    """The folder that a comparison writes to; `names` are those of its strategies."""
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         self.path = path
-        self.staging = path / _HIDDEN
+        self.staging = path / _STAGING
         self._entries = (*names, *FILE_NAMES)
 
     def check(self, *, overwrite: bool) -> None:
         """A ConfigError where nothing can be written, or something is there that would be replaced."""
         RunDirectory(self.path).check_place()
-        earlier = self._earlier()
+
+        # An earlier comparison goes only where asked for
+        earlier = self._earlier_entries()
         if earlier and not overwrite:
             raise ConfigError(f"{self.path} holds a comparison already; use --overwrite, or another --out")
-        foreign = [name for name in self._entries if name not in earlier and (self.path / name).exists()]
-        if foreign:
-            raise ConfigError(f"{self.path / foreign[0]} is there and no comparison wrote it; use another --out")
+
+        # Files of somebody else never go
+        others = [name for name in self._entries if name not in earlier and (self.path / name).exists()]
+        if others:
+            raise ConfigError(f"{self.path / others[0]} is there and no comparison wrote it; use another --out")
 
     @contextmanager
     def open(self) -> Iterator[Path]:
-        """The folder to write into; without an error its entries then get their names, else nothing is left of it."""
+        """The folder to write into; its entries are moved into place on leaving, or removed after an error."""
         made = _missing_folders(self.path)
         try:
+            # An empty staging folder
             try:
                 shutil.rmtree(self.staging, ignore_errors=True)
                 self.staging.mkdir(parents=True)
             except OSError as exc:
                 raise OutputError(f"cannot prepare {self.path}: {exc.strerror or exc}") from exc
+
             yield self.staging
             self._commit()
         finally:
+            # After an error, folders that were made for the comparison go as well
             shutil.rmtree(self.staging, ignore_errors=True)
             for folder in made:
                 if folder.is_dir() and not any(folder.iterdir()):
                     folder.rmdir()
 
     def write_record(self, content: Mapping[str, Any]) -> None:
-        """Write compare.json, which also says what is the comparison's own."""
+        """Write compare.json, whose `entries` tell a later comparison which files it may replace."""
         text = json.dumps({**content, "entries": list(self._entries)}, indent=1, ensure_ascii=False)
         atomic_write(self.staging / RECORD, f"{text}\n".encode())
 
     def _commit(self) -> None:
-        earlier = self._earlier()
+        """Replace the earlier comparison's entries by the staged ones."""
+        earlier = self._earlier_entries()
         try:
+            # The page goes first and comes last, so that a page in place never links to what is missing.
             for name in sorted(earlier, key=lambda name: name != PAGE):
                 _remove(self.path / name)
             for name in self._entries:
@@ -75,8 +85,8 @@ class ComparisonFolder:
         except OSError as exc:
             raise OutputError(f"cannot write to {self.path}: {exc.strerror or exc}") from exc
 
-    def _earlier(self) -> list[str]:
-        """What an earlier comparison says it wrote."""
+    def _earlier_entries(self) -> list[str]:
+        """The entries that an earlier comparison recorded as its own, none without a readable record."""
         try:
             content = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -86,7 +96,7 @@ class ComparisonFolder:
 
 
 def _is_name(entry: object) -> bool:
-    """Whether it is the name of something in the folder itself."""
+    """Whether a recorded entry names something directly in the folder, so that nothing else is ever removed."""
     return isinstance(entry, str) and Path(entry).name == entry and entry not in {"", ".", ".."}
 
 

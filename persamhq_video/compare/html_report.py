@@ -1,4 +1,4 @@
-"""compare.html: one file without anything from elsewhere but the video beside it."""
+"""compare.html: the page of a comparison, one file that loads nothing but the video beside it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from persamhq_video.compare.disagreements import Moment
+from persamhq_video.compare.disagreements import Disagreement
 from persamhq_video.compare.folder import TABLE, VIDEO
 from persamhq_video.compare.svg_charts import Curve, line_chart
 from persamhq_video.compare.table import Column, ComparisonTable
@@ -45,7 +45,8 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 16px; margi
 dt { font-weight: 600; } dd { margin: 0; }
 """
 
-_MOST_COLUMNS: Final = 5
+_MAX_COLUMNS: Final = 5
+"""Pictures in a row at most: narrower ones show too little."""
 _NO_SPEC: Final = '<span class="spec">the common options</span>'
 _STABILITY: Final = (
     "mean IoU of each label map with the one before it, as they lie; low where masks flicker, and where the object"
@@ -59,11 +60,12 @@ _MEANINGS: Final = (
     ("absent, uncertain", "share of frames and objects that are called so", False),
     ("track ms", "milliseconds a frame after encoding, for all objects, while other frames are encoded", False),
 )
+"""(name, meaning, whether it needs annotations) of the measures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Curves under a heading, one a strategy."""
+    """Curves under a heading, one per strategy."""
 
     heading: str
     curves: tuple[Curve, ...]
@@ -72,10 +74,10 @@ class Chart:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:
-    """What the page shows; `facts` are lines about the video and the model, `last` is the last frame's number.
+    """The content of the page; `facts` are lines about the video and the model, `last` is the last frame's number.
 
-    The pictures of each moment are the source, the annotation where `is_annotated`, and one a strategy; `poster` is a
-    picture of the video as a data URI.
+    The pictures of each disagreement are the source, the annotation where `is_annotated`, and one per strategy;
+    `poster` is a picture of the video as a data URI.
     """
 
     title: str
@@ -84,13 +86,14 @@ class Page:
     table: ComparisonTable
     charts: tuple[Chart, ...]
     last: int
-    moments: tuple[Moment, ...]
+    disagreements: tuple[Disagreement, ...]
     is_annotated: bool
     poster: str
 
 
 def render_page(page: Page) -> str:
-    """The whole file."""
+    """The text of the file."""
+    # Whatever a user wrote is escaped; everything else is HTML already.
     sections = [
         f"<h1>{escape(page.title)}</h1>",
         f'<p class="quiet">{" &middot; ".join(map(escape, page.facts))}</p>',
@@ -99,7 +102,7 @@ def render_page(page: Page) -> str:
         _meanings(page),
         _video(page.poster),
         _charts(page),
-        _moments(page),
+        _disagreements(page),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -111,7 +114,7 @@ def render_page(page: Page) -> str:
 
 
 def _table(table: ComparisonTable) -> str:
-    """What is measured of each strategy, and below it how alike they are, which has as many columns as rows."""
+    """The measures of each strategy, and below them their agreement, which has as many columns as rows."""
     return (
         _rows(table, table.columns, with_options=True)
         + f'<p class="quiet">In percent, times in milliseconds; the best value of a column is marked. Encoding took'
@@ -122,9 +125,11 @@ def _table(table: ComparisonTable) -> str:
 
 
 def _rows(table: ComparisonTable, columns: Sequence[Column], *, with_options: bool) -> str:
-    """A line a strategy."""
+    """A table with one line per strategy."""
     head = "".join(f"<th>{escape(text)}</th>" for text in ("strategy", *(column.heading for column in columns)))
     cells = [list(zip(column.cells(empty="&ndash;"), column.marked(), strict=True)) for column in columns]
+
+    # Cells are ordered by column, lines by strategy
     lines = []
     for number, row in enumerate(table.rows):
         numbers = "".join(_cell(column[number]) for column in cells)
@@ -135,21 +140,25 @@ def _rows(table: ComparisonTable, columns: Sequence[Column], *, with_options: bo
 
 
 def _spec(spec: str) -> str:
+    """A strategy's own options as they were written on the command line."""
     return f'<code class="spec">{escape(spec)}</code>' if spec else _NO_SPEC
 
 
 def _cell(cell: tuple[str, bool]) -> str:
+    """A number, marked where it is the best of its column."""
     text, is_best = cell
     return f'<td class="best">{text}</td>' if is_best else f"<td>{text}</td>"
 
 
 def _meanings(page: Page) -> str:
+    """The meanings of the measures that the page shows."""
     shown = [(word, text) for word, text, needs_truth in _MEANINGS if page.is_annotated or not needs_truth]
     items = "".join(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in shown)
     return f'<h2>What the numbers mean</h2><dl class="quiet">{items}</dl>'
 
 
 def _video(poster: str) -> str:
+    """The video; nothing of it is loaded before it is started."""
     return (
         f'<h2>Side by side</h2><video controls preload="none" poster="{poster}" src="{VIDEO}"></video>'
         f'<p class="quiet">The file: <a href="{VIDEO}">{VIDEO}</a>; masks and scores of each strategy are in the'
@@ -158,6 +167,7 @@ def _video(poster: str) -> str:
 
 
 def _charts(page: Page) -> str:
+    """The charts under one legend."""
     names = [row.name for row in page.table.rows]
     legend = "".join(f"<span>{_dot(number)}{escape(name)}</span>" for number, name in enumerate(names))
     drawn = "".join(
@@ -168,24 +178,28 @@ def _charts(page: Page) -> str:
     return f'<h2>Over time</h2><p class="legend">{legend}</p>{drawn}<p class="quiet">Across: frames.</p>'
 
 
-def _moments(page: Page) -> str:
+def _disagreements(page: Page) -> str:
+    """The frames on which the strategies disagree most."""
     heading = "<h2>Where they disagree most</h2>"
-    if not page.moments:
+    if not page.disagreements:
         return f"{heading}<p>Nowhere: all masks are the same.</p>"
     captions = ["source", *(["annotation"] if page.is_annotated else []), *(row.name for row in page.table.rows)]
     text = '<p class="quiet">The part of the picture where any strategy has an object.</p>'
-    return heading + text + "".join(_moment(moment, captions) for moment in page.moments)
+    return heading + text + "".join(_disagreement(disagreement, captions) for disagreement in page.disagreements)
 
 
-def _moment(moment: Moment, captions: Sequence[str]) -> str:
+def _disagreement(disagreement: Disagreement, captions: Sequence[str]) -> str:
+    """One of these frames: its pictures in a row, with captions."""
     figures = "".join(
         f'<figure><img alt="" src="{picture}"><figcaption>{escape(caption)}</figcaption></figure>'
-        for caption, picture in zip(captions, moment.pictures, strict=True)
+        for caption, picture in zip(captions, disagreement.pictures, strict=True)
     )
-    columns = f"grid-template-columns: repeat({min(len(captions), _MOST_COLUMNS)}, 1fr)"
-    text = f"Frame {moment.index} ({escape(moment.name)}): the masks overlap by {100 * moment.agreement:.1f} %"
+    columns = f"grid-template-columns: repeat({min(len(captions), _MAX_COLUMNS)}, 1fr)"
+    overlap = f"the masks overlap by {100 * disagreement.agreement:.1f} %"
+    text = f"Frame {disagreement.index} ({escape(disagreement.name)}): {overlap}"
     return f'<div class="moment"><p>{text}</p><div style="{columns}">{figures}</div></div>'
 
 
 def _dot(number: int) -> str:
+    """A square in the colour of a strategy, by its number."""
     return f'<i class="dot" style="background: {COLOURS[number % len(COLOURS)]}"></i>'

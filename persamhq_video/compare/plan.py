@@ -1,4 +1,4 @@
-"""Everything that can be found wrong with a comparison before the first frame is tracked; nothing is written."""
+"""The plan of a comparison: options, files and models checked before the first frame is tracked; nothing is written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["ComparisonPlan", "plan_comparison"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComparisonPlan:
-    """A video, what is compared on it, the truth if it is given, and where results go."""
+    """A video, the strategies to compare on it, its annotations if there are any, and the folder for the results."""
 
     contenders: tuple[Contender, ...]
     request: Request
@@ -38,21 +38,26 @@ def plan_comparison(
     contenders: Sequence[Contender], *, video: Path, mask: str | Path, out: Path, annotations: Path | None = None
 ) -> ComparisonPlan:
     """Check options, files and models, in this order: what is cheap to find comes first."""
+    # Options and the output folder
     check_contenders(contenders)
     config = contenders[0].config
     folder = ComparisonFolder(out, [contender.name for contender in contenders])
     folder.check(overwrite=config.overwrite)
+
+    # The video, its mask and its annotations
     endpoints = load_endpoints(read_plugins(config.plugins), config.blocked_plugins)
     if endpoints.choose_source(config.source, video)[1].is_live:
         raise ConfigError(f"{video}: a live source comes once, and cannot be compared on; record it first")
     request = open_request(config, video, mask, endpoints)
     window = FrameWindow(config.start, config.end, config.stride)
     truth = None if annotations is None else open_annotations(annotations, request.source, window)
+
+    # The models, last: they take seconds to load
     return ComparisonPlan(tuple(contenders), request, truth, folder, _shared_job(contenders))
 
 
 def _shared_job(contenders: Sequence[Contender]) -> SharedJob:
-    # Torch takes seconds to import; wrong paths are told before.
+    # Torch takes seconds to import; wrong paths are reported before.
     from persamhq_video.compare.shared_tracker import SharedJob
 
     jobs = [_job(contender) for contender in contenders]
@@ -65,6 +70,7 @@ def _shared_job(contenders: Sequence[Contender]) -> SharedJob:
 
 
 def _job(contender: Contender) -> Job:
+    """The contender's job; its errors name the contender."""
     try:
         return make_job(contender.config)
     except PersamHQVideoError as exc:

@@ -1,4 +1,4 @@
-"""What is written while the frames come: each strategy's masks and scores, and the video of all side by side."""
+"""Recorder of a comparison: per frame it writes masks, scores and the side-by-side video, and collects the measures."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from persamhq_video.compare.annotations import Annotations
-from persamhq_video.compare.disagreements import Moments, data_uri
+from persamhq_video.compare.disagreements import Disagreements, data_uri
 from persamhq_video.compare.folder import VIDEO
-from persamhq_video.compare.metrics import Agreement, Tally
-from persamhq_video.compare.shared_tracker import ComparedResult
+from persamhq_video.compare.metrics import Agreement, StrategyMetrics
+from persamhq_video.compare.shared_tracker import CombinedResult
 from persamhq_video.compare.tile_grid import COLOURS, Grid, painted_tiles, part_around, shrunk
 from persamhq_video.errors import OutputError
 from persamhq_video.io import (
     H264,
-    RisingTimes,
+    MonotonicTimestamps,
     ScoresWriter,
     SegmentedVideo,
     h264_picture,
@@ -33,16 +33,20 @@ from persamhq_video.types import Frame, SourceInfo
 __all__ = ["Recorder", "recording"]
 
 _SMALL_WIDTH: Final = 330
-"""Of the pictures on the page."""
+"""Width in pixels of the pictures on the page, of which up to five stand in a row of 1120 pixels."""
 _GREY: Final = 238
+"""Light grey that stands for a missing annotation."""
 _CODEC: Final = replace(H264, options={**H264.options, "preset": "ultrafast", "crf": "20"})
-"""As the overlay's, but coding costs a third: it is a video to look at, not a result."""
+"""The overlay's codec at a third of the time: it is a video to look at, not a result."""
 
 Picture = NDArray[np.uint8]
 
 
 class Recorder:
-    """Takes in compared frames in order; see `recording`."""
+    """Takes in the results of all strategies frame by frame, in order; `recording` opens and closes it.
+
+    `info` is the source, `first` the label map (H, W) of the first frame, and `names` are those of the strategies.
+    """
 
     def __init__(
         self,
@@ -53,17 +57,18 @@ class Recorder:
         first: Picture,
         annotations: Annotations | None,
     ) -> None:
-        self.tallies = [Tally() for _ in names]
+        self.metrics = [StrategyMetrics() for _ in names]
         self.agreement = Agreement(len(names))
-        self.moments = Moments()
+        self.disagreements = Disagreements()
         self.frame_names: list[str] = []
         self.poster = ""
         self._folder, self._names, self._first, self._annotations = folder, tuple(names), first, annotations
         self._scores = [ScoresWriter(folder / name / "scores.csv") for name in names]
-        self._times = RisingTimes(info.time_base)
-        size = (info.height, info.width)
+        self._times = MonotonicTimestamps(info.time_base)
         self._small = (max(1, round(_SMALL_WIDTH * info.height / info.width)), _SMALL_WIDTH)
-        self._grid = Grid.around(len(names) + 1, size=size)
+
+        # The grid of the video: the source and a tile per strategy; titles are drawn once
+        self._grid = Grid.around(len(names) + 1, size=(info.height, info.width))
         colours = [COLOURS[number % len(COLOURS)] for number in range(len(names))]
         self._titled = self._grid.titled(["source", *names], [None, *colours])
         height, width = self._grid.size
@@ -72,54 +77,62 @@ class Recorder:
         )
 
     def open(self, stack: ExitStack) -> None:
-        """Begin the files; `stack` closes them, or leaves nothing of them after an error."""
+        """Open the files; `stack` closes them, or leaves nothing of them after an error."""
         for scores in self._scores:
             stack.enter_context(scores)
         stack.callback(self._video.abandon)
 
-    def add(self, frame: Frame, compared: ComparedResult) -> None:
-        """The next frame."""
+    def add(self, frame: Frame, combined: CombinedResult) -> None:
+        """Write and measure the next frame."""
+        # Masks and scores of each strategy
         self.frame_names.append(frame.name)
-        for name, result, scores in zip(self._names, compared.results, self._scores, strict=True):
+        for name, result, scores in zip(self._names, combined.results, self._scores, strict=True):
             write_label_png(self._folder / name / "masks" / f"{frame.name}.png", result.labels)
             scores.write(score_rows(result))
-        labels = [result.labels for result in compared.results]
+
+        # The picture of all side by side
+        labels = [result.labels for result in combined.results]
         picture = self._grid.filled(self._titled, painted_tiles(frame.image, labels, size=self._grid.tile))
         time = self._times(frame.pts, frame.time_base)
         self._video.write(frame.index, time, lambda: h264_picture(picture))
-        self._measure(frame, compared)
+
+        self._measure(frame, combined)
+        # The second frame is a better poster than the first, whose masks are given; a video may have one frame only
         if frame.index <= 1:
             self.poster = data_uri(picture)
 
     def finish(self) -> None:
-        """All frames have come."""
+        """Complete the video, after the last frame."""
         self._video.finish()
         self._video.join(self._folder / VIDEO, len(self.frame_names))
 
-    def _measure(self, frame: Frame, compared: ComparedResult) -> None:
-        for tally, result, seconds in zip(self.tallies, compared.results, compared.seconds, strict=True):
-            tally.add(result, seconds)
+    def _measure(self, frame: Frame, combined: CombinedResult) -> None:
+        for metrics, result, seconds in zip(self.metrics, combined.results, combined.seconds, strict=True):
+            metrics.add(result, seconds)
+        # On the first frame all masks are the given ones.
         if frame.index:
-            agreement = self.agreement.add(compared)
-            self.moments.offer(frame.index, frame.name, agreement, lambda: self._small_pictures(frame, compared))
+            agreement = self.agreement.add(combined)
+            self.disagreements.add(frame.index, frame.name, agreement, lambda: self._small_pictures(frame, combined))
 
-    def _small_pictures(self, frame: Frame, compared: ComparedResult) -> list[Picture]:
-        """The source, the annotation where there are any, and the strategies, where any of these has an object."""
-        labels = [result.labels for result in compared.results]
+    def _small_pictures(self, frame: Frame, combined: CombinedResult) -> list[Picture]:
+        """The source, the annotation where there are any, and each strategy, cropped around the strategies' masks."""
+        labels = [result.labels for result in combined.results]
         source, *found = painted_tiles(frame.image, labels, size=frame.size)
         truth = [] if self._annotations is None else [self._annotated(frame, self._annotations)]
+
+        # One crop for all pictures, so that they can be compared
         part = part_around(np.logical_or.reduce([one > 0 for one in labels]))
         return [shrunk(picture[part], self._small) for picture in (source, *truth, *found)]
 
     def _annotated(self, frame: Frame, annotations: Annotations) -> Picture:
-        """The frame with its annotation; without one it is grey."""
-        labels = annotations.shown(frame.name, self._first)
+        """The frame with its annotation painted on it; grey without one."""
+        labels = annotations.display_labels(frame.name, self._first)
         return np.full_like(frame.image, _GREY) if labels is None else paint(frame.image, labels)
 
 
 @contextmanager
 def recording(recorder: Recorder) -> Iterator[Recorder]:
-    """The recorder with its files open; they are whole on leaving, and errors of the disk are OutputErrors."""
+    """The recorder with its files open; on leaving they are complete, and errors of the disk are OutputErrors."""
     try:
         with ExitStack() as stack:
             recorder.open(stack)

@@ -1,7 +1,7 @@
-"""Segmenters of one model that ask for the same thing: it is computed once, and all of them are given it.
+"""Segmenters of one model that share what they compute: a call with equal arguments is computed once for all of them.
 
-Strategies that differ in their refiners, or in the decoder, often have the same state for many frames; all that comes
-before they part is then the same too, as every method of a segmenter is a pure function.
+Strategies that differ in their refiners, or in the decoder, often have the same state for many frames. All results
+before they diverge are then the same too, as every method of a segmenter is a pure function of its arguments.
 """
 
 from __future__ import annotations
@@ -20,86 +20,91 @@ from torch import Tensor
 from persam_hq.segmenter import Choice, Decoded, Located, Memory, Segmenter
 from persam_hq.types import DecoderOutput, ImageFeatures, PromptSet
 
-__all__ = ["SharedCalls", "SharedSegmenter", "merge_equal", "same"]
+__all__ = ["CallCache", "SharedSegmenter", "bitwise_equal", "merge_equal"]
 
-_ONLY_DECODED_WITH: Final = frozenset({"model", "use_hq", "keep_interm"})
-"""What a segmenter locates without."""
-
+_DECODER_SETTINGS: Final = frozenset({"model", "use_hq", "keep_interm"})
+"""Attributes of a segmenter that only the decoder depends on; locating gives the same whatever they are."""
 
 _PLAIN: Final = (str, int, float, bytes, frozenset, torch.dtype)
-"""What can be compared with ==; of anything else it is not known, so it is not the same."""
+"""Types that are compared with ==; two values of any other type count as different, which is always safe."""
 
 
-class SharedCalls:
-    """What was computed for one frame, by what was asked; any thread may ask, and waits for what another computes."""
+class CallCache:
+    """The results of one frame by the call that gave them; a thread waits for a result that another one computes."""
 
     def __init__(self) -> None:
+        # A list, not a dict: keys hold tensors, which have no hash by value, and a frame has few calls.
         self._known: list[tuple[tuple[Any, ...], Future[Any]]] = []
         self._lock = threading.Lock()
 
-    def once(self, question: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
-        """The answer to a question: `compute()`, or what was computed for an equal question."""
+    def get_or_compute(self, key: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
+        """The result for a key, the name and arguments of a call: `compute()`, or that of an equal key."""
+        # Find the result, or reserve its place
         with self._lock:
-            answer = next((answer for asked, answer in self._known if same(asked, question)), None)
-            is_new = answer is None
-            if answer is None:
-                answer = Future()
-                self._known.append((question, answer))
+            result = next((result for known, result in self._known if bitwise_equal(known, key)), None)
+            is_new = result is None
+            if result is None:
+                result = Future()
+                self._known.append((key, result))
+
+        # Computed outside the lock, so that other calls go on meanwhile
         if is_new:
             try:
-                answer.set_result(compute())
-            except BaseException as exc:  # noqa: BLE001 - whoever waits has to be told
-                answer.set_exception(exc)
-        return answer.result()
+                result.set_result(compute())
+            except BaseException as exc:  # noqa: BLE001 - waiting threads have to get the error too
+                result.set_exception(exc)
+        return result.result()
 
-    def forget(self) -> None:
-        """The next frame comes."""
+    def clear(self) -> None:
+        """Forget all results, before the next frame."""
         with self._lock:
             self._known.clear()
 
 
 class SharedSegmenter:
-    """See Segmenter: as `own`, whose answers are shared through `calls`."""
+    """See Segmenter: the same as `own`, with its results shared through `calls`."""
 
-    def __init__(self, own: Segmenter, calls: SharedCalls) -> None:
+    def __init__(self, own: Segmenter, calls: CallCache) -> None:
         self.model = own.model
         self._own, self._calls = own, calls
         self._settings = vars(own)
-        self._locates_with = {k: v for k, v in self._settings.items() if k not in _ONLY_DECODED_WITH}
+        self._locates_with = {k: v for k, v in self._settings.items() if k not in _DECODER_SETTINGS}
 
     def encode(self, image: NDArray[np.uint8]) -> ImageFeatures:
         """See Segmenter."""
         return self._own.encode(image)
 
     def personalize(self, features: ImageFeatures, masks: Tensor) -> Any:
-        """See Segmenter; equal questions have the same reference for an answer, not only an equal one."""
-        question = ("personalize", self._locates_with, features, masks)
-        return self._calls.once(question, lambda: self._own.personalize(features, masks))
+        """See Segmenter; equal arguments give one reference object, which later calls compare by identity."""
+        key = ("personalize", self._locates_with, features, masks)
+        return self._calls.get_or_compute(key, lambda: self._own.personalize(features, masks))
 
     def begin(self, features: ImageFeatures, masks: Tensor) -> Memory:
         """See Segmenter."""
-        question = ("begin", self._locates_with, features, masks)
-        memory: Memory = self._calls.once(question, lambda: self._own.begin(features, masks))
+        key = ("begin", self._locates_with, features, masks)
+        memory: Memory = self._calls.get_or_compute(key, lambda: self._own.begin(features, masks))
         return memory
 
     def locate(self, reference: Any, features: ImageFeatures, memory: Memory | None) -> Located:
         """See Segmenter."""
-        question = ("locate", self._locates_with, reference, features, memory)
-        located: Located = self._calls.once(question, lambda: self._own.locate(reference, features, memory))
+        key = ("locate", self._locates_with, reference, features, memory)
+        located: Located = self._calls.get_or_compute(key, lambda: self._own.locate(reference, features, memory))
         return located
 
     def decode(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool, choice: Choice) -> Decoded:
         """See Segmenter."""
-        question = ("decode", self._settings, located, tuple(prompts), guided, choice)
-        decoded: Decoded = self._calls.once(
-            question, lambda: self._own.decode(located, prompts, guided=guided, choice=choice)
+        key = ("decode", self._settings, located, tuple(prompts), guided, choice)
+        decoded: Decoded = self._calls.get_or_compute(
+            key, lambda: self._own.decode(located, prompts, guided=guided, choice=choice)
         )
         return decoded
 
     def outputs(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool) -> DecoderOutput:
         """See Segmenter."""
-        question = ("outputs", self._settings, located, tuple(prompts), guided)
-        output: DecoderOutput = self._calls.once(question, lambda: self._own.outputs(located, prompts, guided=guided))
+        key = ("outputs", self._settings, located, tuple(prompts), guided)
+        output: DecoderOutput = self._calls.get_or_compute(
+            key, lambda: self._own.outputs(located, prompts, guided=guided)
+        )
         return output
 
     def show(self, located: Located, logits: Tensor, *, scores: Tensor, presence: Tensor) -> Decoded:
@@ -123,24 +128,25 @@ class SharedSegmenter:
         return self._own.remember(located, decoded, memory, present)
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two values are the same to the bit; dataclasses, tuples and mappings by what is in them."""
+def bitwise_equal(one: Any, other: Any) -> bool:
+    """Whether two values are the same to the bit; dataclasses, tuples and mappings by their content."""
+    # Identity first: most values are the very same object, and comparing tensors costs time.
     if one is other or type(one) is not type(other):
         return one is other
     if isinstance(one, Tensor):
         return one.dtype == other.dtype and one.device == other.device and torch.equal(one, other)
     if is_dataclass(one):
-        return all(same(getattr(one, f.name), getattr(other, f.name)) for f in fields(one))
+        return all(bitwise_equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(one))
     if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+        return one.keys() == other.keys() and all(bitwise_equal(value, other[key]) for key, value in one.items())
     if isinstance(one, tuple):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(bitwise_equal, one, other))
     return isinstance(one, _PLAIN) and bool(one == other)
 
 
 def merge_equal(values: Sequence[Any]) -> tuple[Any, ...]:
-    """The same values; those that are the same to the bit become one object, which is then found out at once."""
+    """The values with those that are the same to the bit replaced by one object, which later compares at once."""
     merged: list[Any] = []
     for value in values:
-        merged.append(next((earlier for earlier in merged if same(earlier, value)), value))
+        merged.append(next((earlier for earlier in merged if bitwise_equal(earlier, value)), value))
     return tuple(merged)

@@ -1,4 +1,4 @@
-"""Several trackers of one model as a single one: a frame is encoded once, and every tracker folds on its features."""
+"""Several trackers of one model as a single one for the executor: a frame is encoded once, then tracked by all."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from persamhq_video.compare.shared_segmenter import SharedCalls, SharedSegmenter, merge_equal
+from persamhq_video.compare.shared_segmenter import CallCache, SharedSegmenter, merge_equal
 from persamhq_video.errors import StrategyError
 from persamhq_video.job.job import Job
 from persamhq_video.protocols.tracker import Beginning, Tracker
 from persamhq_video.tracking.tracker import VideoTracker
 from persamhq_video.types import Frame, FrameResult
 
-__all__ = ["ComparedResult", "SharedJob", "SharedTracker"]
+__all__ = ["CombinedResult", "SharedJob", "SharedTracker"]
 
 
 class SharingTracker(Tracker[Any, Any, Any], Protocol):
-    """A tracker that can do with features that another one made."""
+    """A tracker that accepts features that another tracker encoded."""
 
     def begin_encoded(self, encoded: Any, labels: NDArray[np.uint8]) -> Beginning[Any, Any]:
-        """As `begin`, on features that are there already."""
+        """As `begin`, on a frame that is encoded already."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ComparedResult(FrameResult):
-    """What each tracker found on a frame, and the seconds it took; as a FrameResult it is that of the first one."""
+class CombinedResult(FrameResult):
+    """The result of each tracker on a frame, and the seconds it took; as a FrameResult it is that of the first one."""
 
     results: tuple[FrameResult, ...]
     seconds: tuple[float, ...]
 
     @classmethod
-    def of(cls, results: Sequence[FrameResult], seconds: Sequence[float]) -> ComparedResult:
-        """The results of one frame, one a tracker."""
+    def of(cls, results: Sequence[FrameResult], seconds: Sequence[float]) -> CombinedResult:
+        """The results of one frame, one per tracker."""
         first = results[0]
         return cls(
             index=first.index,
@@ -55,11 +55,11 @@ class ComparedResult(FrameResult):
 
 
 class SharedTracker:
-    """See `persamhq_video.protocols.tracker.Tracker`: targets and states are tuples, results a ComparedResult.
+    """See `persamhq_video.protocols.Tracker`: targets and states are tuples, results a CombinedResult.
 
-    `encoder` is the number of the tracker whose features serve all of them, `names` are what each is called in errors.
-    They fold at the same time, each in a thread that has entered `computing`; as none knows of another, what they find
-    does not depend on that.
+    `encoder` is the number of the tracker whose features serve all of them, `names` are those of the strategies in
+    errors. They track at the same time, each in a thread that has entered `computing`; as none depends on another, the
+    results do not depend on that.
     """
 
     def __init__(
@@ -82,11 +82,11 @@ class SharedTracker:
         """See Tracker."""
         encoded = self._encoder.encode(frame)
         beginnings = [tracker.begin_encoded(encoded, labels) for tracker in self._trackers]
-        self._calls.forget()
+        self._calls.clear()
         return Beginning(
             target=tuple(beginning.target for beginning in beginnings),
             state=merge_equal([beginning.state for beginning in beginnings]),
-            result=ComparedResult.of([beginning.result for beginning in beginnings], [0.0] * len(beginnings)),
+            result=CombinedResult.of([beginning.result for beginning in beginnings], [0.0] * len(beginnings)),
         )
 
     def encode(self, frame: Frame) -> Any:
@@ -99,15 +99,19 @@ class SharedTracker:
             self._threads.submit(self._step, *one, features)
             for one in zip(self._names, self._trackers, target, state, strict=True)
         ]
-        # All of them end before an error of one is told: none goes on with features that are given up
+
+        # All of them end before an error of one is raised: none may still use features that are released then
         wait(steps)
-        self._calls.forget()
+        self._calls.clear()
+
+        # States that are equal become one object, so that equal calls on the next frame are found at once
         states, results, seconds = zip(*(step.result() for step in steps), strict=True)
-        return merge_equal(states), ComparedResult.of(results, seconds)
+        return merge_equal(states), CombinedResult.of(results, seconds)
 
     def _step(
         self, name: str, tracker: SharingTracker, target: Any, state: Any, features: Any
     ) -> tuple[Any, FrameResult, float]:
+        """Track with one strategy: its new state, its result, and the seconds it took."""
         before = time.perf_counter()
         try:
             with self._computing():
@@ -131,16 +135,22 @@ class SharedTracker:
 
 @dataclass(frozen=True, slots=True)
 class SharedJob(Job):
-    """A job whose tracker is a SharedTracker; `config` is that of the part whose encoder serves all of them."""
+    """A job whose tracker is a SharedTracker; `parts` are the strategies' own jobs, in the order of `names`.
+
+    `config` is that of the part whose encoder serves all of them.
+    """
 
     parts: tuple[Job, ...] = ()
     names: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, parts: Sequence[Job], names: Sequence[str] = ()) -> SharedJob:
-        """Jobs of one model with the same numeric fingerprint, and what each is called."""
+        """Combine jobs of one model with the same numeric fingerprint, and the names of their strategies."""
+        # Features are shared, so they hold the interm embeddings for all as soon as one part asks for them
         keep_interm = any(part.config.keep_interm for part in parts)
         parts = [replace(part, config=part.config.model_copy(update={"keep_interm": keep_interm})) for part in parts]
+
+        # Everything else of the job is the encoding part's
         first = parts[_encoder_of(parts)]
         return cls(
             **{field.name: getattr(first, field.name) for field in fields(Job)}, parts=tuple(parts), names=tuple(names)
@@ -148,7 +158,7 @@ class SharedJob(Job):
 
     def build(self) -> SharedTracker:
         """See Job."""
-        # The weights may have been delivered since; see `delivered`.
+        # Weights that came with the job to another machine lie where `config` says; `delivered` set it there alone.
         weights = {"checkpoint": self.config.checkpoint}
         parts = [replace(part, config=part.config.model_copy(update=weights)) for part in self.parts]
         trackers = [cast("SharingTracker", part.build()) for part in parts]
@@ -156,13 +166,13 @@ class SharedJob(Job):
 
 
 def _encoder_of(parts: Sequence[Job]) -> int:
-    """The number of the part whose features have all that any other needs: the first with HQ features, if any."""
+    """The number of the part whose features serve every other one: the first with HQ features, if any."""
     return next((number for number, part in enumerate(parts) if part.config.uses_hq), 0)
 
 
-def _share_segmenters(trackers: Sequence[SharingTracker], encoder: SharingTracker) -> SharedCalls:
-    """Let all trackers use the encoder's copy of the model, and each what another has computed already."""
-    calls = SharedCalls()
+def _share_segmenters(trackers: Sequence[SharingTracker], encoder: SharingTracker) -> CallCache:
+    """Make all trackers use the encoder's copy of the model and one cache of results; the cache is returned."""
+    calls = CallCache()
     for tracker in trackers:
         if isinstance(tracker, VideoTracker) and isinstance(encoder, VideoTracker):
             tracker.segmenter.model = encoder.segmenter.model

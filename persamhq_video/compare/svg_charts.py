@@ -1,4 +1,4 @@
-"""Curves over time as SVG inside a page."""
+"""Line charts over the frames of a video, as SVG elements for the HTML page."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from typing import Final
 __all__ = ["Curve", "line_chart"]
 
 _WIDTH: Final = 1080
+"""Pixels of the whole chart at the page's full width."""
 _HEIGHT: Final = 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 26
-_MOST_POINTS: Final = 540
-"""More than one point in two pixels is not seen."""
+"""Margins around the curves in pixels: room for numbers on the left and below."""
+_MAX_POINTS: Final = 540
+"""Points of a curve at most: more than one point in two pixels is not seen."""
 _TICKS: Final = 4
+"""Steps on the vertical axis at most."""
 _SLACK: Final = 1e-6
-"""Of a step, so that 99.1 is a whole number of steps of 0.1."""
+"""Tolerance as a share of a step, so that 99.1 is a whole number of steps of 0.1 in spite of rounding."""
 _NARROWEST, _NARROWER = 1.6, 1.2
+"""Pixels: width of the topmost curve, and how much wider each one below it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class _Axes:
-    """From frames and percent to pixels."""
+    """The mapping from frames (0 to `last`) and percent (`low` to `high`) to pixels."""
 
     last: int
     low: float
@@ -46,11 +50,12 @@ class _Axes:
 
 
 def line_chart(curves: Sequence[Curve], *, last: int, label: str, from_zero: bool = False) -> str:
-    """An SVG of the curves over frames 0 to `last`; `label` says what is seen for those who do not see it."""
+    """An SVG of the curves over frames 0 to `last`; `label` describes it to screen readers."""
     values = [value for curve in curves for value in curve.values]
     step, low, high = _scale(0.0 if from_zero else min(values, default=0.0), max(values, default=1.0))
     axes = _Axes(last, low, high)
-    # Each one narrower than those below it, so that curves in one place are all seen
+
+    # Each curve is narrower than those below it, so that curves in one place are all seen.
     widths = [_NARROWEST + _NARROWER * number for number in reversed(range(len(curves)))]
     lines = [_line(axes, curve, width) for curve, width in zip(curves, widths, strict=True)]
     return (
@@ -60,7 +65,8 @@ def line_chart(curves: Sequence[Curve], *, last: int, label: str, from_zero: boo
 
 
 def _scale(lowest: float, highest: float) -> tuple[float, float, float]:
-    """A round step, and the range in whole steps that holds all values."""
+    """A round step (1, 2 or 5 times a power of ten), and the range in whole steps that holds all values."""
+    # A flat curve has no span; a thousandth of a percent stands for it.
     span = max(highest - lowest, 1e-3)
     power = 10.0 ** math.floor(math.log10(span / _TICKS))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor * _TICKS >= span)
@@ -69,7 +75,7 @@ def _scale(lowest: float, highest: float) -> tuple[float, float, float]:
 
 
 def _rules(axes: _Axes, step: float) -> str:
-    """A line and a number a step."""
+    """Horizontal rules: a line and a number for each step of the vertical axis."""
     decimals = max(0, -math.floor(math.log10(step)))
     parts = []
     for number in range(round((axes.high - axes.low) / step) + 1):
@@ -83,7 +89,7 @@ def _rules(axes: _Axes, step: float) -> str:
 
 
 def _frames(axes: _Axes) -> str:
-    """Numbers of frames below."""
+    """Frame numbers below the chart, twice as many as steps on the vertical axis: there is more room."""
     step, _, _ = _scale(0, axes.last)
     numbers = range(0, axes.last + 1, max(1, round(step / 2)))
     return "".join(
@@ -93,9 +99,9 @@ def _frames(axes: _Axes) -> str:
 
 
 def _line(axes: _Axes, curve: Curve, width: float) -> str:
-    """Where there are too many points, the lowest one of each group is kept: dips are what one looks for."""
+    """The curve as a polyline; of too many points the lowest one per group is kept, as dips are of interest."""
     points = list(zip(curve.frames, curve.values, strict=True))
-    size = math.ceil(len(points) / _MOST_POINTS) or 1
+    size = math.ceil(len(points) / _MAX_POINTS) or 1
     kept = [min(points[start : start + size], key=lambda point: point[1]) for start in range(0, len(points), size)]
     text = " ".join(f"{axes.x(frame):.1f},{axes.y(value):.1f}" for frame, value in kept)
     style = f'fill="none" stroke="{curve.colour}" stroke-width="{width:.1f}" stroke-linejoin="round"'

@@ -1,4 +1,4 @@
-"""The table of a comparison: a row a strategy, the same columns on the terminal, in compare.csv and on the page."""
+"""The table of a comparison: a row per strategy, with the same columns on the terminal, in compare.csv and the page."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _PERCENT: Final = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is known of one strategy.
+    """The measures of one strategy.
 
     `j`, `f`: DAVIS measures in 0-1, mean over frames and objects, None without annotations; `agreement`: mean IoU with
-    each strategy in the order of the rows, None for itself; `stability`: mean IoU of label maps that follow each other;
-    `score`: mean; `absent`, `uncertain`: shares of all frames and objects; `track_ms`: milliseconds a frame.
+    each strategy in the order of the rows, None for itself; `stability`: mean IoU of consecutive label maps; `score`:
+    mean confidence; `absent`, `uncertain`: shares of all frames and objects; `track_ms`: milliseconds per frame.
     """
 
     name: str
@@ -37,13 +37,13 @@ class Row:
 
     @property
     def j_and_f(self) -> float | None:
-        """The mean of both."""
+        """The mean of J and F."""
         return None if self.j is None or self.f is None else (self.j + self.f) / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Numbers of all strategies, one a row; `key` in files, `heading` for readers; `best` says which one to mark."""
+    """One number per strategy: `key` names it in files, `heading` for readers; `best` says which one to mark."""
 
     key: str
     heading: str
@@ -52,12 +52,13 @@ class Column:
     best: Best | None = None
 
     def cells(self, *, decimals: int | None = None, empty: str = "-") -> list[str]:
-        """The numbers as text."""
+        """The numbers as text; `empty` stands for a missing one."""
         places = self.decimals if decimals is None else decimals
         return [empty if value is None else f"{value:.{places}f}" for value in self.values]
 
     def marked(self) -> list[bool]:
-        """Which rows hold the best value as it is shown; none where all of them do."""
+        """Whether each row holds the best value; none does where all values are the same."""
+        # Rounded as shown, so that of two equal texts never only one is marked
         shown = [None if value is None else round(value, self.decimals) for value in self.values]
         numbers = [value for value in shown if value is not None]
         if self.best is None or len(set(numbers)) < 2:
@@ -68,14 +69,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonTable:
-    """All rows, and what the strategies have in common: milliseconds of encoding a frame."""
+    """All rows, and the milliseconds of encoding a frame, which the strategies share."""
 
     rows: tuple[Row, ...]
     encode_ms: float
 
     @property
     def columns(self) -> list[Column]:
-        """What is measured of each by itself; those with J and F only where there are annotations."""
+        """The measures of each strategy by itself; J and F only where there are annotations."""
         truth = [
             self._percents("j_and_f", "J&F", [row.j_and_f for row in self.rows], best="highest"),
             self._percents("j", "J", [row.j for row in self.rows], best="highest"),
@@ -92,7 +93,7 @@ class ComparisonTable:
 
     @property
     def agreements(self) -> list[Column]:
-        """A column a strategy: how alike the others' masks are to its own."""
+        """One column per strategy: the agreement of the others' masks with its own."""
         return [
             self._percents(f"agreement_{other.name}", f"IoU with {other.name}", [row.agreement[n] for row in self.rows])
             for n, other in enumerate(self.rows)
@@ -111,10 +112,12 @@ class ComparisonTable:
         return text.getvalue()
 
     def text(self) -> str:
-        """For the terminal."""
+        """The table for the terminal, in aligned columns."""
         columns = [*self.columns, *self.agreements]
         headings = ["strategy", *(column.heading for column in columns)]
         cells = [[row.name for row in self.rows], *(column.cells() for column in columns)]
+
+        # Each column is as wide as its longest cell
         widths = [max(map(len, [heading, *column])) for heading, column in zip(headings, cells, strict=True)]
         lines = [_aligned(line, widths) for line in (headings, *zip(*cells, strict=True))]
         note = f"percent; encode {self.encode_ms:.1f} ms a frame, once for all"
@@ -126,7 +129,7 @@ class ComparisonTable:
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """The name to the left, numbers to the right."""
+    """A line: the name left-aligned, numbers right-aligned."""
     name, *numbers = (
         f"{cell:<{width}}" if place == 0 else f"{cell:>{width}}"
         for place, (cell, width) in enumerate(zip(cells, widths, strict=True))

@@ -29,9 +29,9 @@ from persamhq_video.executors import open_executor
 from persamhq_video.job.prepare import make_job
 
 __all__ = [
-    "Scored",
+    "ScoredMethod",
     "ablation_table",
-    "baselines_of",
+    "build_baselines",
     "score_baseline",
     "score_variant",
     "side_by_side_table",
@@ -39,7 +39,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scored:
+class ScoredMethod:
     """What a method scores, and how many frames a second it took to find the masks (the scoring not counted)."""
 
     table: DavisTable
@@ -57,7 +57,7 @@ class Scored:
 
 def score_variant(
     variant: Variant, base: RunConfig, sequences: Sequence[DavisSequence], *, listener: Listener
-) -> Scored:
+) -> ScoredMethod:
     """Run a variant of `base` on the sequences, by an executor of its own."""
     job = make_job(variant.config(base))
     with open_executor(job) as executor:
@@ -65,12 +65,12 @@ def score_variant(
         return _score(variant.name, method, sequences)
 
 
-def score_baseline(name: str, baseline: Baseline, sequences: Sequence[DavisSequence]) -> Scored:
+def score_baseline(name: str, baseline: Baseline, sequences: Sequence[DavisSequence]) -> ScoredMethod:
     """Score a baseline on the sequences."""
     return _score(name, baseline_method(baseline), sequences)
 
 
-def baselines_of(config: RunConfig) -> dict[str, Baseline]:
+def build_baselines(config: RunConfig) -> dict[str, Baseline]:
     """Every baseline by name; the similarity prior is that of a resolved configuration's model and weights."""
     # This one loads a model
     from persamhq_video.evaluation.similarity_baseline import similarity_prior_masks
@@ -83,7 +83,7 @@ def baselines_of(config: RunConfig) -> dict[str, Baseline]:
     }
 
 
-def side_by_side_table(scored: Sequence[Scored], *, unseen: Sequence[str], trained_on: Sequence[str]) -> str:
+def side_by_side_table(scored: Sequence[ScoredMethod], *, unseen: Sequence[str], trained_on: Sequence[str]) -> str:
     """Markdown: a column a method, a row a sequence and one for the mean; sequences trained on come last, marked."""
     lines = _heading(["sequence", *(one.name for one in scored)])
     for names, mark in ((unseen, ""), (trained_on, " (trained on)")):
@@ -93,7 +93,7 @@ def side_by_side_table(scored: Sequence[Scored], *, unseen: Sequence[str], train
     return "\n".join(lines) + "\n"
 
 
-def ablation_table(scored: Sequence[Scored]) -> str:
+def ablation_table(scored: Sequence[ScoredMethod]) -> str:
     """Markdown: a row a variant with its means, and how they differ from those of the first one."""
     lines = _heading(["variant", "J&F", "J", "F", "frames/s"])
     full = _figures(scored[0])
@@ -108,10 +108,10 @@ def ablation_table(scored: Sequence[Scored]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _score(name: str, method: Method, sequences: Sequence[DavisSequence]) -> Scored:
+def _score(name: str, method: Method, sequences: Sequence[DavisSequence]) -> ScoredMethod:
     watch = _Stopwatch(method)
     scores = [score_method(sequence, watch) for sequence in sequences]
-    return Scored(DavisTable.from_scores(name, scores), watch.frames / watch.seconds)
+    return ScoredMethod(DavisTable.from_scores(name, scores), watch.frames / watch.seconds)
 
 
 class _Stopwatch:
@@ -140,7 +140,7 @@ def _cell(row: ScoreRow) -> str:
     return f"{100 * row.j_and_f:.1f} ({100 * row.j.mean:.1f}, {100 * row.f.mean:.1f})"
 
 
-def _figures(scored: Scored) -> tuple[float, float, float, float]:
+def _figures(scored: ScoredMethod) -> tuple[float, float, float, float]:
     """J&F, J and F in percent, frames a second."""
     mean = scored.table.mean
     return 100 * mean.j_and_f, 100 * mean.j.mean, 100 * mean.f.mean, scored.frames_per_second

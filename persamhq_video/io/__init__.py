@@ -13,7 +13,7 @@ from persamhq_video.io.readers.open import (
     open_video_file,
 )
 from persamhq_video.io.readers.stream import StreamSource
-from persamhq_video.io.readers.stream_url import input_stem, without_password
+from persamhq_video.io.readers.stream_url import input_stem, redact_password
 from persamhq_video.io.writers.alpha import CutOut
 from persamhq_video.io.writers.mask_video import LabelVideo
 from persamhq_video.io.writers.mattes import MATTE_SUFFIXES, Matte, MatteCodec
@@ -21,7 +21,7 @@ from persamhq_video.io.writers.overlay import H264, Overlay, RGBVideo, h264_pict
 from persamhq_video.io.writers.rle import RLE_NAME, rle_of, write_rle
 from persamhq_video.io.writers.scores import ScoresWriter, read_score_rows, score_rows
 from persamhq_video.io.writers.segmented_video import SEGMENT_FRAMES, SegmentedVideo
-from persamhq_video.io.writers.timestamps import RisingTimes
+from persamhq_video.io.writers.timestamps import MonotonicTimestamps
 from persamhq_video.io.writers.video_encoder import VideoKind
 
 __all__ = [
@@ -38,10 +38,10 @@ __all__ = [
     "LabelVideo",
     "Matte",
     "MatteCodec",
+    "MonotonicTimestamps",
     "Overlay",
     "RGBVideo",
     "ReaderName",
-    "RisingTimes",
     "ScoresWriter",
     "SegmentedVideo",
     "StreamSource",
@@ -60,10 +60,10 @@ __all__ = [
     "read_first_masks",
     "read_label_png",
     "read_score_rows",
+    "redact_password",
     "rle_of",
     "score_rows",
     "sha256_of",
-    "without_password",
     "write_label_png",
     "write_rle",
 ]

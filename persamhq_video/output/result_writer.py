@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from persamhq_video.errors import DecodeError, InputError, OutputError, PersamHQVideoError
 from persamhq_video.io import (
-    RisingTimes,
+    MonotonicTimestamps,
     SegmentedVideo,
     atomic_write,
     label_png,
@@ -26,7 +26,7 @@ from persamhq_video.output.journal import Committed, Ledger, Stage
 from persamhq_video.output.run_directory import RunDirectory
 from persamhq_video.output.sinks import SinkPlan, sink_failure, write_files
 from persamhq_video.output.snapshots import Snapshots
-from persamhq_video.protocols.result_sink import SunkFrame
+from persamhq_video.protocols.result_sink import SinkFrame
 from persamhq_video.types import Frame, FrameResult
 
 __all__ = ["Results"]
@@ -53,7 +53,7 @@ class Results:
         self._pictures = pictures
         self._ledger = Ledger(directory.ledger_path)
         self._snapshots = Snapshots(directory.hidden, state_types)
-        self._times = RisingTimes(info.time_base)
+        self._times = MonotonicTimestamps(info.time_base)
         segments = directory.hidden / "segments"
         self._videos = {
             name: SegmentedVideo(kind.codec, info=info, folder=segments / name.replace("/", "-"))
@@ -178,11 +178,13 @@ class Results:
             last = entry.index
         return last
 
-    def _times_so_far(self) -> RisingTimes:
+    def _times_so_far(self) -> MonotonicTimestamps:
         first, last = self._ledger.committed(0), self._ledger.committed(self.next_index - 1)
         if first is None or last is None:
-            return RisingTimes(self._info.time_base)
-        return RisingTimes.after(self._info.time_base, first_pts=first.pts, first_base=first.time_base, last=last.ticks)
+            return MonotonicTimestamps(self._info.time_base)
+        return MonotonicTimestamps.after(
+            self._info.time_base, first_pts=first.pts, first_base=first.time_base, last=last.ticks
+        )
 
     def _code(self, frame: Frame, labels: Any, ticks: int) -> None:
         for name, video in self._videos.items():
@@ -213,13 +215,13 @@ class Results:
         if failures:
             raise failures[0]
 
-    def _sunk_frames(self, *, with_pictures: bool) -> Generator[SunkFrame, None, None]:
+    def _sunk_frames(self, *, with_pictures: bool) -> Generator[SinkFrame, None, None]:
         """Every committed frame as a sink gets it."""
         pictures = self._pictures() if with_pictures else None
         for entry in self._ledger.frames(self._committed):
             with _told(f"frame {entry.index} cannot be read back"):
                 labels = read_label_png(self._mask_path(entry.name))
-            yield SunkFrame(
+            yield SinkFrame(
                 index=entry.index,
                 pts=entry.pts,
                 time_base=entry.time_base,

@@ -13,7 +13,7 @@ from persam_hq.io.atomic import move_into_place
 from persamhq_video.errors import OutputError, PersamHQVideoError, PluginError
 from persamhq_video.io import VideoKind
 from persamhq_video.output.run_directory import RunDirectory
-from persamhq_video.protocols.result_sink import AnySink, LabelMapSink, ResultSink, SinkVideo, SunkFrame, VideoSink
+from persamhq_video.protocols.result_sink import AnySink, LabelMapSink, ResultSink, SinkFrame, SinkVideo, VideoSink
 
 __all__ = ["SinkPlan", "plan_sinks", "sink_failure", "write_files"]
 
@@ -107,7 +107,7 @@ def write_files(
     *,
     files: Sequence[str],
     video: SinkVideo,
-    frames: Iterator[SunkFrame],
+    frames: Iterator[SinkFrame],
     directory: RunDirectory,
 ) -> None:
     """Let a sink write the `files` that it announced; what it raises or leaves out is an OutputError that names it."""

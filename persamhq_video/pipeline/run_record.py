@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from persamhq_video.executors import TotalUsage, window_of
 from persamhq_video.executors.workers.worker import peak_memory
-from persamhq_video.io import without_password
+from persamhq_video.io import redact_password
 from persamhq_video.pipeline.video_plan import VideoPlan
 
 __all__ = ["RunRecord", "Status"]
@@ -86,7 +86,7 @@ class RunRecord:
     def _source(self) -> dict[str, Any]:
         info = self._plan.request.source.info
         return {
-            "video": without_password(str(self._plan.request.video)),
+            "video": redact_password(str(self._plan.request.video)),
             "mask": str(self._plan.request.mask),
             "kind": info.kind,
             "width": info.width,

@@ -13,8 +13,8 @@ from persamhq_video.errors import ConfigError
 from persamhq_video.io import (
     FrameWindow,
     find_mask_for,
+    redact_password,
     sha256_of,
-    without_password,
 )
 from persamhq_video.io.readers.folder import image_files
 from persamhq_video.job.prepare import Request, open_request
@@ -124,7 +124,7 @@ def _video_identity(request: Request) -> dict[str, str]:
     path = Path(request.video)
     if path.exists() and not request.source.info.is_live:
         return {"video_sha256": _hash(path), **known}
-    return {"video": without_password(str(request.video)), **known}
+    return {"video": redact_password(str(request.video)), **known}
 
 
 def _hash(video: Path) -> str:

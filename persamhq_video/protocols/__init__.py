@@ -1,7 +1,7 @@
 """Structural types, no behaviour: what a strategy, a tracker, a frame source and a result sink are."""
 
 from persamhq_video.protocols.frame_source import FrameRequest, FrameSource, FrameSourceKind, FrameWindow
-from persamhq_video.protocols.result_sink import AnySink, LabelMapSink, ResultSink, SinkVideo, SunkFrame, VideoSink
+from persamhq_video.protocols.result_sink import AnySink, LabelMapSink, ResultSink, SinkFrame, SinkVideo, VideoSink
 from persamhq_video.protocols.strategy import (
     Box,
     Decode,
@@ -36,9 +36,9 @@ __all__ = [
     "Remembers",
     "ResultSink",
     "Seen",
+    "SinkFrame",
     "SinkVideo",
     "Slot",
-    "SunkFrame",
     "Tracker",
     "VideoSink",
 ]

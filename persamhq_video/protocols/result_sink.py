@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from persamhq_video.types import FrameResult, SourceInfo
 
-__all__ = ["AnySink", "LabelMapSink", "ResultSink", "SinkVideo", "SunkFrame", "VideoSink"]
+__all__ = ["AnySink", "LabelMapSink", "ResultSink", "SinkFrame", "SinkVideo", "VideoSink"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class SinkVideo:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class SunkFrame(FrameResult):
+class SinkFrame(FrameResult):
     """A committed frame: its label map, and a record an object whose numbers have the six decimals of scores.csv.
 
     `image` is the picture, (H, W, 3) uint8 RGB, where the sink asked for pictures, else None.
@@ -52,7 +52,7 @@ class ResultSink(Protocol):
         """The files that it will write, as paths in the folder of the run, such as `boxes.json`."""
         ...
 
-    def write(self, folder: Path, video: SinkVideo, frames: Iterator[SunkFrame]) -> None:
+    def write(self, folder: Path, video: SinkVideo, frames: Iterator[SinkFrame]) -> None:
         """Write those files into `folder`, which is aside; each gets its place once all of them are whole.
 
         `frames` are all that are committed, in order, each once. Whatever is raised ends the run with exit code 3.

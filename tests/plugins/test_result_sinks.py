@@ -10,7 +10,7 @@ import pytest
 
 from persamhq_video.io import Matte, score_rows
 from persamhq_video.job.sources_and_sinks import load_endpoints
-from persamhq_video.protocols import LabelMapSink, ResultSink, SinkVideo, SunkFrame, VideoSink
+from persamhq_video.protocols import LabelMapSink, ResultSink, SinkFrame, SinkVideo, VideoSink
 from persamhq_video.types import ObjectResult, SourceInfo
 
 INFO = SourceInfo(Path("x"), "video", 6, 4, Fraction(1, 25), Fraction(25), num_frames=3, rotation=0)
@@ -26,7 +26,7 @@ def frames(count=3):
         labels = np.zeros((4, 6), np.uint8)
         labels[0, : index + 1] = 3
         entry = ObjectResult(3, "present", 0.25, 0.5, 0.75, area=index + 1, box=(0, 0, index, 0))
-        yield SunkFrame(index, index, Fraction(1, 25), f"{index:05d}", labels, (entry,))
+        yield SinkFrame(index, index, Fraction(1, 25), f"{index:05d}", labels, (entry,))
 
 
 @pytest.mark.parametrize(

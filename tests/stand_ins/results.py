@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from persamhq_video.compare.shared_tracker import ComparedResult
+from persamhq_video.compare.shared_tracker import CombinedResult
 from persamhq_video.types import FrameResult, ObjectResult
 
 SIZE = (36, 64)
@@ -30,6 +30,6 @@ def square(left, *, size=8, top=4):
     return labels
 
 
-def compared(*labels, index=1, **options):
+def combined(*labels, index=1, **options):
     results = [found(one, index=index, **options) for one in labels]
-    return ComparedResult.of(results, [0.5] * len(results))
+    return CombinedResult.of(results, [0.5] * len(results))

@@ -28,7 +28,7 @@ _FAULT_TOLERANCE = 1e-9
 class DecordSource:
     """A video file, decoded by decord one frame at a time.
 
-    decord turns and converts as UprightRGB does. Its times are float32 seconds, so the exact ones come from the
+    decord turns and converts as UprightConverter does. Its times are float32 seconds, so the exact ones come from the
     packets. Where it gives up, on a broken file at a point that differs from run to run, in some transport streams at
     the first frame, the PyAV reader finishes the work: the same frames come and the same error. Damage that a decoder
     conceals is seen by the PyAV reader only.

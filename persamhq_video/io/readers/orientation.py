@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _TURNS = {0: (), 1: ("1",), 2: ("1", "1"), 3: ("2",)}
 
 
-class UprightRGB:
+class UprightConverter:
     """Turns pictures upright and converts them to RGB with one filter chain.
 
     The chain is transpose, then scale (bicubic, to the same size), then rgb24, because that is what decord runs and

@@ -17,7 +17,7 @@ from persamhq_video.io.readers.container import (
     reason,
     shown_times,
 )
-from persamhq_video.io.readers.orientation import UprightRGB
+from persamhq_video.io.readers.orientation import UprightConverter
 from persamhq_video.types import Frame
 
 if TYPE_CHECKING:
@@ -65,10 +65,10 @@ class PyAVSource:
         index = position = 0
         try:
             with open_video(self._path) as (container, stream):
-                upright: UprightRGB | None = None
+                upright: UprightConverter | None = None
                 for picture, pts in _timed(_pictures(container, stream, self.info), stream):
                     if self._window.wants(position):
-                        upright = upright or UprightRGB(stream, picture)
+                        upright = upright or UprightConverter(stream, picture)
                         yield self._frame(upright, picture, index=index, pts=pts)
                         index += 1
                     position += 1
@@ -78,7 +78,7 @@ class PyAVSource:
         except (BrokenStreamError, av.FFmpegError) as exc:
             raise DecodeError(_message(self.info, position, reason(exc)), frame=index) from exc
 
-    def _frame(self, upright: UprightRGB, picture: VideoFrame, *, index: int, pts: int) -> Frame:
+    def _frame(self, upright: UprightConverter, picture: VideoFrame, *, index: int, pts: int) -> Frame:
         if not upright.fits(picture):
             got = f"{picture.width}x{picture.height} {picture.format.name}"
             expected = f"{upright.size[0]}x{upright.size[1]} {upright.format}"

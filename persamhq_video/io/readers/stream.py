@@ -16,8 +16,8 @@ from persamhq_video.io.readers.container import (
     reason,
     time_base_of,
 )
-from persamhq_video.io.readers.orientation import UprightRGB
-from persamhq_video.io.readers.stream_url import stream_input, without_password
+from persamhq_video.io.readers.orientation import UprightConverter
+from persamhq_video.io.readers.stream_url import ffmpeg_input, redact_password
 from persamhq_video.types import Frame, SourceInfo
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class StreamSource:
     """
 
     def __init__(self, text: str, window: FrameWindow) -> None:
-        self._text, self._window, self._is_read = without_password(text), window, False
+        self._text, self._window, self._is_read = redact_password(text), window, False
         self._container = _open(text)
         try:
             self._stream = _video_stream(self._text, self._container)
@@ -81,7 +81,7 @@ class StreamSource:
         self._container.close()
 
     def _frames(self) -> Iterator[Frame]:
-        upright = UprightRGB(self._stream, self._first)
+        upright = UprightConverter(self._stream, self._first)
         index = position = 0
         try:
             for picture, pts in self._timed():
@@ -117,7 +117,7 @@ class StreamSource:
             raise InputError(f"{self._text}: ends before the first picture; see whether it plays elsewhere")
         return picture
 
-    def _refuse_change(self, upright: UprightRGB, picture: VideoFrame, *, index: int, position: int) -> None:
+    def _refuse_change(self, upright: UprightConverter, picture: VideoFrame, *, index: int, position: int) -> None:
         if not upright.fits(picture):
             got, expected = f"{picture.width}x{picture.height}", f"{upright.size[0]}x{upright.size[1]}"
             raise DecodeError(
@@ -136,7 +136,7 @@ class StreamSource:
 
 
 def _open(text: str) -> InputContainer:
-    wanted = stream_input(text)
+    wanted = ffmpeg_input(text)
     try:
         return av.open(
             wanted.file,
@@ -145,7 +145,7 @@ def _open(text: str) -> InputContainer:
             timeout=(_TIMEOUT_SECONDS, _TIMEOUT_SECONDS),
         )
     except (av.FFmpegError, OSError, ValueError) as exc:
-        name = without_password(text)
+        name = redact_password(text)
         raise InputError(f"{name}: cannot be opened ({_told(exc)}); see whether it plays elsewhere") from exc
 
 

@@ -20,7 +20,7 @@ _CAMERA_FORMATS: Final = {"linux": "v4l2", "darwin": "avfoundation"}
 
 
 @dataclass(frozen=True, slots=True)
-class StreamInput:
+class FFmpegInput:
     """What FFmpeg opens: a file or URL, the format where it cannot be told from that, and options."""
 
     file: str
@@ -35,18 +35,18 @@ def is_stream_name(text: str) -> bool:
     return is_url or text.startswith(_CAMERA) or _DEVICE_FILE.fullmatch(text) is not None
 
 
-def stream_input(text: str, *, platform: str = sys.platform) -> StreamInput:
+def ffmpeg_input(text: str, *, platform: str = sys.platform) -> FFmpegInput:
     """What a name means: a URL itself, `camera:0` a camera, `camera:FORMAT:DEVICE` any device that FFmpeg knows."""
     if _DEVICE_FILE.fullmatch(text):
-        return StreamInput(text, _CAMERA_FORMATS["linux"])
+        return FFmpegInput(text, _CAMERA_FORMATS["linux"])
     if text.startswith(_CAMERA):
         return _camera(text, text.removeprefix(_CAMERA), platform)
     # UDP packets that are lost would leave damage in the picture.
     is_rtsp = text.lower().startswith(("rtsp://", "rtsps://"))
-    return StreamInput(text, options={"rtsp_flags": "prefer_tcp"} if is_rtsp else {})
+    return FFmpegInput(text, options={"rtsp_flags": "prefer_tcp"} if is_rtsp else {})
 
 
-def without_password(text: str) -> str:
+def redact_password(text: str) -> str:
     """A URL as it may be written down: `user:word@host` without the word."""
     return _PASSWORD.sub(r"\1:***@", text)
 
@@ -57,13 +57,13 @@ def input_stem(text: str) -> str:
     return re.sub(r"[^\w.-]+", "-", _SUFFIX.sub("", last)).strip("-.") or "stream"
 
 
-def _camera(text: str, device: str, platform: str) -> StreamInput:
+def _camera(text: str, device: str, platform: str) -> FFmpegInput:
     format_name, colon, rest = device.partition(":")
     if colon and rest:
-        return StreamInput(rest, format_name)
+        return FFmpegInput(rest, format_name)
     if device.isdecimal() and platform in _CAMERA_FORMATS:
         file = f"/dev/video{device}" if platform == "linux" else device
-        return StreamInput(file, _CAMERA_FORMATS[platform])
+        return FFmpegInput(file, _CAMERA_FORMATS[platform])
     raise ConfigError(
         f"got the camera {text!r}; expected camera:0 (Linux and macOS) or camera:FORMAT:DEVICE with a format of"
         " FFmpeg's devices, such as camera:v4l2:/dev/video0 or camera:dshow:video=NAME"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Self
 
-__all__ = ["RisingTimes"]
+__all__ = ["MonotonicTimestamps"]
 
 
-class RisingTimes:
+class MonotonicTimestamps:
     """Turns the time stamps of a source, in frame order, into ticks of one time base that rise from zero or later.
 
     A frame whose time is not later than the one before comes one tick after it, so that no frame is lost to a faulty

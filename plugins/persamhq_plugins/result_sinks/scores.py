@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from persamhq_video.plugin import Register, hookimpl
-from persamhq_video.protocols import AnySink, SinkVideo, SunkFrame
+from persamhq_video.protocols import AnySink, SinkFrame, SinkVideo
 
 
 class Scores:
@@ -19,7 +19,7 @@ class Scores:
         del video
         return ("scores.csv",)
 
-    def write(self, folder: Path, video: SinkVideo, frames: Iterator[SunkFrame]) -> None:
+    def write(self, folder: Path, video: SinkVideo, frames: Iterator[SinkFrame]) -> None:
         """See ResultSink."""
         from persamhq_video.io import ScoresWriter, score_rows
 

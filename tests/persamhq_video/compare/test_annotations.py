@@ -88,8 +88,8 @@ def test_frames_that_never_came_are_not_scored(save, source):
 
 def test_what_is_shown_has_the_masks_colour(save, source):
     annotations = open_annotations(save("truth", moving(0, 255)), source, ALL)
-    assert set(np.unique(annotations.shown("f001", label_map(0, 7)))) == {0, 7}
-    assert annotations.shown("f009", label_map(0)) is None
+    assert set(np.unique(annotations.display_labels("f001", label_map(0, 7)))) == {0, 7}
+    assert annotations.display_labels("f009", label_map(0)) is None
 
 
 def test_names_of_a_video_are_numbers(save, make_clip, tmp_path):

@@ -1,8 +1,8 @@
-"""What may be compared, and what is said of the rest."""
+"""Contenders: which may be compared, and the messages for the rest."""
 
 import pytest
 
-from persamhq_video.compare.contenders import OWN_OPTIONS, Contender, check_contenders
+from persamhq_video.compare.contenders import STRATEGY_OPTIONS, Contender, check_contenders
 from persamhq_video.config import NEUTRAL_OPTIONS, RunConfig, make_config
 from persamhq_video.errors import ConfigError
 
@@ -33,8 +33,8 @@ def test_strategies_may_differ_in_what_no_feature_depends_on():
 
 
 def test_what_the_engine_does_is_never_a_strategy():
-    assert not OWN_OPTIONS & NEUTRAL_OPTIONS
-    assert set(RunConfig.model_fields) >= OWN_OPTIONS
+    assert not STRATEGY_OPTIONS & NEUTRAL_OPTIONS
+    assert set(RunConfig.model_fields) >= STRATEGY_OPTIONS
 
 
 REFUSED = {

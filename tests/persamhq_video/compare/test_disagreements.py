@@ -6,29 +6,29 @@ import io
 import numpy as np
 from PIL import Image
 
-from persamhq_video.compare.disagreements import MOST, STRETCH, Moments, data_uri
+from persamhq_video.compare.disagreements import MAX_SHOWN, STRETCH_FRAMES, Disagreements, data_uri
 
 PICTURE = np.full((8, 16, 3), 200, np.uint8)
 
 
 def worst(values):
     """The frames that are kept of a video with these agreements, and for how many pictures were made."""
-    moments, made = Moments(), []
+    disagreements, made = Disagreements(), []
     for index, value in enumerate(values):
-        moments.offer(index, f"{index:05d}", value, lambda index=index: made.append(index) or [PICTURE])
-    return [moment.index for moment in moments.worst()], made
+        disagreements.add(index, f"{index:05d}", value, lambda index=index: made.append(index) or [PICTURE])
+    return [disagreement.index for disagreement in disagreements.worst()], made
 
 
 def test_one_a_stretch():
-    values = [0.9] * (2 * STRETCH)
-    values[3], values[4], values[STRETCH] = 0.5, 0.4, 0.6
-    assert worst(values)[0] == [4, STRETCH]
+    values = [0.9] * (2 * STRETCH_FRAMES)
+    values[3], values[4], values[STRETCH_FRAMES] = 0.5, 0.4, 0.6
+    assert worst(values)[0] == [4, STRETCH_FRAMES]
 
 
 def test_the_worst_of_many():
-    values = [1 - 0.001 * (stretch % 17) for stretch in range(40) for _ in range(STRETCH)]
+    values = [1 - 0.001 * (stretch % 17) for stretch in range(40) for _ in range(STRETCH_FRAMES)]
     kept, _ = worst(values)
-    assert len(kept) == MOST
+    assert len(kept) == MAX_SHOWN
     assert max(values[index] for index in kept) <= 0.987
 
 

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from persamhq_video.compare.disagreements import Moment
+from persamhq_video.compare.disagreements import Disagreement
 from persamhq_video.compare.html_report import Chart, Page, render_page
 from persamhq_video.compare.svg_charts import Curve
 from persamhq_video.compare.table import ComparisonTable, Row
@@ -17,7 +17,7 @@ def row(name, spec="", *, j=None, f=None, track_ms=20.0):
     return Row(name, spec, j, f, (None, 0.5), 0.9, 0.75, 0.0, 0.125, track_ms)
 
 
-def page(*, annotated=False, moments=1, specs=("", "--prompts <b> & more")):
+def page(*, annotated=False, disagreements=1, specs=("", "--prompts <b> & more")):
     truth = {"j": 0.5, "f": 0.75} if annotated else {}
     rows = (row("near", specs[0], **truth), row("far", specs[1], track_ms=10.0, **truth))
     count = 4 if annotated else 3
@@ -28,7 +28,9 @@ def page(*, annotated=False, moments=1, specs=("", "--prompts <b> & more")):
         table=ComparisonTable(rows, encode_ms=80.0),
         charts=(Chart("Score, %", (Curve("#111111", [1, 2], [50.0, 60.0]), Curve("#222222", [1, 2], [5.0, 6.0]))),),
         last=11,
-        moments=tuple(Moment(5 + n, f"{5 + n:05d}", 0.25, (PICTURE,) * count) for n in range(moments)),
+        disagreements=tuple(
+            Disagreement(5 + n, f"{5 + n:05d}", 0.25, (PICTURE,) * count) for n in range(disagreements)
+        ),
         is_annotated=annotated,
         poster=PICTURE,
     )
@@ -100,13 +102,13 @@ def test_truth_is_spoken_of_where_there_is_any():
 
 @pytest.mark.parametrize(("annotated", "captions"), [(False, ["source"]), (True, ["source", "annotation"])])
 def test_moments(annotated, captions):
-    text = render_page(page(annotated=annotated, moments=2))
+    text = render_page(page(annotated=annotated, disagreements=2))
     assert re.findall(r"<figcaption>([^<]*)", text) == 2 * [*captions, "near", "far"]
     assert "Frame 6 (00006): the masks overlap by 25.0 %" in text
 
 
 def test_without_disagreement():
-    assert "Nowhere: all masks are the same." in render_page(page(moments=0))
+    assert "Nowhere: all masks are the same." in render_page(page(disagreements=0))
 
 
 def test_a_strategy_without_options_of_its_own():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from persamhq_video.compare.shared_segmenter import SharedCalls, merge_equal, same
+from persamhq_video.compare.shared_segmenter import CallCache, bitwise_equal, merge_equal
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("one", "other"), EQUAL)
 def test_same(one, other):
-    assert same(one, other)
+    assert bitwise_equal(one, other)
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
 def test_not_the_same(one, other):
-    assert not same(one, other)
+    assert not bitwise_equal(one, other)
 
 
 def test_equal_values_become_one_object():
@@ -58,28 +58,28 @@ def test_equal_values_become_one_object():
 
 
 def test_an_equal_question_is_answered_once():
-    calls, made = SharedCalls(), []
-    answers = [calls.once(("locate", pair()), lambda: made.append(1) or object()) for _ in range(3)]
+    calls, made = CallCache(), []
+    answers = [calls.get_or_compute(("locate", pair()), lambda: made.append(1) or object()) for _ in range(3)]
     assert len(made) == 1
     assert answers[0] is answers[1] is answers[2]
 
 
 def test_another_question_has_another_answer():
-    calls = SharedCalls()
-    assert calls.once(("locate", pair()), lambda: "a") == "a"
-    assert calls.once(("decode", pair()), lambda: "b") == "b"
-    assert calls.once(("locate", pair(2.0)), lambda: "c") == "c"
+    calls = CallCache()
+    assert calls.get_or_compute(("locate", pair()), lambda: "a") == "a"
+    assert calls.get_or_compute(("decode", pair()), lambda: "b") == "b"
+    assert calls.get_or_compute(("locate", pair(2.0)), lambda: "c") == "c"
 
 
 def test_answers_are_forgotten():
-    calls = SharedCalls()
-    assert calls.once(("locate",), lambda: "a") == "a"
-    calls.forget()
-    assert calls.once(("locate",), lambda: "b") == "b"
+    calls = CallCache()
+    assert calls.get_or_compute(("locate",), lambda: "a") == "a"
+    calls.clear()
+    assert calls.get_or_compute(("locate",), lambda: "b") == "b"
 
 
 def test_whoever_waits_has_the_answer_of_the_thread_that_computes():
-    calls, begun, go = SharedCalls(), threading.Event(), threading.Event()
+    calls, begun, go = CallCache(), threading.Event(), threading.Event()
     answers = []
 
     def slow():
@@ -87,10 +87,10 @@ def test_whoever_waits_has_the_answer_of_the_thread_that_computes():
         go.wait(5)
         return "slow"
 
-    first = threading.Thread(target=lambda: answers.append(calls.once(("q",), slow)))
+    first = threading.Thread(target=lambda: answers.append(calls.get_or_compute(("q",), slow)))
     first.start()
     assert begun.wait(5)
-    second = threading.Thread(target=lambda: answers.append(calls.once(("q",), lambda: "own")))
+    second = threading.Thread(target=lambda: answers.append(calls.get_or_compute(("q",), lambda: "own")))
     second.start()
     go.set()
     first.join()
@@ -99,11 +99,11 @@ def test_whoever_waits_has_the_answer_of_the_thread_that_computes():
 
 
 def test_an_error_is_everybodys():
-    calls = SharedCalls()
+    calls = CallCache()
 
     def fail():
         raise ValueError("broken")
 
     for _ in range(2):
         with pytest.raises(ValueError, match="broken"):
-            calls.once(("q",), fail)
+            calls.get_or_compute(("q",), fail)

@@ -12,7 +12,7 @@ from stand_ins.segmenter import named
 from persam_hq.segmenter import LiteSegmenter
 from persam_hq.types import PromptSet
 from persamhq_plugins.mask_refiners.cascade import Cascade
-from persamhq_video.compare.shared_tracker import ComparedResult, SharedJob, SharedTracker
+from persamhq_video.compare.shared_tracker import CombinedResult, SharedJob, SharedTracker
 from persamhq_video.config import make_config
 from persamhq_video.errors import StrategyError
 from persamhq_video.job.prepare import make_job
@@ -93,10 +93,10 @@ def test_results_are_those_of_each_by_itself(encoder):
     apart = [follow(tracker(model, **options)) for options in VARIANTS]
     together = follow(SharedTracker([tracker(model, **options) for options in VARIANTS], encoder=encoder))
     for number, alone in enumerate(apart):
-        for one, compared in zip(alone, together, strict=True):
-            assert np.array_equal(one.labels, compared.results[number].labels)
-            assert one.objects == compared.results[number].objects
-            assert one.name == compared.name
+        for one, combined in zip(alone, together, strict=True):
+            assert np.array_equal(one.labels, combined.results[number].labels)
+            assert one.objects == combined.results[number].objects
+            assert one.name == combined.name
 
 
 def test_a_frame_is_encoded_once():
@@ -123,7 +123,7 @@ def test_there_is_one_copy_of_the_model():
 
 def test_the_first_result_stands_for_all():
     result = follow(SharedTracker([tracker(tiny_lite()), tracker(tiny_lite())]))[1]
-    assert isinstance(result, ComparedResult)
+    assert isinstance(result, CombinedResult)
     assert result.labels is result.results[0].labels
     assert len(result.seconds) == 2
     assert all(seconds > 0 for seconds in result.seconds)

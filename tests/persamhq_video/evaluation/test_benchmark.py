@@ -14,7 +14,7 @@ from persam_hq.evaluation import (
 )
 from persamhq_video.config import RunConfig
 from persamhq_video.evaluation.benchmark import (
-    Scored,
+    ScoredMethod,
     ablation_table,
     score_baseline,
     score_variant,
@@ -29,7 +29,7 @@ def scored(name, *, j=0.5, f=0.25, speed=10.0):
     for sequence, times in (("goat", 1), ("camel", 2)):
         one = ObjectScore(object_id=1, region=np.full(3, times * j), boundary=np.full(3, times * f))
         scores.append(SequenceScore(name=sequence, frame_names=("1", "2", "3"), objects=(one,)))
-    return Scored(DavisTable.from_scores(name, scores), speed)
+    return ScoredMethod(DavisTable.from_scores(name, scores), speed)
 
 
 def test_a_row_a_sequence_and_a_column_a_method():

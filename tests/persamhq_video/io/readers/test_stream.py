@@ -11,7 +11,7 @@ import pytest
 
 from persamhq_video.errors import ConfigError, DecodeError, InputError
 from persamhq_video.io import StreamSource, input_stem, open_source
-from persamhq_video.io.readers.stream_url import is_stream_name, stream_input, without_password
+from persamhq_video.io.readers.stream_url import ffmpeg_input, is_stream_name, redact_password
 from persamhq_video.protocols import FrameWindow
 
 TEST_PICTURES = "camera:lavfi:testsrc=size=64x36:rate=25"
@@ -78,18 +78,18 @@ class TestNames:
         ],
     )
     def test_what_is_opened(self, text, platform, file, format_name):
-        wanted = stream_input(text, platform=platform)
+        wanted = ffmpeg_input(text, platform=platform)
         assert (wanted.file, wanted.format, wanted.options) == (file, format_name, {})
 
     def test_rtsp_prefers_tcp(self):
-        assert stream_input("rtsp://host/one").options == {"rtsp_flags": "prefer_tcp"}
+        assert ffmpeg_input("rtsp://host/one").options == {"rtsp_flags": "prefer_tcp"}
 
     @pytest.mark.parametrize(
         ("text", "platform"), [("camera:", "linux"), ("camera:front", "linux"), ("camera:0", "win32")]
     )
     def test_cameras_that_cannot_be_told(self, text, platform):
         with pytest.raises(ConfigError, match=r"got the camera '.*'; expected camera:0 .* or camera:FORMAT:DEVICE"):
-            stream_input(text, platform=platform)
+            ffmpeg_input(text, platform=platform)
 
     @pytest.mark.parametrize(
         ("text", "stem"),
@@ -117,7 +117,7 @@ class TestNames:
         ],
     )
     def test_passwords_are_not_written_down(self, text, written):
-        assert without_password(text) == written
+        assert redact_password(text) == written
 
 
 class TestUrl:

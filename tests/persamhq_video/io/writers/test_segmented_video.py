@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from persamhq_video.errors import OutputError
-from persamhq_video.io import LabelVideo, Matte, Overlay, RisingTimes, SegmentedVideo
+from persamhq_video.io import LabelVideo, Matte, MonotonicTimestamps, Overlay, SegmentedVideo
 from persamhq_video.io.writers.video_encoder import Packet, PictureEncoder, write_video
 
 TICKS = Fraction(1, 12800)
@@ -88,7 +88,7 @@ def test_where_an_attempt_ended_leaves_no_trace(name, cuts, info_of, tmp_path):
     ],
 )
 def test_joined_times_are_those_of_the_source(name, time_base, pts, info_of, reread, tmp_path):  # noqa: PLR0917
-    info, rising = info_of(time_base=time_base), RisingTimes(time_base)
+    info, rising = info_of(time_base=time_base), MonotonicTimestamps(time_base)
     times = [rising(value, time_base) for value in pts]
     whole(tmp_path, name, info, times=times)
     frames, _ = reread(tmp_path / f"whole-{name}", "gray")
@@ -125,11 +125,11 @@ def test_equal_pictures_make_equal_packets_every_time(kind, info_of):
 
 def test_rising_times_go_on_where_they_were():
     pts = [-5, 3, 3, 1, 9, 10, 8]
-    rising = RisingTimes(TICKS)
+    rising = MonotonicTimestamps(TICKS)
     whole_way = [rising(value, TICKS) for value in pts]
     assert whole_way == [0, 8, 9, 10, 14, 15, 16]
     for cut in range(1, len(pts)):
-        later = RisingTimes.after(TICKS, first_pts=pts[0], first_base=TICKS, last=whole_way[cut - 1])
+        later = MonotonicTimestamps.after(TICKS, first_pts=pts[0], first_base=TICKS, last=whole_way[cut - 1])
         assert [later(value, TICKS) for value in pts[cut:]] == whole_way[cut:]
 
 

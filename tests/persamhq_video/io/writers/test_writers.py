@@ -15,8 +15,8 @@ from persamhq_video.io import (
     MATTE_SUFFIXES,
     LabelVideo,
     Matte,
+    MonotonicTimestamps,
     Overlay,
-    RisingTimes,
     SegmentedVideo,
     open_source,
     paint,
@@ -40,7 +40,7 @@ def image_at(i, *, height=48, width=64):
 
 
 def write(path, kind, info, times):
-    rising = RisingTimes(info.time_base)
+    rising = MonotonicTimestamps(info.time_base)
     with tempfile.TemporaryDirectory() as folder:
         video = SegmentedVideo(kind.codec, info=info, folder=Path(folder))
         for i, time in enumerate(times):
