@@ -1,4 +1,4 @@
-"""Files in and out: readers, writers and masks; the only room that imports av and decord."""
+"""Files in and out: readers of videos, writers of results, label maps; the only package that imports av and decord."""
 
 from persam_hq.io.atomic import atomic_write, sha256_of
 from persam_hq.io.images import davis_palette

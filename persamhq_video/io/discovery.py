@@ -1,10 +1,10 @@
-"""Which videos a path or a pattern means."""
+"""Discovery of the inputs of a run: the videos that a path or pattern names, and the first-frame mask of each video."""
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -13,17 +13,20 @@ from persamhq_video.errors import InputError
 from persamhq_video.io.readers.folder import IMAGE_SUFFIXES, image_files
 from persamhq_video.io.readers.stream_url import input_stem
 
+__all__ = ["VIDEO_SUFFIXES", "FoundVideo", "find_mask_for", "find_videos"]
+
 VIDEO_SUFFIXES: Final = frozenset(
     {".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".webm"}
     | {".wmv", ".y4m"}
 )
+"""Suffixes by which a search recognises video files; a file that is named itself may have any other."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundVideo:
     """A video, and the folder that a search for it began in; None where it was named itself.
 
-    `path` is a text where it is no file: the name of a stream, or what a plugin's source takes.
+    `path` is a text where it is no file: the name of a stream, or whatever the source of a plugin accepts.
     """
 
     path: Path | str
@@ -31,10 +34,14 @@ class FoundVideo:
 
     @property
     def stem(self) -> str:
-        """What its results and its mask are named after."""
+        """The name that its results and its mask are found by."""
         if isinstance(self.path, str):
             return input_stem(self.path)
+        # A folder may have a dot in its name, which is no suffix.
         return self.path.name if self.path.is_dir() else self.path.stem
+
+
+# Videos
 
 
 def find_videos(given: str) -> list[FoundVideo]:
@@ -44,15 +51,16 @@ def find_videos(given: str) -> list[FoundVideo]:
     """
     path = Path(given)
     if path.is_dir():
-        return [FoundVideo(path)] if image_files(path) else _in_folder(path)
+        return [FoundVideo(path)] if image_files(path) else _videos_in_folder(path)
     if path.exists():
         return [FoundVideo(path)]
     if glob.has_magic(given):
-        return _in_pattern(given)
+        return _videos_of_pattern(given)
     raise InputError(f"{given}: no such file or folder; give a video file, a folder of frames or of videos, or a list")
 
 
-def _in_folder(folder: Path) -> list[FoundVideo]:
+def _videos_in_folder(folder: Path) -> list[FoundVideo]:
+    """The videos directly in a folder, in natural order (2 before 10); hidden ones are left out."""
     files = (file for file in folder.iterdir() if file.name[0] != "." and _is_video(file))
     found = [FoundVideo(file, root=folder) for file in sorted(files, key=natural_key)]
     if not found:
@@ -63,10 +71,16 @@ def _in_folder(folder: Path) -> list[FoundVideo]:
     return found
 
 
-def _in_pattern(pattern: str) -> list[FoundVideo]:
+def _videos_of_pattern(pattern: str) -> list[FoundVideo]:
+    """The videos that match a pattern, in natural order of each folder on their path."""
     matches = [Path(match) for match in glob.glob(pattern, recursive=True)]  # noqa: PTH207 - the pattern has its own root
-    root = _fixed_part(Path(pattern))
-    videos = sorted({match for match in matches if _is_video(match)}, key=lambda found: _depth_key(root, found))
+    root = _pattern_root(Path(pattern))
+
+    def order(video: Path) -> list[object]:
+        return [natural_key(Path(part)) for part in video.relative_to(root).parts]
+
+    # A set, as `**` may match a file more than once
+    videos = sorted({match for match in matches if _is_video(match)}, key=order)
     if not videos:
         got = f"{len(matches)} matches, none a video file or a folder of frames" if matches else "no match"
         raise InputError(f"{pattern}: {got}; expected files such as clip.mp4, or folders of frames")
@@ -74,26 +88,18 @@ def _in_pattern(pattern: str) -> list[FoundVideo]:
 
 
 def _is_video(path: Path) -> bool:
-    """What counts as a video among other files, by its name alone; a folder counts by what is in it."""
+    """Whether a search takes a file, by its name alone, or a folder, by the images in it."""
     if path.is_dir():
         return bool(image_files(path))
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def _fixed_part(pattern: Path) -> Path:
-    """The folder that every match lies in."""
-    return Path(*_until_magic(pattern.parent.parts))
+def _pattern_root(pattern: Path) -> Path:
+    """The folder that every match lies in: the parts of the pattern before the first wildcard."""
+    return Path(*takewhile(lambda part: not glob.has_magic(part), pattern.parent.parts))
 
 
-def _until_magic(parts: tuple[str, ...]) -> Iterator[str]:
-    for part in parts:
-        if glob.has_magic(part):
-            return
-        yield part
-
-
-def _depth_key(root: Path, video: Path) -> list[object]:
-    return [natural_key(Path(part)) for part in video.relative_to(root).parts]
+# Masks
 
 
 def find_mask_for(video: Path | str, mask: str | Path) -> Path:
@@ -104,16 +110,16 @@ def find_mask_for(video: Path | str, mask: str | Path) -> Path:
     matches anything as long as one file matches.
     """
     stem = FoundVideo(video).stem
-    found = _from_pattern(stem, str(mask)) if _is_pattern(mask) else _from_path(stem, Path(mask))
+    found = _mask_of_pattern(stem, str(mask)) if _is_mask_pattern(mask) else _mask_at_path(stem, Path(mask))
     if found is None:
         name = video.name if isinstance(video, Path) else video
-        expected = f"expected {stem}.png or a folder {stem} of masks{_taken_as_frames(video)}"
+        expected = f"expected {stem}.png or a folder {stem} of masks{_hint_if_folder_of_videos(video)}"
         raise InputError(f"{mask}: no mask for {name} there; {expected}")
     return found
 
 
-def _taken_as_frames(video: Path | str) -> str:
-    """What to do about a folder of videos that is one of frames because their masks lie in it as well."""
+def _hint_if_folder_of_videos(video: Path | str) -> str:
+    """The way out where a folder of videos counts as one of frames because their masks lie in it as well."""
     if not isinstance(video, Path) or not video.is_dir():
         return ""
     beside = sorted({file.suffix for file in video.iterdir() if file.suffix.lower() in VIDEO_SUFFIXES})
@@ -122,42 +128,47 @@ def _taken_as_frames(video: Path | str) -> str:
     return f" ({video} holds images, so it is a folder of frames; for the videos in it give '{video}/*{beside[0]}')"
 
 
-def _is_pattern(mask: str | Path) -> bool:
+def _is_mask_pattern(mask: str | Path) -> bool:
+    # A file may have a * in its name; {stem} is never part of one.
     text = str(mask)
     return "{stem}" in text or ("*" in text and not Path(text).exists())
 
 
-def _from_path(stem: str, path: Path) -> Path | None:
+def _mask_at_path(stem: str, path: Path) -> Path | None:
+    """The mask where `path` is an image, or a folder that holds it; None where the folder does not."""
     if path.is_file():
         return path
     if not path.exists():
         raise InputError(f"{path}: no such mask; give an image, a folder or a pattern such as masks/{{stem}}.png")
+
     # PNG first: where a mask lies beside its frame, the frame is the JPEG.
     for suffix in sorted(IMAGE_SUFFIXES, key=lambda known: (known != ".png", known)):
         for spelt in (suffix, suffix.upper()):
             if (candidate := path / f"{stem}{spelt}").is_file():
                 return candidate
-    return _first_of(path / stem)
+    return _first_image(path / stem)
 
 
-def _from_pattern(stem: str, pattern: str) -> Path | None:
+def _mask_of_pattern(stem: str, pattern: str) -> Path | None:
+    """The mask that a pattern names for a video of that stem; None where nothing matches."""
+    # A * alone stands for the stem, so there is one candidate.
     if "{stem}" not in pattern:
         candidate = Path(pattern.replace("*", stem))
-        return _first_of(candidate) if candidate.is_dir() else _if_file(candidate)
+        if candidate.is_dir():
+            return _first_image(candidate)
+        return candidate if candidate.is_file() else None
+
     # Only what the user wrote is a wildcard, not a bracket in the video's name.
     named = pattern.replace("{stem}", glob.escape(stem))
     matches = sorted((Path(match) for match in glob.glob(named)), key=natural_key)  # noqa: PTH207 - root unknown
     if len(matches) > 1:
         raise InputError(f"{pattern}: matches {len(matches)} files for {stem}, such as {matches[0].name}; expected one")
     if matches and matches[0].is_dir():
-        return _first_of(matches[0])
+        return _first_image(matches[0])
     return matches[0] if matches else None
 
 
-def _first_of(folder: Path) -> Path | None:
+def _first_image(folder: Path) -> Path | None:
+    """The first image of a folder in natural order, None where there is no such folder or no image in it."""
     files = image_files(folder) if folder.is_dir() else ()
     return files[0] if files else None
-
-
-def _if_file(path: Path) -> Path | None:
-    return path if path.is_file() else None

@@ -1,4 +1,4 @@
-"""Label maps as image files: the user's first mask in, palette PNGs out."""
+"""Label maps as image files: the user's first-frame mask is read, palette PNGs are written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_OBJECTS = 255
+"""Ids fit into the uint8 of a label map, of which 0 is the background."""
 _GREY_WHITES = (1, 255, 65535)
+"""White in masks of 1, 8 and 16 bits."""
 _COLOUR_WHITE = 0xFFFFFF
 _PALETTE = davis_palette().tobytes()
 _SOFT = "looks like a lossy or anti-aliased mask"
@@ -30,7 +32,7 @@ _SOFT_ADVICE = "save it as PNG with 0/255, or with one value an object, and with
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelMap:
-    """Object ids by pixel, (H, W) uint8 with 0 = background; ``mapping``: which value of the file became which id."""
+    """Object ids per pixel, (H, W) uint8 with 0 = background; ``mapping`` has the id for each value of the file."""
 
     labels: NDArray[np.uint8]
     ids: tuple[int, ...]
@@ -46,12 +48,13 @@ class LabelMap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Values:
-    """(H, W) int64 values as the file has them, 0 = background, and how one of them is spelt."""
+    """(H, W) int64 values as the file has them, 0 = background; colours are 0xRRGGBB."""
 
     values: NDArray[np.int64]
     is_colour: bool
 
     def name(self, value: int) -> str:
+        """A value as a user knows it from an editor."""
         return f"#{value:06x}" if self.is_colour else str(value)
 
 
@@ -67,10 +70,12 @@ def read_first_masks(path: Path, *, size: tuple[int, int]) -> LabelMap:
         got, expected = f"{found.values.shape[1]}x{found.values.shape[0]}", f"{size[1]}x{size[0]}"
         raise InputError(f"{path}: the mask is {got} but the frame is {expected}; masks are not resized, draw it anew")
 
+    # The distinct values, and for each pixel the rank of its value among them
     present, ranks = np.unique(found.values, return_inverse=True)
     distinct = [int(value) for value in present if value]
     _refuse_unusable(path, found, distinct, ranks=ranks.reshape(size), is_jpeg=is_jpeg)
 
+    # Ids by rank, and with them the label map
     mapping = _numbering(distinct, is_colour=found.is_colour)
     table = np.array([mapping.get(int(value), 0) for value in present], dtype=np.uint8)
     return LabelMap(
@@ -92,6 +97,7 @@ def label_png(labels: NDArray[np.uint8]) -> bytes:
     picture = Image.fromarray(labels)
     picture.putpalette(_PALETTE)
     data = io.BytesIO()
+    # Pillow's own default, stated so that the bytes do not change with it.
     picture.save(data, format="PNG", compress_level=6)
     return data.getvalue()
 
@@ -105,9 +111,10 @@ def read_label_png(path: Path) -> NDArray[np.uint8]:
 
 
 def _read_values(path: Path) -> tuple[_Values, bool]:
+    """The values of a mask file, and whether it is a JPEG."""
     try:
         with warnings.catch_warnings():
-            # Pillow warns of palettes with partial transparency and of large pictures; neither is news here.
+            # Pillow warns of palettes with partial transparency and of large pictures; both are read as they should be.
             warnings.simplefilter("ignore")
             with Image.open(path) as picture:
                 picture.load()
@@ -118,21 +125,27 @@ def _read_values(path: Path) -> tuple[_Values, bool]:
 
 
 def _values_of(picture: Image.Image, path: Path) -> _Values:
+    """The values of a picture by its mode: indices, grey levels or colours."""
     mode = picture.mode
     if mode == "F":
         raise InputError(f"{path}: got a mask of fractions (mode F), expected whole numbers; save it as 8-bit PNG")
+
+    # With transparency: the values without it, and background where a pixel is fully transparent
     if mode in {"LA", "PA", "RGBA", "La", "RGBa"}:
         opaque = np.asarray(picture.getchannel("A")) > 0
         base = {"LA": "L", "La": "L", "PA": "P"}.get(mode, "RGB")
         solid = picture.getchannel(0) if base == "P" else picture.convert(base)
         inner = _values_of(solid, path)
         return _Values(np.where(opaque, inner.values, 0), is_colour=inner.is_colour)
+
+    # Palette indices and grey levels, up to 32 bits, as they are; anything else as colours
     if mode in {"1", "L", "P"} or mode.startswith("I"):
         return _Values(np.asarray(picture).astype(np.int64), is_colour=False)
     return _colour_values(np.asarray(picture.convert("RGB")).astype(np.int64))
 
 
 def _colour_values(rgb: NDArray[np.int64]) -> _Values:
+    """One value per colour; a colour image that holds greys only counts as grey."""
     red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
     if (red == green).all() and (green == blue).all():
         return _Values(red, is_colour=False)

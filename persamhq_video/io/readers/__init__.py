@@ -1,1 +1,1 @@
-"""Frame readers: containers by PyAV or decord, folders of images, streams."""
+"""Frame readers: video files by PyAV or decord, folders of images, streams and cameras."""

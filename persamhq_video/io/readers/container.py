@@ -1,4 +1,4 @@
-"""What a container says about its video stream: opening, the promise it makes, the times of its packets."""
+"""Containers through PyAV: opening a file, and what it says of its video stream: size, rate, frame count, times."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 DEFAULT_RATE = Fraction(25)
+"""Frames per second of a stream that states no rate, as raw H.264 and some cameras."""
 _DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+_MAX_REASON = 120
+"""Characters of a library's message that a line of an error has room for."""
 
 
 @contextmanager
@@ -35,7 +38,9 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         container = av.open(str(path.absolute()))
     except (av.FFmpegError, OSError) as exc:
         raise InputError(f"{path}: not a video that can be read ({reason(exc)}); give a video or a folder") from exc
+
     with container:
+        # The cover picture of a music file is a video stream to FFmpeg.
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream) or Disposition.attached_pic in Disposition(stream.disposition):
             raise InputError(f"{path}: no video stream in it; give a file that has one")
@@ -47,6 +52,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 def probe(path: Path) -> SourceInfo:
     """Everything known about a video without reading it through; its first frame is decoded to prove it can be."""
     with open_video(path) as (container, stream):
+        # Rotation is a property of the decoded picture, not of the container.
         picture = _first_picture(path, container, stream)
         rotation = quarter_turns(picture) * 90
         upright = (picture.width, picture.height) if rotation % 180 == 0 else (picture.height, picture.width)
@@ -63,6 +69,7 @@ def probe(path: Path) -> SourceInfo:
 
 
 def _first_picture(path: Path, container: InputContainer, stream: VideoStream) -> VideoFrame:
+    """The first picture that the decoder gives; an InputError where it gives none."""
     try:
         for picture in container.decode(stream):
             return picture
@@ -73,14 +80,15 @@ def _first_picture(path: Path, container: InputContainer, stream: VideoStream) -
 
 def quarter_turns(picture: VideoFrame) -> int:
     """Clockwise quarter turns (0 to 3) that bring the picture upright; other angles and mirroring are left alone."""
+    # FFmpeg counts degrees anticlockwise.
     return (-picture.rotation // 90) % 4 if picture.rotation % 90 == 0 else 0
 
 
 def promised_frames(stream: VideoStream) -> int | None:
-    """How many frames the container promises to show, None when it does not say.
+    """The number of frames that the container promises to show, None when it does not say.
 
-    An edit list that trims a file leaves the frame count of the whole file in the header, so the smaller of that
-    count and the demuxer's own index, which knows what the edit list drops, is the promise.
+    An edit list that trims a file leaves the frame count of the whole file in the header. The demuxer's own index
+    knows which frames the edit list drops, so the promise is the smaller of the two counts.
     """
     if stream.frames <= 0:
         return None
@@ -95,15 +103,17 @@ def is_shown(packet: Packet[VideoStream]) -> bool:
 
 
 def missing_seconds(stream: VideoStream, *, last: int, gap: int) -> Fraction:
-    """How much earlier than its container says a stream ends, 0 if it does not or if that is not said.
+    """Seconds by which a stream ends earlier than its container says; 0 where it does not, or the container is silent.
 
     ``last`` is the time stamp of the last frame and ``gap`` the longest distance between two. Matroska has no frame
-    count, but each of its tracks may carry a duration; the last frame may stay on screen as long as any before it.
+    count, but each of its tracks may carry a duration.
     """
     promised = _DURATION.fullmatch(stream.metadata.get("DURATION", ""))
     if promised is None:
         return Fraction(0)
     hours, minutes, seconds = (Fraction(part) for part in promised.groups())
+
+    # The last frame may stay on screen as long as any frame before it; a gap no longer than that is no loss.
     longest = max(gap, frame_step(stream)) * time_base_of(stream)
     missing = hours * 3600 + minutes * 60 + seconds - (last * time_base_of(stream) + longest)
     return missing if missing > longest else Fraction(0)
@@ -138,11 +148,11 @@ def shown_times(path: Path) -> tuple[int, ...]:
 
 
 def reason(exc: BaseException) -> str:
-    """The library's own words, on one line and without the path."""
+    """The library's own message, on one line and without the path."""
     text = exc.strerror if isinstance(exc, OSError | av.FFmpegError) and exc.strerror else str(exc)
-    return one_line(text)[:120]
+    return one_line(text)[:_MAX_REASON]
 
 
 def ffmpeg_libraries() -> dict[str, str]:
-    """Versions of the FFmpeg libraries that PyAV brings along, by name."""
+    """Versions of the FFmpeg libraries that PyAV brings along, by name; `persamhq-video doctor` prints them."""
     return {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}

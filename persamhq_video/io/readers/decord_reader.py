@@ -1,4 +1,4 @@
-"""Video files through decord, held to what the PyAV reader gives."""
+"""The reader of video files through decord, which gives the same frames and errors as the PyAV reader."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from persamhq_video.protocols.frame_source import FrameWindow
     from persamhq_video.types import SourceInfo
 
-# Raise on the first frame that decord would otherwise replace by a copy of another one (a share of all frames).
+# The share of all frames that decord may replace by copies of other ones, so small that the first one is an error.
 _FAULT_TOLERANCE = 1e-9
 
 
@@ -29,8 +29,8 @@ class DecordSource:
     """A video file, decoded by decord one frame at a time.
 
     decord turns and converts as UprightConverter does. Its times are float32 seconds, so the exact ones come from the
-    packets. Where it gives up, on a broken file at a point that differs from run to run, in some transport streams at
-    the first frame, the PyAV reader finishes the work: the same frames come and the same error. Damage that a decoder
+    packets. Where decord gives up (on a broken file at a point that differs from run to run, in some transport streams
+    at the first frame) the PyAV reader takes over, with the same frames and the same error. Damage that a decoder
     conceals is seen by the PyAV reader only.
     """
 
@@ -70,14 +70,14 @@ class DecordSource:
             raise InputError(f"{self._path}: decord cannot read it; use --reader pyav") from exc
 
     def _next(self, reader: Any) -> NDArray[np.uint8] | None:
-        """The next frame, None where decord cannot go on."""
+        """The next frame, None where decord cannot continue."""
         try:
             return packed_rgb(reader.next().asnumpy(), width=self.info.width, height=self.info.height)
         except (StopIteration, ValueError, _decord().DECORDError, _decord().DECORDLimitReachedError):
             return None
 
     def _rest(self, *, index: int, position: int) -> Iterator[Frame]:
-        """What the PyAV reader finds from output frame ``index`` on, provided that it agrees on the time."""
+        """The frames of the PyAV reader from output frame ``index`` on, provided that its times agree with decord's."""
         rest = islice(PyAVSource(self._path, self._window).frames(), index, None)
         due = [time for i, time in enumerate(self._times) if i >= position and self._window.wants(i)]
         first = next(rest, None)
@@ -89,13 +89,15 @@ class DecordSource:
             yield from rest
 
     def _check_promise(self, index: int) -> None:
-        """Compare what has come with what the container says, as the PyAV reader does."""
+        """Compare the frames that came with what the container says, as the PyAV reader does."""
         found, promised = len(self._times), self.info.num_frames
         why = None
         if promised is not None and found < promised:
             why = f"the file ends after {found} of the {promised} frames its container promises"
         elif missing := self._missing_seconds():
             why = f"the file ends {float(missing):.2f} s before its container says"
+
+        # A window that ends before the damage has all its frames.
         if why is not None and (self._window.end is None or self._window.end > found):
             raise DecodeError(f"{self._path}: frame {found} missing: {why}; repair the file", frame=index)
 
@@ -106,6 +108,7 @@ class DecordSource:
 
 
 def _decord() -> Any:
+    """The module, imported only where this reader is chosen: it is not to be had on every machine."""
     try:
         import decord
     except (ImportError, OSError) as exc:
@@ -117,7 +120,7 @@ def _decord() -> Any:
 def packed_rgb(image: NDArray[np.uint8], *, width: int, height: int) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB from what decord hands out.
 
-    decord takes the line size divided by the width for the number of channels, so where the padding of a line happens
+    decord computes the number of channels as the line size divided by the width. Where the padding of a line happens
     to make a multiple of the width it returns (H, W, 4) or more; each line still starts with the W pixels.
     """
     lines = image.reshape(image.shape[0], -1)

@@ -1,4 +1,4 @@
-"""A folder of images as a source of frames."""
+"""The reader of folders: each image is a frame."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 FOLDER_RATE = Fraction(25)
+"""Frames per second of a folder, which has no times of its own; FFmpeg, too, takes this rate for images."""
 
 _ORIENTATION = 0x0112  # the EXIF tag
-_ON_ITS_SIDE = 5  # from this value on, width and height change places
+_FIRST_ON_ITS_SIDE = 5  # orientations from this value on exchange width and height
+_MAX_REASON = 120
+"""Characters of a library's message that a line of an error has room for."""
 _UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
@@ -42,6 +45,8 @@ class FolderSource:
         if not self._files:
             raise InputError(f"{path}: no frames in it; expected images named {', '.join(sorted(IMAGE_SUFFIXES))}")
         window.check_start(path, len(self._files))
+
+        # Names and sizes are checked from the headers of all files, so that no run ends in the middle for them.
         _check_names(self._files)
         width, height = _common_size(self._files)
         self.info = SourceInfo(
@@ -68,6 +73,7 @@ class FolderSource:
             yield Frame(index=index, pts=position, time_base=self.info.time_base, image=image, name=file.stem)
 
     def _read(self, file: Path, index: int) -> NDArray[np.uint8]:
+        """The image of a frame; a file that is broken, or was replaced since the start, is a DecodeError."""
         expected = (self.info.height, self.info.width, 3)
         try:
             image = read_rgb(file)
@@ -90,6 +96,7 @@ def read_rgb(file: Path) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB, upright; 16-bit grey keeps its upper 8 bits, transparency is dropped."""
     with Image.open(file) as picture:
         upright = picture if _orientation(picture) == 1 else ImageOps.exif_transpose(picture)
+        # Pillow itself would clip 16-bit grey at 255 instead of scaling it.
         if upright.mode.startswith("I"):
             grey = (np.asarray(upright).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
             return np.repeat(grey[:, :, None], 3, axis=2)
@@ -97,6 +104,7 @@ def read_rgb(file: Path) -> NDArray[np.uint8]:
 
 
 def _check_names(files: Sequence[Path]) -> None:
+    """Refuse frames of the same stem, such as 1.jpg and 1.png: masks are named after stems."""
     seen: dict[str, Path] = {}
     for file in files:
         if (other := seen.setdefault(file.stem, file)) is not file:
@@ -114,23 +122,25 @@ def _common_size(files: Sequence[Path]) -> tuple[int, int]:
 
 
 def _upright_size(file: Path) -> tuple[int, int]:
+    """(width, height) of an image once its EXIF orientation is applied, from its header."""
     try:
         with Image.open(file) as picture:
             width, height = picture.size
-            return (height, width) if _orientation(picture) >= _ON_ITS_SIDE else (width, height)
+            return (height, width) if _orientation(picture) >= _FIRST_ON_ITS_SIDE else (width, height)
     except _UNREADABLE as exc:
         raise InputError(f"{file}: not an image that can be read ({reason_of(exc)}); replace or remove it") from exc
 
 
 def _orientation(picture: Image.Image) -> int:
-    # Asked for its EXIF, Pillow decodes a whole PNG in case there is some at its end; what counts is the header.
+    """The EXIF orientation, 1 (upright) where there is none."""
+    # Asked for its EXIF, Pillow decodes a whole PNG in case there is some at its end; only the header counts here.
     if picture.format == "PNG" and "exif" not in picture.info:
         return 1
     return int(picture.getexif().get(_ORIENTATION, 1))
 
 
 def reason_of(exc: BaseException) -> str:
-    """What the image library says, without the path that its words begin or end with."""
+    """The image library's message, without the path that two of its errors begin or end with."""
     if isinstance(exc, FileNotFoundError | UnidentifiedImageError):
         return "no such file" if isinstance(exc, FileNotFoundError) else "unknown format"
-    return one_line(exc)[:120]
+    return one_line(exc)[:_MAX_REASON]

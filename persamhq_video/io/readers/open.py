@@ -1,4 +1,4 @@
-"""Frames from files: a video or a folder of images, by what the path is."""
+"""Opening of frame sources from paths: a folder of images, or a video file through the chosen reader."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def open_source(
 
 
 def open_folder(path: Path, window: FrameWindow) -> FrameSource:
-    """The images of a folder."""
+    """The images of a folder as a source."""
+    # Readers are imported where they are opened: Pillow, av and decord take their time.
     from persamhq_video.io.readers.folder import FolderSource
 
     if not path.is_dir():

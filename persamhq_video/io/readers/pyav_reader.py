@@ -1,4 +1,4 @@
-"""Video files through PyAV: the reader that decides what every other reader must give."""
+"""The reader of video files through PyAV, the reference for what every other reader must give."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class PyAVSource:
         self._path, self._window = path, window
         self.info: SourceInfo = probe(path)
         if window.start > 0:
-            # The header may promise more than is there, so the packets are counted.
+            # The header may promise more frames than there are, so the packets are counted.
             window.check_start(path, len(shown_times(path)))
 
     @property
@@ -62,32 +62,34 @@ class PyAVSource:
 
     def frames(self) -> Iterator[Frame]:
         """See FrameSource."""
+        # `position` counts source frames, `index` those that the window delivers.
         index = position = 0
         try:
             with open_video(self._path) as (container, stream):
-                upright: UprightConverter | None = None
+                converter: UprightConverter | None = None
                 for picture, pts in _timed(_pictures(container, stream, self.info), stream):
                     if self._window.wants(position):
-                        upright = upright or UprightConverter(stream, picture)
-                        yield self._frame(upright, picture, index=index, pts=pts)
+                        converter = converter or UprightConverter(stream, picture)
+                        yield self._frame(converter, picture, index=index, pts=pts)
                         index += 1
                     position += 1
-                    # Asked here, so that damage beyond the end is never met.
+                    # Before the next picture is decoded, so that damage beyond the end does no harm
                     if self._window.is_past(position):
                         return
         except (BrokenStreamError, av.FFmpegError) as exc:
             raise DecodeError(_message(self.info, position, reason(exc)), frame=index) from exc
 
-    def _frame(self, upright: UprightConverter, picture: VideoFrame, *, index: int, pts: int) -> Frame:
-        if not upright.fits(picture):
+    def _frame(self, converter: UprightConverter, picture: VideoFrame, *, index: int, pts: int) -> Frame:
+        if not converter.fits(picture):
             got = f"{picture.width}x{picture.height} {picture.format.name}"
-            expected = f"{upright.size[0]}x{upright.size[1]} {upright.format}"
+            expected = f"{converter.size[0]}x{converter.size[1]} {converter.format}"
             raise BrokenStreamError(f"the picture changes from {expected} to {got} in mid-stream")
-        return Frame(index=index, pts=pts, time_base=self.info.time_base, image=upright(picture), name=f"{index:05d}")
+        image = converter(picture)
+        return Frame(index=index, pts=pts, time_base=self.info.time_base, image=image, name=f"{index:05d}")
 
 
 def _pictures(container: InputContainer, stream: VideoStream, info: SourceInfo) -> Iterator[VideoFrame]:
-    """Sound pictures in presentation order; BrokenStreamError once the next one is damaged or missing."""
+    """Intact pictures in presentation order; BrokenStreamError once the next one is damaged or missing."""
     packets = 0
     try:
         for packet in container.demux(stream):
@@ -100,15 +102,17 @@ def _pictures(container: InputContainer, stream: VideoStream, info: SourceInfo) 
 
 
 def _decode(packet: Packet[VideoStream], stream: VideoStream) -> Iterator[VideoFrame]:
+    """The pictures that a packet completes; before an error those that are shown earlier than the broken one."""
     try:
-        yield from _sound(packet)
+        yield from _intact(packet)
     except (av.FFmpegError, BrokenStreamError) as exc:
         time = exc.time if isinstance(exc, BrokenStreamError) else packet.pts
-        yield from _held_back(stream, before=time)
+        yield from _flushed(stream, before=time)
         raise BrokenStreamError(reason(exc)) from exc
 
 
-def _sound(packet: Packet[VideoStream]) -> Iterator[VideoFrame]:
+def _intact(packet: Packet[VideoStream]) -> Iterator[VideoFrame]:
+    """The pictures that a packet completes; BrokenStreamError at the first that FFmpeg marks as damaged."""
     if packet.is_corrupt:
         raise BrokenStreamError("its packet is cut short or damaged", time=packet.pts)
     for picture in packet.decode():
@@ -117,8 +121,8 @@ def _sound(packet: Packet[VideoStream]) -> Iterator[VideoFrame]:
         yield picture
 
 
-def _held_back(stream: VideoStream, *, before: int | None) -> Iterator[VideoFrame]:
-    """What the decoder kept for reordering, as far as it is shown before the broken frame and sound itself."""
+def _flushed(stream: VideoStream, *, before: int | None) -> Iterator[VideoFrame]:
+    """Pictures that the decoder held back for reordering, if they are intact and shown before the broken one."""
     with contextlib.suppress(av.FFmpegError):
         for picture in stream.decode(None):
             time: int | None = picture.pts
@@ -137,10 +141,13 @@ def _timed(pictures: Iterator[VideoFrame], stream: VideoStream) -> Iterator[tupl
         gap = gap if last is None else max(gap, time - last)
         last = time
         yield picture, time
+
+    # The end is known only now: it may be earlier than the container promises.
     if last is not None and (missing := missing_seconds(stream, last=last, gap=gap)):
         raise BrokenStreamError(f"the file ends {float(missing):.2f} s before its container says")
 
 
 def _message(info: SourceInfo, position: int, why: str) -> str:
+    """The error of a video that breaks off at a source frame, with what to do."""
     last = "" if info.num_frames is None or info.num_frames <= position else f" to {info.num_frames - 1}"
     return f"{info.path}: frame {position}{last} missing or broken: {why}; repair the file or use --end {position}"

@@ -1,4 +1,4 @@
-"""What is live: a camera or the URL of a stream, through PyAV, read once as it comes."""
+"""The reader of live sources through PyAV: a camera or the URL of a stream, read once as it comes."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from persamhq_video.protocols.frame_source import FrameWindow
 
 _TIMEOUT_SECONDS: Final = 10.0
-"""How long an answer, and then each piece of data, is waited for."""
+"""Longest wait for the connection, and then for each piece of data, before the stream counts as broken off."""
 
 
 class StreamSource:
-    """Frames of a camera or URL, counted from the first sound picture that comes.
+    """Frames of a camera or URL, counted from the first intact picture that comes.
 
-    It is opened once, here, because its first picture is gone when it is opened again; so `frames` may be called once
-    only. Pictures that are damaged are left out, as there is no better copy of them, and times count from the first
-    picture. A stream that breaks off is a DecodeError, one that ends has ended.
+    It is opened once, here, because its first picture would be lost if it were opened again; so `frames` may be called
+    once only. Damaged pictures are left out, as there is no better copy of them, and times count from the first
+    picture. A stream that breaks off is a DecodeError; one that ends regularly ends the frames.
     """
 
     def __init__(self, text: str, window: FrameWindow) -> None:
@@ -45,11 +45,13 @@ class StreamSource:
         self._container = _open(text)
         try:
             self._stream = _video_stream(self._text, self._container)
-            self._pictures = _sound_pictures(self._container, self._stream)
+            self._pictures = _intact_pictures(self._container, self._stream)
             self._first = self._first_picture()
         except BaseException:
             self._container.close()
             raise
+
+        # Width and height are those of the upright picture.
         turned = quarter_turns(self._first) % 2 == 1
         size = (self._first.width, self._first.height)
         self.info = SourceInfo(
@@ -77,26 +79,29 @@ class StreamSource:
         return self._frames()
 
     def close(self) -> None:
-        """Let go of the camera or the connection; harmless when done already."""
+        """Release the camera or the connection; closing twice is harmless."""
         self._container.close()
 
     def _frames(self) -> Iterator[Frame]:
-        upright = UprightConverter(self._stream, self._first)
+        # `position` counts pictures of the stream, `index` those that the window delivers.
+        converter = UprightConverter(self._stream, self._first)
         index = position = 0
         try:
             for picture, pts in self._timed():
                 if self._window.wants(position):
-                    self._refuse_change(upright, picture, index=index, position=position)
-                    image = upright(picture)
+                    self._refuse_change(converter, picture, index=index, position=position)
+                    image = converter(picture)
                     yield Frame(index=index, pts=pts, time_base=self.info.time_base, image=image, name=f"{index:05d}")
                     index += 1
                 position += 1
                 if self._window.is_past(position):
                     return
         except av.FFmpegError as exc:
-            raise DecodeError(f"{self._text}: breaks off after {position} frames: {_told(exc)}", frame=index) from exc
+            raise DecodeError(f"{self._text}: breaks off after {position} frames: {_reason(exc)}", frame=index) from exc
         finally:
             self.close()
+
+        # Without an error: the stream has ended by itself
         self._check_end(index=index, position=position)
 
     def _timed(self) -> Iterator[tuple[VideoFrame, int]]:
@@ -112,22 +117,25 @@ class StreamSource:
         try:
             picture = next(self._pictures, None)
         except av.FFmpegError as exc:
-            raise InputError(f"{self._text}: no picture comes ({_told(exc)}); see whether it plays elsewhere") from exc
+            raise InputError(
+                f"{self._text}: no picture comes ({_reason(exc)}); see whether it plays elsewhere"
+            ) from exc
         if picture is None:
             raise InputError(f"{self._text}: ends before the first picture; see whether it plays elsewhere")
         return picture
 
-    def _refuse_change(self, upright: UprightConverter, picture: VideoFrame, *, index: int, position: int) -> None:
-        if not upright.fits(picture):
-            got, expected = f"{picture.width}x{picture.height}", f"{upright.size[0]}x{upright.size[1]}"
+    def _refuse_change(self, converter: UprightConverter, picture: VideoFrame, *, index: int, position: int) -> None:
+        """A DecodeError where a picture has another size or format than the first one."""
+        if not converter.fits(picture):
+            got, expected = f"{picture.width}x{picture.height}", f"{converter.size[0]}x{converter.size[1]}"
             raise DecodeError(
                 f"{self._text}: frame {position} is {got} {picture.format.name}, those before were {expected}"
-                f" {upright.format}; keep the picture's size while it is recorded",
+                f" {converter.format}; keep the picture's size while it is recorded",
                 frame=index,
             )
 
     def _check_end(self, *, index: int, position: int) -> None:
-        """A file behind a URL may say how many frames it has; then it has not ended before."""
+        """A DecodeError where the end came too early: a file behind a URL may promise a number of frames."""
         promised = promised_frames(self._stream)
         if promised is not None and position < promised:
             raise DecodeError(f"{self._text}: ends after {position} of {promised} frames", frame=index)
@@ -146,7 +154,7 @@ def _open(text: str) -> InputContainer:
         )
     except (av.FFmpegError, OSError, ValueError) as exc:
         name = redact_password(text)
-        raise InputError(f"{name}: cannot be opened ({_told(exc)}); see whether it plays elsewhere") from exc
+        raise InputError(f"{name}: cannot be opened ({_reason(exc)}); see whether it plays elsewhere") from exc
 
 
 def _video_stream(text: str, container: InputContainer) -> VideoStream:
@@ -156,8 +164,8 @@ def _video_stream(text: str, container: InputContainer) -> VideoStream:
     return stream
 
 
-def _sound_pictures(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Pictures as they come; what cannot be decoded, as before the first key frame, is left out."""
+def _intact_pictures(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Pictures as they come; those that cannot be decoded, as before the first key frame, are left out."""
     for packet in container.demux(stream):
         try:
             pictures = packet.decode()
@@ -166,7 +174,8 @@ def _sound_pictures(container: InputContainer, stream: VideoStream) -> Iterator[
         yield from (picture for picture in pictures if not picture.is_corrupt)
 
 
-def _told(exc: BaseException) -> str:
+def _reason(exc: BaseException) -> str:
+    """The library's message; a wait that ran out has none of use."""
     if isinstance(exc, av.error.ExitError):
         return f"nothing comes for {_TIMEOUT_SECONDS:.0f} s"
     return reason(exc)

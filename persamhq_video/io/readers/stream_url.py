@@ -1,4 +1,4 @@
-"""How streams and cameras are named, and what FFmpeg is asked for."""
+"""Names of streams and cameras, and the input and options of FFmpeg that each one means."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ _SCHEMES: Final = frozenset(
 _CAMERA: Final = "camera:"
 _DEVICE_FILE: Final = re.compile(r"/dev/video\d+")
 _PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
+# A letter and up to four more characters, so that the number in "cam.1" or an address such as 10.0.0.5 stays.
 _SUFFIX: Final = re.compile(r"(?<=[^.])\.[A-Za-z][A-Za-z0-9]{1,4}$")
 _CAMERA_FORMATS: Final = {"linux": "v4l2", "darwin": "avfoundation"}
+"""FFmpeg's input device for cameras, by `sys.platform`; Windows names cameras, not numbers them."""
 
 
 @dataclass(frozen=True, slots=True)
 class FFmpegInput:
-    """What FFmpeg opens: a file or URL, the format where it cannot be told from that, and options."""
+    """An input of FFmpeg: a file or URL, the format where FFmpeg cannot infer it, and options."""
 
     file: str
     format: str | None = None
@@ -36,28 +38,30 @@ def is_stream_name(text: str) -> bool:
 
 
 def ffmpeg_input(text: str, *, platform: str = sys.platform) -> FFmpegInput:
-    """What a name means: a URL itself, `camera:0` a camera, `camera:FORMAT:DEVICE` any device that FFmpeg knows."""
+    """The input that a name means: a URL itself, `camera:0` a camera, `camera:FORMAT:DEVICE` any device of FFmpeg's."""
     if _DEVICE_FILE.fullmatch(text):
         return FFmpegInput(text, _CAMERA_FORMATS["linux"])
     if text.startswith(_CAMERA):
         return _camera(text, text.removeprefix(_CAMERA), platform)
-    # UDP packets that are lost would leave damage in the picture.
+    # RTSP prefers UDP, whose lost packets would leave damage in the picture.
     is_rtsp = text.lower().startswith(("rtsp://", "rtsps://"))
     return FFmpegInput(text, options={"rtsp_flags": "prefer_tcp"} if is_rtsp else {})
 
 
 def redact_password(text: str) -> str:
-    """A URL as it may be written down: `user:word@host` without the word."""
+    """A URL as it may be written to logs and records: the password of `user:password@host` becomes three stars."""
     return _PASSWORD.sub(r"\1:***@", text)
 
 
 def input_stem(text: str) -> str:
-    """What results and masks of an input that is no path are named after: the last part of it, as a file name."""
+    """The name for results and masks of an input that is no path: its last part, as a file name."""
+    # The last part of the path of a URL, without query, fragment and suffix; only characters that any disk takes
     last = re.split(r"[?#]", text.partition("://")[2] or text)[0].rstrip("/").rpartition("/")[2]
     return re.sub(r"[^\w.-]+", "-", _SUFFIX.sub("", last)).strip("-.") or "stream"
 
 
 def _camera(text: str, device: str, platform: str) -> FFmpegInput:
+    """The input for the part after `camera:`: FORMAT:DEVICE, or the number of a camera."""
     format_name, colon, rest = device.partition(":")
     if colon and rest:
         return FFmpegInput(rest, format_name)

@@ -1,1 +1,1 @@
-"""Result writers: label videos, mattes, overlays, cut-outs, run lengths, scores."""
+"""Result writers: mask video, mattes, overlay, cut-out with alpha, run-length codes, scores."""

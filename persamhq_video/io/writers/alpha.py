@@ -1,4 +1,4 @@
-"""alpha.mov: the objects cut out of the source, for editors that put something else behind them."""
+"""The writer of alpha.mov: the objects cut out of the source, for editors that put something else behind them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from persamhq_video.io.writers.video_encoder import LIMITED_RANGE, VideoCodec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# ProRes 4444 is the profile with an alpha channel; editors on every system read it. Its chroma planes have full size,
+# so that odd widths and heights need no padding.
 PRORES_4444 = VideoCodec(
     container="mov",
     encoder="prores_ks",
@@ -23,7 +25,7 @@ PRORES_4444 = VideoCodec(
 
 
 class CutOut:
-    """ProRes 4444: alpha is full inside all objects and none outside, colours are the source's throughout."""
+    """The video kind of alpha.mov: alpha is full inside the objects and zero outside, colours are the source's."""
 
     codec = PRORES_4444
 
@@ -31,6 +33,7 @@ class CutOut:
         """See VideoKind."""
         alpha = np.where(labels > 0, np.uint8(255), np.uint8(0))
         picture = VideoFrame.from_ndarray(np.dstack([image, alpha]), format="rgba")
+        # RGB has full range, the video limited. One thread, so that the bytes do not depend on the machine.
         return picture.reformat(
             format=PRORES_4444.pixel_format,
             dst_colorspace=Colorspace.ITU709,

@@ -1,4 +1,4 @@
-"""overlay.mp4: the source with the masks painted over it."""
+"""The writer of overlay.mp4: the source with the masks painted over it; also the H.264 settings of similar videos."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 Draw = Callable[["NDArray[np.uint8]", "NDArray[np.uint8]"], "NDArray[np.uint8]"]
 
 OVERLAY_OPACITY = 0.45
+"""Share of the tint inside an object: its colour is plain to see, and so is what is below it."""
 _PALETTE = davis_palette()
-# Wide pictures get wider lines, so that they survive being scaled down to a screen.
-_PIXELS_A_LINE_WIDTH = 640
+_WIDTH_PER_LINE_PIXEL = 640
+"""Pixels of picture width per pixel of outline thickness: lines of wide pictures survive being scaled to a screen."""
 
-# As for the mattes: without B-frames, and without mbtree, whose bytes are not always the same.
+# As for the mattes: without B-frames, and without mbtree, whose bytes are not always the same. A rate factor of 18 is
+# close to what can be seen, and a quick preset as the video is to be looked at, not kept.
 H264 = VideoCodec(
     container="mp4",
     encoder="libx264",
@@ -36,9 +38,9 @@ H264 = VideoCodec(
 
 
 class RGBVideo:
-    """What `draw(image, labels)` makes of each frame, (H, W, 3) uint8 RGB like the image, in H.264.
+    """The video kind of pictures `draw(image, labels)`, (H, W, 3) uint8 RGB like the image, in H.264.
 
-    Any player opens it. An odd width or height grows by one pixel.
+    Any player opens it. An odd width or height is padded by one pixel, as the chroma planes have half the size.
     """
 
     codec = H264
@@ -52,14 +54,16 @@ class RGBVideo:
 
 
 class Overlay(RGBVideo):
-    """The source with its objects tinted and outlined."""
+    """The video kind of overlay.mp4: the source with its objects tinted and outlined."""
 
     def __init__(self, *, opacity: float = OVERLAY_OPACITY) -> None:
         super().__init__(partial(paint, opacity=opacity))
 
 
 def h264_picture(image: NDArray[np.uint8]) -> VideoFrame:
-    """An image (H, W, 3) uint8 RGB as H264 codes it, an odd width or height grown by one pixel."""
+    """An image (H, W, 3) uint8 RGB as H264 codes it, an odd width or height padded by one pixel."""
+    # BT.709 in limited range, as tagged in the file. One thread, and a stated interpolation for the chroma: the bytes
+    # depend on both.
     return VideoFrame.from_ndarray(H264.padded(image), format="rgb24").reformat(
         format=H264.pixel_format,
         dst_colorspace=Colorspace.ITU709,
@@ -73,19 +77,22 @@ def h264_picture(image: NDArray[np.uint8]) -> VideoFrame:
 def paint(
     image: NDArray[np.uint8], labels: NDArray[np.uint8], *, opacity: float = OVERLAY_OPACITY
 ) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB with every object tinted in its DAVIS colour and outlined in the full colour."""
+    """A copy of an image (H, W, 3) uint8 RGB with every object tinted in its DAVIS colour and outlined in it."""
     if image.shape[:2] != labels.shape:
         raise ValueError(f"got an image of {image.shape[:2]} and labels of {labels.shape}, expected one size")
     painted = image.copy()
     ids = 1 + np.flatnonzero(np.bincount(labels.ravel(), minlength=1)[1:])
     masks = {int(i): (labels == i).astype(np.uint8) for i in ids}
+
+    # Tints, by a table of the 256 levels of each channel, which is faster than blending every pixel
     levels = np.arange(256, dtype=np.float32)[:, None]
     for object_id, mask in masks.items():
         tint = _PALETTE[object_id].astype(np.float32)
         tinted = np.rint(levels * np.float32(1 - opacity) + tint * np.float32(opacity)).astype(np.uint8)
         cv2.copyTo(cv2.LUT(image, tinted[None]), mask, painted)
 
-    thickness = max(1, round(image.shape[1] / _PIXELS_A_LINE_WIDTH))
+    # Outlines come last, so that no tint covers them; of holes as well (RETR_CCOMP)
+    thickness = max(1, round(image.shape[1] / _WIDTH_PER_LINE_PIXEL))
     for object_id, mask in masks.items():
         outlines, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         colour = tuple(int(channel) for channel in _PALETTE[object_id])

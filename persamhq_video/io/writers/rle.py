@@ -1,4 +1,4 @@
-"""masks.rle.json: every mask as the run-length code of COCO, which pycocotools reads."""
+"""The writer of masks.rle.json: every mask as the run-length code of COCO, which pycocotools reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ RLE_NAME: Final = "masks.rle.json"
 
 
 def write_rle(path: Path, frames: Iterable[FrameResult], *, size: tuple[int, int]) -> None:
-    """Write a JSON object with `size` [height, width] and `frames`, a line each; one frame is in memory at a time."""
+    """Write a JSON object with `size` [height, width] and `frames`, one line per frame."""
+    # Written piece by piece, so that one frame is in memory at a time.
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(f'{{"size": {json.dumps(size)}, "frames": [')
         for number, frame in enumerate(frames):
@@ -37,6 +38,7 @@ def rle_of(mask: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def _entry(frame: FrameResult) -> dict[str, Any]:
+    """The entry of a frame in `frames`."""
     return {
         "frame": frame.index,
         "name": frame.name,
@@ -46,7 +48,8 @@ def _entry(frame: FrameResult) -> dict[str, Any]:
 
 
 def _object(frame: FrameResult, entry: ObjectResult) -> dict[str, Any]:
-    """`bbox` is [x, y, width, height] as COCO has it, None for an empty mask."""
+    """The entry of an object; `bbox` is [x, y, width, height] as COCO has it, None for an empty mask."""
+    # Our boxes include their last row and column, and JSON has no NaN.
     box = entry.box
     return {
         "object_id": entry.object_id,

@@ -1,4 +1,4 @@
-"""scores.csv: one row an object and frame."""
+"""The writer and reader of scores.csv: one row per object and frame."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ COLUMNS = (
 
 
 class ScoresWriter:
-    """Streams rows into a temporary file that gets its name when closed; numbers have six decimals, nan is empty."""
+    """Streams rows into a temporary file that is moved into place when closed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -54,7 +54,7 @@ class ScoresWriter:
         self._opened().write(rows)
 
     def close(self) -> None:
-        """Finish the file and give it its name; closing twice is harmless."""
+        """Complete the file and move it into place; closing twice is harmless."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -85,13 +85,13 @@ class ScoresWriter:
 
 
 def score_rows(result: FrameResult) -> str:
-    """The rows of one frame, a line each, objects in the order given."""
+    """The rows of one frame, one line per object in the order given; numbers have six decimals, NaN is empty."""
     start = (str(result.index), str(result.pts), str(result.time_base), _decimal(result.pts_seconds))
     return _lines([(*start, *_object_columns(entry)) for entry in result.objects])
 
 
 def read_score_rows(rows: str) -> tuple[ObjectResult, ...]:
-    """The objects of one frame, as `score_rows` wrote them: numbers have six decimals, what was left empty is nan."""
+    """The objects of one frame from the rows that `score_rows` made: numbers have six decimals, an empty one is NaN."""
     return tuple(_object_of(dict(zip(COLUMNS, cells, strict=True))) for cells in csv.reader(io.StringIO(rows)))
 
 
@@ -113,6 +113,7 @@ def _number(cell: str) -> float:
 
 
 def _lines(rows: Sequence[tuple[str, ...]]) -> str:
+    # Lines end the same way on every system, whatever csv's default.
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

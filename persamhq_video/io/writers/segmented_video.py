@@ -1,4 +1,4 @@
-"""A video that is coded in segments of fixed frames, so that a run can be killed and resumed without a trace in it."""
+"""Videos coded in segments of 64 frames, so that a resumed run gives the same bytes as one that was never killed."""
 
 from __future__ import annotations
 
@@ -23,19 +23,26 @@ if TYPE_CHECKING:
 __all__ = ["SEGMENT_FRAMES", "SegmentedVideo"]
 
 SEGMENT_FRAMES: Final = 64
+"""Frames of a segment: at most so many are coded again after a kill, and each segment costs one key frame."""
+
+# A segment's file: the magic line, a line of JSON (`_head` and the codec's parameters), packets, each after its header,
+# and the end.
 _MAGIC: Final = b"persamhq packets 1\n"
 _PACKET: Final = struct.Struct("<qqqI?")  # pts, dts, duration, bytes that follow, key frame
 _END: Final = struct.Struct("<II")  # frames, CRC-32 of everything before
 _CHUNK: Final = 1 << 20
+"""Bytes read at once where a whole file is checked."""
 _TAIL_NAME: Final = "tail.packets"
 _LIBRARIES: Final = {name: list(version) for name, version in sorted(av.library_versions.items())}
+"""Versions of FFmpeg's libraries: other ones may code other bytes, so their segments are not mixed."""
 
 
 class SegmentedVideo:
-    """Frames [64k, 64k+64) are coded by an encoder of their own into a file that has its name once it is whole.
+    """A video whose frames [64k, 64k+64) are each coded by an encoder of their own, into a file that appears whole.
 
-    Packets are kept as the encoder gives them, with times in the source's time base, so joining the segments rounds
-    no time that the container itself does not round. Frames whose segment is there already are passed over.
+    Which frames an attempt codes therefore leaves no trace in the bytes. Packets are kept as the encoder gives them,
+    with times in the source's time base, so joining the segments rounds no time that the container itself does not
+    round. Frames whose segment is there already are skipped.
     """
 
     def __init__(self, codec: VideoCodec, *, info: SourceInfo, folder: Path) -> None:
@@ -47,17 +54,23 @@ class SegmentedVideo:
         self._is_tail = False
 
     def first_missing(self, end: int) -> int:
-        """The first frame before `end` whose segment is not there; `end` itself if none is missing."""
+        """The start of the first segment before `end` that is not complete; `end` itself if none is missing."""
         for start in range(0, end, SEGMENT_FRAMES):
             if start + self._frames_in(start // SEGMENT_FRAMES) < min(end, start + SEGMENT_FRAMES):
                 return start
         return end
 
     def write(self, index: int, time: int, picture: Callable[[], VideoFrame]) -> None:
-        """Code the picture of frame `index` at `time`; frames come in order, from the start of a segment."""
+        """Code the picture of frame `index` at `time`; frames come in order, from the start of a segment.
+
+        `picture` is called only where the frame is coded.
+        """
+        # A frame of a complete segment is skipped
         number, place = divmod(index, SEGMENT_FRAMES)
         if self._segment is None and self._frames_in(number) > place:
             return
+
+        # The first frame of a segment opens its file and encoder
         try:
             if self._segment is None:
                 if place:
@@ -67,6 +80,8 @@ class SegmentedVideo:
         except (av.FFmpegError, OSError) as exc:
             self.abandon()
             raise unwritable(self._path(number), exc) from exc
+
+        # The last one completes it
         if place == SEGMENT_FRAMES - 1:
             self._close(self._path(number))
 
@@ -88,12 +103,15 @@ class SegmentedVideo:
             self._segment = None
 
     def join(self, path: Path, frames: int) -> None:
-        """Make the video of the first `frames` frames, all of them coded, without coding any of them again."""
+        """Write the video of the first `frames` frames, all of them coded, without coding any of them again."""
+        # The segments in order; after a pause the last one has a name of its own
         parts = [self._path(number) for number in range(-(-frames // SEGMENT_FRAMES))]
         if self._is_tail:
             parts[-1] = self._folder / _TAIL_NAME
         for part in parts:
-            _refuse_spoilt(part)
+            _check_segment(part)
+
+        # Every encoder has the same parameters, so those of the first segment serve the whole file
         extradata = _read_head(parts[0])["extradata"]
         packets = (packet for part in parts for packet in _read_packets(part))
         write_video(path, packets, codec=self._codec, info=self._info, extradata=bytes.fromhex(extradata))
@@ -114,7 +132,7 @@ class SegmentedVideo:
         return self._folder / f"{number:05d}.packets"
 
     def _frames_in(self, number: int) -> int:
-        """Frames of a finished segment, 0 if it is not there, not whole or from another encoder."""
+        """Number of frames of a complete segment; 0 if it is missing, incomplete or from another encoder or source."""
         path = self._path(number)
         if number not in self._finished:
             try:
@@ -128,7 +146,7 @@ class SegmentedVideo:
 
 
 class _Segment:
-    """A file of packets that is being written."""
+    """The file of a segment while it is written: an encoder, the packets so far and their checksum."""
 
     def __init__(self, path: Path, encoder: PictureEncoder, head: Mapping[str, object]) -> None:
         self.path = path
@@ -143,7 +161,7 @@ class _Segment:
         self._put_packets(self._encoder.encode(picture, time))
 
     def close(self, path: Path) -> None:
-        """Write what the encoder held back, and give the file its name."""
+        """Write the packets that the encoder held back and the end, and move the file to `path`."""
         self._put_packets(self._encoder.finish())
         self._file.write(_END.pack(self._frames, self._crc))
         self._file.close()
@@ -154,7 +172,7 @@ class _Segment:
     def discard(self) -> None:
         try:
             self._file.close()
-        except OSError:  # a full disk; what is lost is thrown away anyway
+        except OSError:  # the disk is full, and what could not be written is thrown away anyway
             pass
         finally:
             discard(self.path)
@@ -179,7 +197,7 @@ def _read_head(path: Path) -> dict[str, str]:
 
 
 def _read_end(path: Path) -> int:
-    """The number of frames of a segment, after reading all of it."""
+    """The number of frames of a segment; reads all of it, and raises ValueError where the checksum is wrong."""
     left, crc = path.stat().st_size - _END.size, 0
     with path.open("rb") as file:
         while left > 0 and (data := file.read(min(left, _CHUNK))):
@@ -190,7 +208,8 @@ def _read_end(path: Path) -> int:
     return int(_END.unpack(end)[0])
 
 
-def _refuse_spoilt(path: Path) -> None:
+def _check_segment(path: Path) -> None:
+    """Remove a segment that is damaged on the disk, with an OutputError; the next run codes it again."""
     try:
         _read_end(path)
     except (OSError, ValueError) as exc:
@@ -210,4 +229,5 @@ def _read_packets(path: Path) -> Iterator[Packet]:
 
 
 def _without_path(info: SourceInfo) -> tuple[object, ...]:
+    """What an encoder depends on: a source may move, and its segments stay good."""
     return (info.width, info.height, info.time_base, info.frame_rate)

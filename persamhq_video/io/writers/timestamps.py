@@ -1,4 +1,4 @@
-"""The times of a video's frames as its files have them."""
+"""The time stamps of frames as the written videos have them: rising, and never below zero."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["MonotonicTimestamps"]
 
 
 class MonotonicTimestamps:
-    """Turns the time stamps of a source, in frame order, into ticks of one time base that rise from zero or later.
+    """A fold that turns the time stamps of a source, in frame order, into ticks of one time base that rise from zero.
 
     A frame whose time is not later than the one before comes one tick after it, so that no frame is lost to a faulty
-    source. A source that starts before zero is moved to start at zero, because players do not show what lies before.
+    source. A source that starts before zero is moved to start at zero, because players do not show frames before it.
     """
 
     def __init__(self, time_base: Fraction) -> None:
@@ -31,9 +31,11 @@ class MonotonicTimestamps:
     def __call__(self, pts: int, time_base: Fraction) -> int:
         """The ticks of the next frame."""
         time = round(pts * time_base / self.time_base)
+        # The first frame decides by how much all are moved.
         if self._last is None:
             self._shift = max(0, -time)
         time += self._shift
+
         if self._last is not None and time <= self._last:
             time = self._last + 1
         self._last = time

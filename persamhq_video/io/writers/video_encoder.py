@@ -1,4 +1,4 @@
-"""How pictures are coded: the codec's settings, an encoder, and the file that its packets make."""
+"""Video encoding for all writers: the settings of a codec, the encoder of pictures, and the muxer of its packets."""
 
 from __future__ import annotations
 
@@ -25,18 +25,20 @@ if TYPE_CHECKING:
 
     from persamhq_video.types import SourceInfo
 
+# FFmpeg's numbers of colour tags
 BT709 = 1  # matrix, primaries and transfer alike
-LIMITED_RANGE = 1
-FULL_RANGE = 2
+LIMITED_RANGE = 1  # luma from 16 to 235, what players expect of video
+FULL_RANGE = 2  # from 0 to 255
 
-# The bytes of H.264 depend on the number of threads, so it is a constant and not the machine's.
+# The bytes of H.264 depend on the number of threads, so it is a constant and not the machine's number of cores.
 ENCODER_THREADS = 2
 _MAX_TIMESCALE = 2**31 - 1
+"""The largest unit of time that fits the field of an MP4 file."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoCodec:
-    """How a stream is coded: container, encoder, pixel format, the encoder's options and the colour tags."""
+    """The settings of a video: container, encoder, pixel format, the encoder's options and the colour range."""
 
     container: str
     encoder: str
@@ -52,7 +54,7 @@ class VideoCodec:
         return (even(info.height), even(info.width)) if self.even else (info.height, info.width)
 
     def padded(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The image, (H, W) or (H, W, 3), brought to the video's size by repeating its last row and column."""
+        """The image, (H, W) or (H, W, 3), padded to the video's size by repeating its last row and column."""
         down, right = (length % 2 if self.even else 0 for length in image.shape[:2])
         if not down and not right:
             return image
@@ -61,7 +63,7 @@ class VideoCodec:
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One coded picture; times count ticks of the source's time base."""
+    """One coded picture; times are ticks of the source's time base."""
 
     data: bytes
     pts: int
@@ -71,11 +73,11 @@ class Packet:
 
 
 class VideoKind(Protocol):
-    """What a video shows: a picture a frame, coded one way."""
+    """The content of a video that is made from results: a picture for each frame, and the codec for all of them."""
 
     @property
     def codec(self) -> VideoCodec:
-        """How the pictures are coded."""
+        """The settings that the pictures are coded with."""
         ...
 
     def picture(self, image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> VideoFrame:
@@ -84,7 +86,7 @@ class VideoKind(Protocol):
 
 
 class PictureEncoder:
-    """Pictures in, packets out; what comes out depends on nothing but the pictures since it was made."""
+    """An encoder: pictures in, packets out; the packets depend only on the pictures since it was made."""
 
     def __init__(self, codec: VideoCodec, info: SourceInfo) -> None:
         self._size = codec.size(info)
@@ -92,17 +94,17 @@ class PictureEncoder:
         self._context: Any = av.CodecContext.create(codec.encoder, "w")
         self._context.options = dict(codec.options)
         _configure(self._context, codec, info)
-        # Every container that is written here wants the codec's parameters in its head.
+        # MP4, QuickTime and Matroska keep the codec's parameters once, in the head of the file.
         self._context.flags |= Flags.global_header
         self._context.open()
 
     @property
     def extradata(self) -> bytes:
-        """The codec's parameters, that a container has in its head."""
+        """The codec's parameters, for the head of the container."""
         return bytes(self._context.extradata or b"")
 
     def encode(self, picture: VideoFrame, time: int) -> Iterator[Packet]:
-        """The packets that are ready after this picture, which need not be its own."""
+        """The packets that are complete after this picture; an encoder may hold pictures back."""
         if (picture.height, picture.width) != self._size:
             height, width = self._size
             raise ValueError(f"got a picture of {picture.width}x{picture.height} for a video of {width}x{height}")
@@ -117,7 +119,7 @@ class PictureEncoder:
 def write_video(
     path: Path, packets: Iterable[Packet], *, codec: VideoCodec, info: SourceInfo, extradata: bytes
 ) -> None:
-    """Put packets into a file as they come, without coding anything again; it has its name only once it is whole."""
+    """Write packets into a file as they come, without coding anything again; the file appears once it is complete."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _mux(part_path(path), packets, codec=codec, info=info, extradata=extradata)
@@ -125,45 +127,54 @@ def write_video(
     except (av.FFmpegError, OSError) as exc:
         raise unwritable(path, exc) from exc
     finally:
-        with contextlib.suppress(OSError):  # the error that counts is on its way
+        with contextlib.suppress(OSError):  # must not hide the error that is being raised
             discard(path)
 
 
 def _mux(part: Path, packets: Iterable[Packet], *, codec: VideoCodec, info: SourceInfo, extradata: bytes) -> None:
-    # Bit-exact: no version, no date and no random ids in the file.
+    """Write a container of one video stream from its packets."""
     with av.open(str(part.absolute()), "w", format=codec.container, options=_muxer_options(codec, info)) as container:
         stream = cast(
             "VideoStream", container.add_stream(codec.encoder, rate=info.frame_rate, options=dict(codec.options))
         )
         _configure(stream.codec_context, codec, info)
         stream.time_base = info.time_base
-        # This opens an encoder that never gets a picture: it fills in the stream's head as the packets' own did.
+
+        # This opens an encoder that never gets a picture: PyAV has no other way to fill in the head of the stream. It
+        # has to fill in the same as the encoder of the packets did, or a player could not decode them.
         container.start_encoding()
         if bytes(stream.codec_context.extradata or b"") != extradata:
             raise OutputError(
                 f"{part}: the {codec.encoder} encoder is not the one that coded the video; use --overwrite"
             )
+
         for packet in packets:
             container.mux_one(_av_packet(packet, stream, info))
 
 
 def _configure(context: Any, codec: VideoCodec, info: SourceInfo) -> None:
+    """Set the size, format, colours and times of an encoder's context."""
     context.height, context.width = codec.size(info)
     context.pix_fmt, context.thread_count = codec.pixel_format, codec.threads
     context.color_range, context.colorspace = codec.color_range, BT709
     context.color_primaries, context.color_trc = BT709, BT709
     context.time_base, context.framerate = info.time_base, info.frame_rate
+    # The quality in the codec's options decides, not PyAV's default bit rate.
     context.bit_rate = 0
+    # No version of the encoder in the stream
     context.flags |= Flags.bitexact
 
 
 def _packet(packet: AvPacket[Any]) -> Packet:
+    """A packet of PyAV's as it is kept in a segment."""
     assert packet.pts is not None
+    # Encoders without reordering may leave the decoding time out; it is that of presentation.
     dts = packet.pts if packet.dts is None else packet.dts
     return Packet(bytes(packet), pts=packet.pts, dts=dts, duration=packet.duration or 0, is_key=packet.is_keyframe)
 
 
 def _av_packet(packet: Packet, stream: VideoStream, info: SourceInfo) -> AvPacket[Any]:
+    """A kept packet as PyAV's, for a stream of a container."""
     made: AvPacket[Any] = AvPacket(packet.data)
     made.pts, made.dts, made.duration = packet.pts, packet.dts, packet.duration
     made.is_keyframe, made.time_base, made.stream = packet.is_key, info.time_base, stream
@@ -171,11 +182,12 @@ def _av_packet(packet: Packet, stream: VideoStream, info: SourceInfo) -> AvPacke
 
 
 def unwritable(path: Path, exc: BaseException) -> OutputError:
-    """The error of a file that cannot be written."""
+    """The OutputError for a file that cannot be written."""
     return OutputError(f"{path}: cannot be written ({reason(exc)}); check the folder and the space on the disk")
 
 
 def _muxer_options(codec: VideoCodec, info: SourceInfo) -> dict[str, str]:
+    # Bit-exact: no version, no date and no random ids in the file
     options = {"fflags": "+bitexact"}
     if codec.container in {"mp4", "mov"} and info.time_base.denominator <= _MAX_TIMESCALE:
         # The offset of the first frame is kept in this unit; the default of 1 ms would round it.
