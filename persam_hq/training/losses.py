@@ -1,6 +1,11 @@
-"""Losses on window grids. Targets are soft: the share of a cell that the object covers."""
+"""Losses of predicted masks: cross-entropy and dice, over every cell of a mask or over the points where it is unsure.
+
+Targets are soft: the share of a cell that the object covers, in [0, 1].
+"""
 
 from __future__ import annotations
+
+from typing import Final, Protocol
 
 import numpy as np
 import torch
@@ -9,59 +14,105 @@ from torch import Tensor
 
 from persam_hq.training.data.rng import Chances
 
+ENTROPY_WEIGHT: Final = 4.0
+"""Weight of cross-entropy beside dice in training lite. Chosen; HQ-SAM and Segment Anything's path here use 1."""
 
-def mask_loss(logits: Tensor, target: Tensor, *, present: Tensor) -> Tensor:
-    """4 * cross-entropy + dice of each mask: logits and target (B, K, L, L) to (B, K).
+# PointRend (Kirillov et al. 2020, section 3.1) and HQ-SAM's training code: of three random candidates for each point
+# wanted, the least certain ones are taken until they are three quarters of the points. The rest stays random.
+OVERSAMPLING: Final = 3
+UNCERTAIN_SHARE: Final = 0.75
 
-    `present` (B,): where the object is absent there is no dice, only cross-entropy.
+LITE_POINTS: Final = 3072
+"""Points per mask in training lite: a twelfth of the 192 x 192 cells of its HQ mask. Chosen."""
+
+
+def mask_loss(
+    logits: Tensor, target: Tensor, *, present: Tensor | None = None, entropy_weight: float = ENTROPY_WEIGHT
+) -> Tensor:
+    """Weighted cross-entropy plus dice of each mask: logits and target (B, K, L, L') to (B, K).
+
+    `present` (B,) bool: rows without their object have cross-entropy alone. None: dice counts in every row.
     """
+    # Cross-entropy, mean over the cells
     logits, target = logits.float(), target.float().expand_as(logits)
     cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=(-2, -1))
+
+    # Dice with one cell added to both sums, so that an empty mask of an empty target costs nothing
     probability = torch.sigmoid(logits)
     overlap = 2 * (probability * target).sum(dim=(-2, -1)) + 1
     dice = 1 - overlap / (probability.sum(dim=(-2, -1)) + target.sum(dim=(-2, -1)) + 1)
-    return 4 * cross_entropy + present.float()[:, None] * dice
+    if present is not None:
+        dice = present.float()[:, None] * dice
+    return entropy_weight * cross_entropy + dice
+
+
+class PointSampler(Protocol):
+    """Chooses the points of each mask at which its loss is computed, most of them where the mask is unsure."""
+
+    def __call__(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and target at P points per mask, (B, K, P) each."""
+        ...
+
+
+class CellSampler:
+    """Points that are whole cells, for logits and target (B, 1, L, L) on one grid; lite's HQ mask is scored so."""
+
+    def __init__(self, rng: np.random.Generator, *, number: int = LITE_POINTS) -> None:
+        self.rng, self.number = rng, number
+
+    def __call__(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """See PointSampler. The random quarter is drawn anew, after the candidates."""
+        logits, target = logits.flatten(1).float(), target.flatten(1).float()
+        b, cells = logits.shape
+
+        candidates = torch.from_numpy(self.rng.integers(cells, size=(b, OVERSAMPLING * self.number)))
+        unsure = least_certain(logits.detach().gather(1, candidates), number=self.number)
+        unsure = candidates.gather(1, unsure)
+        rest = torch.from_numpy(self.rng.integers(cells, size=(b, self.number - unsure.shape[1])))
+
+        chosen = torch.cat([unsure, rest], dim=1)
+        return logits.gather(1, chosen)[:, None], target.gather(1, chosen)[:, None]
+
+
+class FrameSampler:
+    """Points anywhere in the frame, for logits (B, K, L, L') and a target (B, H, W) of any size: SAM-type models.
+
+    Values between the cells' centres are interpolated. Draws are per row, so a row's points depend on no other row.
+    """
+
+    def __init__(self, rng: Chances, *, number: int) -> None:
+        self.rng, self.number = rng, number
+
+    def __call__(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """See PointSampler."""
+        b, k, height, width = logits.shape
+        maps = logits.float().reshape(b * k, height, width)
+        targets = target.float().repeat_interleave(k, dim=0)
+        candidates = self.rng.uniform(0, 1, k, OVERSAMPLING * self.number, 2).to(logits.device).flatten(0, 1)
+
+        points = uncertain_points(maps, candidates, number=self.number)
+        sampled, wanted = sample_points(maps, points), sample_points(targets, points)
+        return sampled.reshape(b, k, self.number), wanted.reshape(b, k, self.number)
 
 
 def point_loss(
-    logits: Tensor, target: Tensor, *, present: Tensor, rng: np.random.Generator, points: int = 3072
+    logits: Tensor,
+    target: Tensor,
+    sampler: PointSampler,
+    *,
+    present: Tensor | None = None,
+    entropy_weight: float = ENTROPY_WEIGHT,
 ) -> Tensor:
-    """HQ-SAM's loss, cross-entropy + dice at `points` cells of each mask, a scalar; it looks where a mask is unsure.
-
-    Logits and target (B, 1, L, L). Of three times as many random cells, those with logits nearest to zero are three
-    quarters of what is looked at; the rest is random (PointRend, section 3.1; HQ-SAM's training code). Without an
-    object, `present` (B,), there is no dice. Cross-entropy counts four times, as in `mask_loss`.
-    """
-    logits, target = logits.flatten(1).float(), target.flatten(1).float()
-    b, cells = logits.shape
-    candidates = torch.from_numpy(rng.integers(cells, size=(b, 3 * points)))
-    unsure = -logits.detach().gather(1, candidates).abs()
-    sharp = candidates.gather(1, unsure.topk(3 * points // 4, dim=1).indices)
-    chosen = torch.cat([sharp, torch.from_numpy(rng.integers(cells, size=(b, points - sharp.shape[1])))], dim=1)
-    shape = (b, 1, 1, points)
-    looked_at = logits.gather(1, chosen).reshape(shape), target.gather(1, chosen).reshape(shape)
-    return mask_loss(*looked_at, present=present).mean()
+    """`mask_loss` over the sampler's points instead of all cells: logits (B, K, L, L') to (B, K)."""
+    predicted, wanted = sampler(logits, target)
+    # The points stand as a grid of one row
+    return mask_loss(predicted[:, :, None], wanted[:, :, None], present=present, entropy_weight=entropy_weight)
 
 
-def read_out_loss(read: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy of a read-out in [-1, 1] against a soft mask of the same shape: a scalar."""
-    probability = ((read.float() + 1) / 2).clamp(0.01, 0.99)
-    return F.binary_cross_entropy(probability, target.float())
-
-
-@torch.no_grad()
-def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
-    """IoU of thresholded logits and target, (B, K, L, L) to (B, K); two empty masks agree fully."""
-    predicted, truth = logits > 0, target.expand_as(logits) > 0.5
-    union = (predicted | truth).sum(dim=(-2, -1)).float()
-    both = (predicted & truth).sum(dim=(-2, -1)).float()
-    return torch.where(union > 0, both / union.clamp(min=1), torch.ones_like(union))
-
-
-OVERSAMPLE, IMPORTANT = 3, 0.75
-
-
-"""How many candidates there are for each point, and the share of points taken where they are least certain."""
+def least_certain(logits: Tensor, *, number: int) -> Tensor:
+    """Indices (N, 3P/4) of the candidates whose logits (N, C) are closest to zero, for `number` = P points in all."""
+    _, count = logits.shape
+    return (-logits.abs()).topk(min(int(UNCERTAIN_SHARE * number), count), dim=1).indices
 
 
 def sample_points(maps: Tensor, points: Tensor) -> Tensor:
@@ -74,32 +125,24 @@ def sample_points(maps: Tensor, points: Tensor) -> Tensor:
 def uncertain_points(logits: Tensor, candidates: Tensor, *, number: int) -> Tensor:
     """`number` points (N, P, 2) for logits (N, H, W), chosen from candidates (N, 3P, 2) in [0, 1].
 
-    Three quarters are the candidates whose logits are closest to zero, the rest are the first of the candidates as
-    they were drawn.
+    Three quarters are the least certain candidates, the rest are the first of the candidates as they were drawn.
     """
-    _, count, _ = candidates.shape
-    important = min(int(IMPORTANT * number), count)
-    uncertainty = -sample_points(logits, candidates).abs()
-    chosen = uncertainty.topk(important, dim=1).indices
-    near = candidates.gather(1, chosen[..., None].expand(-1, -1, 2))
-    return torch.cat([near, candidates[:, : number - important]], dim=1)
+    chosen = least_certain(sample_points(logits, candidates), number=number)
+    unsure = candidates.gather(1, chosen[..., None].expand(-1, -1, 2))
+    return torch.cat([unsure, candidates[:, : number - unsure.shape[1]]], dim=1)
 
 
-def point_mask_losses(logits: Tensor, truth: Tensor, chances: Chances, *, number: int) -> Tensor:
-    """Cross-entropy plus dice of each mask, over `number` points: logits (B, K, L, L') to (B, K).
+def read_out_loss(read: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of a memory read-out in [-1, 1] against a soft mask of the same shape: a scalar."""
+    # A read-out of exactly -1 or 1 would cost infinitely much where it is wrong
+    probability = ((read.float() + 1) / 2).clamp(0.01, 0.99)
+    return F.binary_cross_entropy(probability, target.float())
 
-    truth: (B, H, W) float in [0, 1] over the same frame, at any size.
-    """
-    b, k, height, width = logits.shape
-    flat = logits.float().reshape(b * k, height, width)
-    targets = truth.float().repeat_interleave(k, dim=0)
-    candidates = chances.uniform(0, 1, k, OVERSAMPLE * number, 2).to(logits.device).flatten(0, 1)
 
-    points = uncertain_points(flat, candidates, number=number)
-    predicted, wanted = sample_points(flat, points), sample_points(targets, points)
-
-    entropy = F.binary_cross_entropy_with_logits(predicted, wanted, reduction="none").mean(dim=1)
-    probability = predicted.sigmoid()
-    overlap = 2 * (probability * wanted).sum(dim=1) + 1
-    dice = 1 - overlap / (probability.sum(dim=1) + wanted.sum(dim=1) + 1)
-    return (entropy + dice).reshape(b, k)
+@torch.no_grad()
+def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
+    """IoU of each thresholded mask and its target, (B, K, L, L') to (B, K); two empty masks agree fully."""
+    predicted, truth = logits > 0, target.expand_as(logits) > 0.5
+    union = (predicted | truth).sum(dim=(-2, -1)).float()
+    both = (predicted & truth).sum(dim=(-2, -1)).float()
+    return torch.where(union > 0, both / union.clamp(min=1), torch.ones_like(union))

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from persam_hq.modeling.mask_decoder import corrected_masks
-from persam_hq.training.losses import mask_iou, mask_loss, point_loss
+from persam_hq.training.losses import CellSampler, mask_iou, mask_loss, point_loss
 from persam_hq.training.recipe import StepResult
 from persam_hq.types import DecoderOutput
 
@@ -53,7 +53,7 @@ class Scores:
             rows = torch.arange(len(each))
             corrected = 1 + each[:, 1:].argmin(dim=1) if best_only else torch.zeros_like(rows)
             final = corrected_masks(output.masks.detach()[rows, corrected][:, None], output.hq_masks)
-            loss = loss + point_loss(final, finest, present=present, rng=self._rng)
+            loss = loss + point_loss(final, finest, CellSampler(self._rng), present=present).mean()
             if present.any():
                 self._note(f"iou_{name}_hq", mask_iou(final, finest)[present].mean())
         if presence and output.presence is not None:

@@ -14,7 +14,7 @@ from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.modeling.sam import Sam
 from persam_hq.training.data.pairs import Pair
 from persam_hq.training.data.rng import Chances
-from persam_hq.training.losses import mask_iou, point_mask_losses
+from persam_hq.training.losses import FrameSampler, mask_iou, point_loss
 from persam_hq.training.recipe import StepResult
 from persam_hq.training.sam.encoded_views import EncodedViews, Personalization, encode_views, personalize_views
 from persam_hq.training.sam.prompts import StepPlan, draw_prompts, guidance_of
@@ -114,13 +114,12 @@ class SamStep:
         if self.placed.trains("hq"):
             assert output.hq_masks is not None
             # SAM-HQ teaches its mask alone, and adds SAM's to it only in use
-            number = self.settings.loss_points
-            losses["loss_hq"] = point_mask_losses(output.hq_masks, truth, chances, number=number).mean()
+            losses["loss_hq"] = self._mask_losses(output.hq_masks, truth, chances).mean()
         return losses
 
     def _sam_loss(self, output: DecoderOutput, truth: Tensor, chances: Chances, *, ambiguous: bool) -> Tensor:
         """The single mask, the best of the three (SAM, section 3), the IoU head, and presence where there is a head."""
-        each = point_mask_losses(output.masks, truth, chances, number=self.settings.loss_points)
+        each = self._mask_losses(output.masks, truth, chances)
         loss = (SINGLE_SHARE if ambiguous else 1.0) * each[:, 0].mean() + each[:, 1:].amin(dim=1).mean()
         low_res = F.interpolate(truth[:, None], size=output.masks.shape[-2:], mode="area")
         loss = loss + F.mse_loss(output.iou_predictions, mask_iou(output.masks, low_res))
@@ -128,6 +127,11 @@ class SamStep:
             there = truth.flatten(1).any(dim=1).float()
             loss = loss + F.binary_cross_entropy_with_logits(output.presence, there)
         return loss
+
+    def _mask_losses(self, logits: Tensor, truth: Tensor, chances: Chances) -> Tensor:
+        """Cross-entropy plus dice, one each as in HQ-SAM, of masks (B, K, L, L') against (B, S, S): (B, K)."""
+        sampler = FrameSampler(chances, number=self.settings.loss_points)
+        return point_loss(logits, truth, sampler, entropy_weight=1.0)
 
 
 def best_masks(output: DecoderOutput, *, multimask: bool) -> Tensor:

@@ -3,12 +3,28 @@ import math
 import numpy as np
 import pytest
 import torch
+from stand_ins.training import sam_config
 
-from persam_hq.training.losses import mask_iou, mask_loss, point_loss, read_out_loss
+from persam_hq.training.data.rng import RowChances
+from persam_hq.training.losses import (
+    CellSampler,
+    FrameSampler,
+    mask_iou,
+    mask_loss,
+    point_loss,
+    read_out_loss,
+    sample_points,
+    uncertain_points,
+)
 
 
 def grid(*values):
     return torch.tensor(values, dtype=torch.float32).reshape(1, 1, 1, -1)
+
+
+def cell_loss(logits, target, *, present, rng, points):
+    """The loss of lite's HQ mask: whole cells, the mean over the objects."""
+    return point_loss(logits, target, CellSampler(rng, number=points), present=present).mean()
 
 
 def test_mask_loss_by_hand():
@@ -55,7 +71,7 @@ def test_point_loss_looks_at_the_unsure_ones_of_its_candidates_and_at_random():
     target = torch.tensor([1.0, 0.3, 0.0, 0.9, 1.0, 0.0, 0.2, 0.7, 0.5]).reshape(1, 1, 3, 3)
     # Cell 7 is the least sure of all, but no candidate; of the twelve the three nearest to zero are 1, 3 and 5
     rng = Scripted([[0, 1, 2, 3, 4, 5, 6, 8, 0, 2, 4, 6]], [[6]])
-    got = point_loss(logits, target, present=torch.tensor([True]), rng=rng, points=4)
+    got = cell_loss(logits, target, present=torch.tensor([True]), rng=rng, points=4)
     seen = [1, 3, 5, 6]
     want = mask_loss(
         grid(*logits.flatten()[seen].tolist()), grid(*target.flatten()[seen].tolist()), present=torch.tensor([True])
@@ -70,7 +86,7 @@ def test_point_loss_is_the_mean_over_the_objects_and_absent_ones_have_no_dice():
     target = torch.tensor([0.9, 0.2]).reshape(2, 1, 1, 1).expand(2, 1, 6, 6)
     for present in ([True, True], [True, False], [False, False]):
         there = torch.tensor(present)
-        got = point_loss(logits, target, present=there, rng=np.random.default_rng(0), points=36)
+        got = cell_loss(logits, target, present=there, rng=np.random.default_rng(0), points=36)
         assert float(got) == pytest.approx(float(mask_loss(logits, target, present=there).mean()), abs=1e-6)
 
 
@@ -86,16 +102,16 @@ def unsure_strip():
 def test_point_loss_dwells_on_the_border():
     logits, target = unsure_strip()
     present = torch.tensor([True])
-    pointed = point_loss(logits, target, present=present, rng=np.random.default_rng(0), points=200)
+    pointed = cell_loss(logits, target, present=present, rng=np.random.default_rng(0), points=200)
     assert pointed > 3 * mask_loss(logits, target, present=present).mean()
     sure = torch.where(logits.abs() > 1, logits, 16 * target - 8)
-    assert point_loss(sure, target, present=present, rng=np.random.default_rng(0), points=200) < 0.01
+    assert cell_loss(sure, target, present=present, rng=np.random.default_rng(0), points=200) < 0.01
 
 
 def test_point_loss_teaches_the_cells_it_looked_at():
     logits, target = unsure_strip()
     logits.requires_grad_()
-    loss = point_loss(logits, target, present=torch.tensor([True]), rng=np.random.default_rng(0), points=120)
+    loss = cell_loss(logits, target, present=torch.tensor([True]), rng=np.random.default_rng(0), points=120)
     (gradient,) = torch.autograd.grad(loss, logits)
     touched = gradient != 0
     assert 30 < touched.sum() <= 120
@@ -110,7 +126,7 @@ def test_point_loss_depends_on_its_generator_alone():
 
     def loss(seed):
         options = {"present": torch.tensor([True, True]), "rng": np.random.default_rng(seed), "points": 50}
-        return float(point_loss(logits, target, **options))
+        return float(cell_loss(logits, target, **options))
 
     assert loss(1) == loss(1)
     assert loss(1) != loss(2)
@@ -135,3 +151,60 @@ def test_read_out_loss_by_hand(read, target, want):
 )
 def test_mask_iou_by_hand(logits, target, want):
     assert float(mask_iou(grid(*map(float, logits)), grid(*map(float, target)))) == pytest.approx(want)
+
+
+def frame_loss(logits, truth, rows, *, number):
+    """The loss of SAM-type masks: points anywhere in the frame, per row and mask."""
+    sampler = FrameSampler(RowChances(seed=0, step=0, rows=rows, purpose=0), number=number)
+    return point_loss(logits, truth, sampler, entropy_weight=1.0)
+
+
+def ellipse(side, radius):
+    axis = torch.linspace(-1, 1, side)
+    return (axis[:, None] ** 2 + axis**2 < radius**2).float()
+
+
+def test_points_are_sampled_where_they_are():
+    maps = torch.arange(16.0).reshape(1, 4, 4)
+    points = torch.tensor([[[0.125, 0.125], [0.875, 0.125], [0.5, 0.5]]])  # (x, y): two cells' centres, the middle
+    assert sample_points(maps, points).tolist() == [[0.0, 3.0, 7.5]]
+
+
+def test_three_quarters_of_the_points_are_the_least_certain():
+    logits = torch.linspace(-8, 8, 64).expand(1, 64, 64)  # zero in the middle column
+    candidates = torch.rand(1, 300, 2, generator=torch.Generator().manual_seed(0))
+    points = uncertain_points(logits, candidates, number=100)
+    assert points.shape == (1, 100, 2)
+    near, rest = points[0, :75], points[0, 75:]
+    assert torch.equal(rest, candidates[0, :25])
+    assert (near[:, 0] - 0.5).abs().max() <= (candidates[0, :, 0] - 0.5).abs().sort().values[74] + 1e-6
+
+
+@pytest.mark.parametrize(("sign", "low", "high"), [(1, 0, 0.2), (-1, 6, 20)])
+def test_the_loss_is_small_where_the_mask_is_right(sign, low, high):
+    truth = torch.stack([ellipse(64, 0.5), ellipse(64, 0.8)])
+    logits = sign * 20 * (torch.nn.functional.avg_pool2d(truth[:, None], 4) - 0.5)
+    loss = frame_loss(logits, truth, range(2), number=500)
+    assert loss.shape == (2, 1)
+    assert bool(((loss >= low) & (loss <= high)).all())
+
+
+def test_what_nothing_is_known_of_costs_a_bit_and_half():
+    truth = ellipse(64, 0.8)[None]
+    loss = frame_loss(torch.zeros(1, 1, 16, 16), truth, [0], number=4000)
+    share = float(truth.mean())
+    dice = 1 - 2 * 0.5 * share / (0.5 + share)
+    assert float(loss) == pytest.approx(math.log(2) + dice, abs=0.03)
+
+
+def test_a_rows_loss_does_not_depend_on_other_rows():
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(3, 4, 16, 16, generator=generator)
+    truth = torch.stack([ellipse(32, r) for r in (0.3, 0.6, 0.9)])
+    whole = frame_loss(logits, truth, range(3), number=100)
+    last = frame_loss(logits[2:], truth[2:], [2], number=100)
+    assert torch.allclose(whole[2:], last, atol=1e-6)
+
+
+def test_as_many_points_as_sam_hq_uses_fit_the_configuration():
+    assert sam_config(loss_points=112 * 112).loss_points == 12544

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from persam_hq.modeling.mask_decoder import corrected_masks
 from persam_hq.training.lite.step_losses import Scores
-from persam_hq.training.losses import mask_iou, mask_loss, point_loss
+from persam_hq.training.losses import CellSampler, mask_iou, mask_loss, point_loss
 from persam_hq.types import DecoderOutput
 
 HERE = torch.tensor([True, True])
@@ -50,7 +50,7 @@ def test_the_loss_of_a_decoder_output_by_its_parts(best_only):
     if best_only:
         base = torch.stack([given.masks[row, 1 + int(each[row, 1:].argmin())] for row in range(2)])[:, None]
     corrected = corrected_masks(base, given.hq_masks)
-    hq = point_loss(corrected, FINEST, present=HERE, rng=np.random.default_rng(0))
+    hq = point_loss(corrected, FINEST, CellSampler(np.random.default_rng(0)), present=HERE).mean()
     presence = F.binary_cross_entropy_with_logits(given.presence, torch.ones(2))
     assert total(given, best_only=best_only) == pytest.approx(float(masks + iou + hq + 0.5 * presence), rel=1e-5)
     without = total(given, best_only=best_only, presence=False)
