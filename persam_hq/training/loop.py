@@ -1,35 +1,38 @@
-"""The training loop: optimise, average, log, validate, save; a killed run goes on where its last save was."""
+"""The training loop over any recipe: optimise, average, log, validate and save; a killed run goes on from its save."""
 
 from __future__ import annotations
 
 import json
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from PIL import Image
 
 from persam_hq.errors import InputError
+from persam_hq.io.atomic import commit, part_path
+from persam_hq.io.process_memory import peak_memory
 from persam_hq.training.curves import append_curves, curves_to_csv, cut_curves
 from persam_hq.training.distributed import Alone, Communicator
 from persam_hq.training.recipe import Recipe, Settings
 
 Report = Callable[[str], None]
+"""Takes one line of progress at a time."""
 STATE_NAME, WEIGHTS_NAME, CURVES_NAME, TABLE_NAME = "state.pt", "ema.safetensors", "curves.jsonl", "curves.csv"
 VALIDATION_NAME = "validation"
+REPORT_EVERY: Final = 20
+"""Steps from one reported line to the next; curves.jsonl has them all."""
 
 
 class Training:
-    """A run in a folder: `state.pt` to go on from, `ema.safetensors` to use, `curves.jsonl` and pictures to look at.
+    """One run in a folder: `state.pt` to resume from, `ema.safetensors` to use, `curves.jsonl` and pictures to look at.
 
-    `report` is told how it goes, a line at a time. A step's batch and choices depend on its number alone, so a run that
-    was killed and goes on from its last save gives the same numbers as one that was not. Of several workers each has
-    a Training of its own and the same weights; worker 0 writes.
+    `report` is given the progress, line by line. The batch and the random choices of each step depend on its number
+    alone, so a run that was killed and resumes from its last save gives the same numbers as one that was not. Each of
+    several workers has a Training of its own with the same weights; worker 0 writes.
     """
 
     def __init__(
@@ -44,7 +47,9 @@ class Training:
         self.recipe, self.settings, self.out = recipe, settings, out
         self.communicator = communicator or Alone()
         self.writes = self.communicator.rank == 0
-        self.report = report if self.writes else _say_nothing
+        self.report = report if self.writes else _ignore
+
+        # First weights, or those of the run that is resumed
         self._make_folder()
         resumes = self.state_path.exists()
         if not resumes:
@@ -62,7 +67,7 @@ class Training:
 
     @property
     def state_path(self) -> Path:
-        """What a run goes on from."""
+        """The file that a run resumes from."""
         return self.out / STATE_NAME
 
     def _make_folder(self) -> None:
@@ -72,6 +77,7 @@ class Training:
             raise InputError(f"cannot make the folder {self.out} for the run: {exc.strerror}") from exc
 
     def _resume(self) -> None:
+        """Load weights, optimiser, averages and step of the last save; refuse those of another model or recipe."""
         state = torch.load(self.state_path, weights_only=True, map_location="cpu")
         if state["model"].keys() != self.ema.keys() or state.get("foundation", "") != self.recipe.foundation:
             raise InputError(
@@ -86,7 +92,7 @@ class Training:
         self.report(f"goes on from step {self.step}")
 
     def save(self) -> None:
-        """Everything a resumed run needs, and the averaged weights; written aside, then renamed."""
+        """Write all that a resumed run needs, and the averaged weights; each file whole or not at all."""
         if not self.writes:
             return
         weights = self.model.state_dict()
@@ -97,13 +103,12 @@ class Training:
             "step": self.step,
             "foundation": self.recipe.foundation,
         }
-        part = self.state_path.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(self.state_path)
+        torch.save(state, part_path(self.state_path))
+        commit(self.state_path)
         self.recipe.export(self.ema, self.out / WEIGHTS_NAME, step=self.step)
 
     def run(self) -> None:
-        """Train to the recipe's last step; may be killed at any time."""
+        """Train to the recipe's last step, from the first one or the last save; may be killed at any time."""
         saved = time.monotonic()
         for step, batch in self.recipe.batches(start=self.step, stop=self.recipe.steps):
             begun = time.monotonic()
@@ -114,22 +119,29 @@ class Training:
             if time.monotonic() - saved > self.settings.save_every_seconds:
                 self.save()
                 saved = time.monotonic()
+
+        # The end of the run, also of one that was resumed at its last step
         self.save()
         if self.writes and (self.out / CURVES_NAME).exists():
             curves_to_csv(self.out / CURVES_NAME, self.out / TABLE_NAME)
-        self.report(peak_memory())
+        self.report(memory_report())
 
     def _descend(self, step: int, batch: Any) -> dict[str, float]:
-        """One optimiser step; the figures to log."""
+        """One optimiser step; returns the figures to log."""
+        # What learns in this step, and how fast
         pace = self.recipe.prepare(step)
         for group in self.optimizer.param_groups:
             group["lr"] = pace.rate * group["factor"]
+
+        # Gradients, averaged over the workers before they are clipped, so that every worker steps alike
         result = self.recipe.result(step, batch)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(result.loss)
         learning = [p for group in self.optimizer.param_groups for p in group["params"] if p.requires_grad]
         self.communicator.average_gradients(learning)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
+
+        # A gradient that overflowed is left out; its norm stays visible in the curves
         if torch.isfinite(norm):
             self.optimizer.step()
         self._average(pace.age)
@@ -138,14 +150,15 @@ class Training:
 
     @torch.no_grad()
     def _average(self, age: int) -> None:
-        """The averaged weights follow the trained ones, closely when these are `age` = 0 steps old."""
+        """Move the averaged weights towards the trained ones, which have been learning for `age` steps."""
+        # Young weights are followed closely (decay 0.1 at first), as in TensorFlow's ExponentialMovingAverage
         decay = min(self.settings.ema_decay, (1 + age) / (10 + age))
         weights = self.model.state_dict()
         for name, value in self.ema.items():
             value.lerp_(weights[name], 1 - decay)
 
     def _close_epoch(self) -> dict[str, float]:
-        """Where an epoch ends: the averaged weights on the validation pictures, as a picture and in figures."""
+        """Validate the averaged weights where an epoch ends: writes the picture and returns the figures."""
         length = self.recipe.epoch_steps
         if length is None or self.step % length or not self.writes:
             return {}
@@ -153,16 +166,17 @@ class Training:
             validation = self.recipe.validate()
         if validation is None:
             return {}
+
         path = self.out / VALIDATION_NAME / f"epoch-{self.step // length:04d}.jpg"
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(validation.picture).save(path, quality=90)
-        said = ", ".join(f"{name} {value:.3f}" for name, value in validation.figures.items())
-        self.report(f"epoch {self.step // length}: {said}; {path}")
+        summary = ", ".join(f"{name} {value:.3f}" for name, value in validation.figures.items())
+        self.report(f"epoch {self.step // length}: {summary}; {path}")
         return validation.figures
 
     @contextmanager
     def _averaged_weights(self) -> Iterator[None]:
-        """The model with the averaged weights, for a while."""
+        """Give the model the averaged weights, and the trained ones back afterwards."""
         weights = self.model.state_dict()
         trained = {name: weights[name].clone() for name in self.ema}
         self.model.load_state_dict(self.ema, strict=False)
@@ -172,24 +186,23 @@ class Training:
             self.model.load_state_dict(trained, strict=False)
 
     def _log(self, figures: dict[str, float], *, seconds: float) -> None:
-        """Nine digits are all that a float32 has, so that two runs can be compared to the last one."""
+        """Append the figures of a step to the curves, and report some steps."""
+        # Nine digits are all that a float32 has, so two runs can be compared to the last bit by their curves
         record = {"step": self.step, "seconds": round(seconds, 2)} | {k: float(f"{v:.9g}") for k, v in figures.items()}
         if not self.writes:
             return
         append_curves(self.out / CURVES_NAME, record)
-        if self.step % 20 == 0:
+        if self.step % REPORT_EVERY == 0:
             self.report(json.dumps(record | {k: round(v, 5) for k, v in figures.items()}))
 
 
-def _say_nothing(_: str) -> None:
-    pass
+def _ignore(_: str) -> None:
+    """The report of workers other than the first."""
 
 
-def peak_memory() -> str:
-    """In words: resident memory, and what torch held on the GPU if it used one."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    said = f"peak memory {resident / 1e9:.2f} GB"
+def memory_report() -> str:
+    """The line that ends a run: peak resident memory, and what torch held on the GPU if it used one."""
+    line = f"peak memory {peak_memory() / 1e9:.2f} GB"
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated() > 0:
-        said += f", on the GPU {torch.cuda.max_memory_allocated() / 1e9:.2f} GB"
-    return said
+        line += f", on the GPU {torch.cuda.max_memory_allocated() / 1e9:.2f} GB"
+    return line
