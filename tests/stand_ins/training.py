@@ -11,7 +11,7 @@ from golden.fixtures import fixture_image, fixture_mask
 
 from persam_hq.errors import InputError
 from persam_hq.training.config.sam import SamTrainConfig
-from persam_hq.training.data.pair_sources import Sight
+from persam_hq.training.data.pair_sources import AnnotatedImage
 from persam_hq.training.data.pairs import PairMaker
 from persam_hq.training.distributed import Alone, ProcessGroup
 from persam_hq.training.loop import Training
@@ -76,7 +76,9 @@ class FixturePairs:
     def draw(self, rng):
         first, second = (int(seed) for seed in rng.integers(0, 5, size=2))
         return tuple(
-            Sight(image=fixture_image(*self.size, seed=s), mask=fixture_mask(*self.size, seed=s).astype(np.uint8))
+            AnnotatedImage(
+                image=fixture_image(*self.size, seed=s), mask=fixture_mask(*self.size, seed=s).astype(np.uint8)
+            )
             for s in (first, second)
         )
 

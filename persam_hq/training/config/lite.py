@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 
 class Strict(BaseModel):
@@ -57,7 +57,10 @@ class TrainConfig(Strict):
     stills: StillSize | None = None
     absent: float = Field(ge=0, lt=1)
     spoilt: float = Field(default=0.35, ge=0, le=1)
-    turning: float = Field(default=0.0, ge=0, le=1)
+    # Named `turning` in configurations of earlier versions
+    appearance_change: float = Field(
+        default=0.0, ge=0, le=1, validation_alias=AliasChoices("appearance_change", "turning")
+    )
     steps: int = Field(gt=0)
     epoch_steps: int | None = Field(default=None, gt=0)
     unfreeze_trunk_at: int = Field(ge=0)

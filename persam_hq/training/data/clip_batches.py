@@ -1,9 +1,8 @@
-"""Batches by step number: the same step gives the same batch, in whatever process it is made."""
+"""Batches of lite's training by step number: the same step gives the same batch, in whatever process it is made."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -13,19 +12,21 @@ from torch import Tensor
 
 from persam_hq.errors import InputError
 from persam_hq.training.config.lite import ClipSource, CropSize, PhotoSource, TrainConfig
-from persam_hq.training.data.appearance_change import turn
+from persam_hq.training.data.appearance_change import change_appearance
 from persam_hq.training.data.clips import TrainingClip, photo_clip, recolour, video_clip
 from persam_hq.training.data.datasets import Array, Clip, Photo, load_clips, load_label_maps
+from persam_hq.training.data.prefetch import prefetch
 from persam_hq.training.data.scene import photo_background
-from persam_hq.training.data.stills import Still, photo_still
+from persam_hq.training.data.stills import StillImage, draw_still
 
 DrawnT = TypeVar("DrawnT")
-_MOST_DRAWS: Final = 10_000
+_MAX_DRAWS: Final = 10_000
+"""Usable data gives a clip within a few draws; this many without one mean that the data is not usable."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Clips to track through and images to prompt, colours float in [0, 255], masks float 0 or 1.
+    """Clips to track through and still images to prompt: colours float in [0, 255], masks float 0 or 1.
 
     frames: (B, T, 3, S, S) and masks: (B, T, S, S); stills: (P, 3, S', S') and segments: (P, 2, S', S'), P may be 0.
     """
@@ -40,7 +41,7 @@ class Batch:
 
 
 class BatchMaker:
-    """Draws training clips from all sources by their weights."""
+    """Draws the clips and still images of each step from all sources of a configuration, by their weights."""
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
@@ -53,28 +54,34 @@ class BatchMaker:
         self.probabilities = weights / weights.sum()
 
     def step_rng(self, step: int, *, purpose: int) -> np.random.Generator:
-        """The generator of one step: no state is carried from step to step, so a resumed run draws the same."""
+        """The generator of one step; nothing is carried from step to step, so a resumed run draws the same."""
         return np.random.default_rng([self.config.seed, purpose, step])
 
     def batch(self, step: int) -> Batch:
-        """What step number `step` learns from."""
+        """The batch of step number `step`."""
+        # One crop size per step, since a batch is one tensor
         rng = self.step_rng(step, purpose=0)
         weights = np.array([crop.weight for crop in self.config.crops])
         crop = self.config.crops[int(rng.choice(len(weights), p=weights / weights.sum()))]
         clips = [self._clip(crop, rng) for _ in range(crop.batch)]
         frames, masks = np.stack([clip.frames for clip in clips]), np.stack([clip.masks for clip in clips])
-        self._turn(frames, masks, rng)
+
+        # What happens to some clips as a whole
+        self._change_appearance(frames, masks, rng)
         self._hide(frames, masks, rng)
         stills, segments = self._stills(rng)
         return Batch(frames=_images(frames), masks=_masks(masks), stills=_images(stills), segments=_masks(segments))
 
     def _clip(self, crop: CropSize, rng: np.random.Generator) -> TrainingClip:
+        """A clip of a source drawn by weight."""
         return _redraw(lambda: self._from_source(self._source(rng), crop, rng))
 
     def _source(self, rng: np.random.Generator) -> int:
+        """Index of a source, videos first and then photos."""
         return int(rng.choice(len(self.probabilities), p=self.probabilities))
 
     def _from_source(self, source: int, crop: CropSize, rng: np.random.Generator) -> TrainingClip | None:
+        """A clip of that source, or None where the draw shows no object; its background may be any photo."""
         others = self.photos[int(rng.integers(len(self.photos)))] if self.photos else []
         if source < len(self.videos):
             clips = self.videos[source]
@@ -84,15 +91,16 @@ class BatchMaker:
         photo = photos[int(rng.integers(len(photos)))]
         return photo_clip(photo, others=others, length=crop.length, size=crop.side, rng=rng)
 
-    def _turn(self, frames: Array, masks: Array, rng: np.random.Generator) -> None:
-        """Let the object of some clips show another side, bit by bit."""
-        if self.config.turning:
-            for row in np.flatnonzero(rng.random(len(frames)) < self.config.turning):
+    def _change_appearance(self, frames: Array, masks: Array, rng: np.random.Generator) -> None:
+        """Let the object of some clips get another look bit by bit, in place."""
+        # Without it nothing is drawn either, as before there was this change
+        if self.config.appearance_change:
+            for row in np.flatnonzero(rng.random(len(frames)) < self.config.appearance_change):
                 others = self.photos[int(rng.integers(len(self.photos)))] if self.photos else []
-                frames[row] = turn(frames[row], masks[row], others=others, rng=rng)
+                frames[row] = change_appearance(frames[row], masks[row], others=others, rng=rng)
 
     def _hide(self, frames: Array, masks: Array, rng: np.random.Generator) -> None:
-        """Cut away from some clips for a frame: a photo stands there instead, and the object is gone."""
+        """Replace one frame of some clips by a photo without the object, as a cut away does, in place."""
         b, t, side, _, _ = frames.shape
         for row in np.flatnonzero(rng.random(b) < self.config.absent * bool(self.photos)):
             photos = self.photos[int(rng.integers(len(self.photos)))]
@@ -101,39 +109,32 @@ class BatchMaker:
             masks[row, index] = 0
 
     def _stills(self, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Images (P, S, S, 3) and segments (P, 2, S, S); none, P = 0, where the configuration wants none."""
+        """Still images (P, S, S, 3) and segments (P, 2, S, S); P = 0 where the configuration wants none."""
         wanted = self.config.stills
         if wanted is None or not self.photos:
+            # Of the smallest side that a configuration allows
             return np.zeros((0, 32, 32, 3), np.uint8), np.zeros((0, 2, 32, 32), np.uint8)
         stills = [_redraw(lambda: self._still(wanted.side, rng)) for _ in range(wanted.batch)]
         return np.stack([still.image for still in stills]), np.stack([still.masks for still in stills])
 
-    def _still(self, side: int, rng: np.random.Generator) -> Still | None:
+    def _still(self, side: int, rng: np.random.Generator) -> StillImage | None:
+        """A still image of any photo, or None where the draw shows no two segments."""
         photos = self.photos[int(rng.integers(len(self.photos)))]
-        return photo_still(photos[int(rng.integers(len(photos)))], size=side, rng=rng)
+        return draw_still(photos[int(rng.integers(len(photos)))], size=side, rng=rng)
 
     def stream(self, *, start: int, stop: int) -> Iterator[tuple[int, Batch]]:
-        """Step number and batch, two made ahead in a thread."""
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            pending: list[tuple[int, Future[Batch]]] = []
-            upcoming = iter(range(start, stop))
-            for step in upcoming:
-                pending.append((step, pool.submit(self.batch, step)))
-                if len(pending) > 2:
-                    ready, future = pending.pop(0)
-                    yield ready, future.result()
-            for ready, future in pending:
-                yield ready, future.result()
+        """(step, batch) for each step, made ahead in a thread."""
+        return prefetch(self.batch, start=start, stop=stop)
 
 
 def _redraw(draw: Callable[[], DrawnT | None]) -> DrawnT:
-    """Draw again until something large enough is shown; InputError where nothing ever is."""
-    for _ in range(_MOST_DRAWS):
+    """Draw until the object shown is large enough; InputError where it never is."""
+    for _ in range(_MAX_DRAWS):
         made = draw()
         if made is not None:
             return made
     raise InputError(
-        f"{_MOST_DRAWS} training clips drawn and no object large enough in any; check the label maps and crop sizes"
+        f"{_MAX_DRAWS} training clips drawn and no object large enough in any; check the label maps and crop sizes"
     )
 
 
@@ -143,4 +144,5 @@ def _images(stacked: Array) -> Tensor:
 
 
 def _masks(stacked: Array) -> Tensor:
+    """(..., S, S) uint8 0/1 to float."""
     return torch.from_numpy(stacked).float()

@@ -1,4 +1,4 @@
-"""Training data as it lies on disk: label-map photos and video folders in DAVIS layout, decoded once into memory."""
+"""Readers of training data on disk: photos with label maps and clips in DAVIS layout, decoded once into memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photo:
-    """An RGB image (H, W, 3) and one or more label maps (H, W) of it, each by another annotator."""
+    """An image (H, W, 3) uint8 RGB and one or more label maps (H, W) of it, each by another annotator."""
 
     image: Array
     labels: tuple[NDArray[np.integer], ...]
@@ -29,7 +29,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
-    """Frames (H, W, 3) RGB and their label maps (H, W), 0 = background."""
+    """Frames (H, W, 3) uint8 RGB of a video and their label maps (H, W) uint8, 0 = background."""
 
     name: str
     frames: tuple[Array, ...]
@@ -40,7 +40,7 @@ class Clip:
 
 
 def read_image(path: Path) -> Array:
-    """(H, W, 3) uint8 RGB."""
+    """The image in a file, (H, W, 3) uint8 RGB."""
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
@@ -49,7 +49,7 @@ def read_image(path: Path) -> Array:
 
 
 def read_labels(path: Path) -> NDArray[np.integer]:
-    """(H, W) label map, palette indices kept."""
+    """The label map (H, W) in a file; palette indices are kept as they are."""
     try:
         with Image.open(path) as image:
             labels = np.asarray(image)
@@ -66,6 +66,8 @@ def load_label_maps(root: Path, *, background: bool) -> list[Photo]:
     for image_path in sorted((root / "images").rglob("*.jpg")):
         split = image_path.parent.relative_to(root / "images")
         folder = root / "annotations" / split
+
+        # One label map, or one per annotator; photos without any are left out
         found = sorted([*folder.glob(f"{image_path.stem}.png"), *folder.glob(f"{image_path.stem}_*.png")])
         if found:
             labels = tuple(read_labels(path) for path in found)
@@ -82,6 +84,8 @@ def load_clips(root: Path, names: tuple[str, ...]) -> list[Clip]:
         annotations = sorted((root / "Annotations" / name).glob("*.png"))
         if not annotations:
             raise InputError(f"no annotations of {name!r} below {root}: expected Annotations/{name}/*.png")
+
+        # Only annotated frames are of use
         frames = tuple(read_image(root / "JPEGImages" / name / f"{path.stem}.jpg") for path in annotations)
         labels = tuple(_foreground_ids(read_labels(path)) for path in annotations)
         clips.append(Clip(name=name, frames=frames, labels=labels))

@@ -1,4 +1,4 @@
-"""Where pairs come from: two sights of one object, from image and mask folders, label maps or videos."""
+"""Sources of pairs for SAM-type models: two images of one object, from mask folders, label maps or videos."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ MASK_ENDINGS: Final = (".png", ".jpg", ".bmp")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sight:
-    """An image (H, W, 3) uint8 RGB and an object's mask (H, W) uint8 0/1 in it."""
+class AnnotatedImage:
+    """An image (H, W, 3) uint8 RGB and the mask (H, W) uint8 0/1 of one object in it."""
 
     image: Array
     mask: Array
@@ -31,50 +31,50 @@ class Sight:
             raise InputError(f"an image of {self.image.shape[:2]} has a mask of {self.mask.shape}; make them one size")
 
     def __repr__(self) -> str:
-        return f"Sight(image={self.image.shape})"
+        return f"AnnotatedImage(image={self.image.shape})"
 
 
 class PairSource(Protocol):
-    """Draws two sights of one object; None where what was drawn shows none, and another draw may."""
+    """Draws two annotated images of one object; None where the draw shows no object, and another draw may."""
 
-    def draw(self, rng: np.random.Generator) -> tuple[Sight, Sight] | None:
-        """A reference and a target."""
+    def draw(self, rng: np.random.Generator) -> tuple[AnnotatedImage, AnnotatedImage] | None:
+        """A reference and a target, or None."""
         ...
 
 
 class MaskFolders:
     """Images and masks of the same stem, in two folders or in one (DIS5K, ThinObject5K; FSS, DUTS, ECSSD, MSRA-10K).
 
-    They are listed once and read when they are drawn. Both sights are the same image.
+    They are listed once and read when they are drawn. Reference and target are the same image.
     """
 
     def __init__(self, images: Path, masks: Path) -> None:
         self.files = _matched(images, masks)
 
-    def draw(self, rng: np.random.Generator) -> tuple[Sight, Sight] | None:
+    def draw(self, rng: np.random.Generator) -> tuple[AnnotatedImage, AnnotatedImage] | None:
         """See PairSource."""
         image, mask = self.files[int(rng.integers(len(self.files)))]
         try:
-            sight = Sight(image=read_image(image), mask=read_mask(mask))
+            annotated = AnnotatedImage(image=read_image(image), mask=read_mask(mask))
         except InputError as exc:
             raise InputError(f"{image} and {mask}: {exc}") from exc
-        return (sight, sight) if sight.mask.any() else None
+        return (annotated, annotated) if annotated.mask.any() else None
 
 
 class LabelMaps:
-    """One segment of a photo with label maps. Both sights are the same photo."""
+    """One segment of a photo with label maps. Reference and target are the same photo."""
 
     def __init__(self, photos: Sequence[Photo]) -> None:
         self.photos = photos
 
-    def draw(self, rng: np.random.Generator) -> tuple[Sight, Sight] | None:
+    def draw(self, rng: np.random.Generator) -> tuple[AnnotatedImage, AnnotatedImage] | None:
         """See PairSource."""
         photo = self.photos[int(rng.integers(len(self.photos)))]
         mask = pick_segment(photo, rng)
         if mask is None:
             return None
-        sight = Sight(image=photo.image, mask=np.asarray(mask > 0, dtype=np.uint8))
-        return sight, sight
+        annotated = AnnotatedImage(image=photo.image, mask=np.asarray(mask > 0, dtype=np.uint8))
+        return annotated, annotated
 
 
 class VideoFrames:
@@ -83,7 +83,7 @@ class VideoFrames:
     def __init__(self, clips: Sequence[Clip]) -> None:
         self.clips = clips
 
-    def draw(self, rng: np.random.Generator) -> tuple[Sight, Sight] | None:
+    def draw(self, rng: np.random.Generator) -> tuple[AnnotatedImage, AnnotatedImage] | None:
         """See PairSource."""
         clip = self.clips[int(rng.integers(len(self.clips)))]
         first, second = (int(index) for index in rng.integers(len(clip.frames), size=2))
@@ -91,15 +91,18 @@ class VideoFrames:
         ids = ids[ids > 0]
         if not len(ids):
             return None
+
+        # An object that both frames show
         chosen = rng.choice(ids)
         reference, target = (
-            Sight(image=clip.frames[k], mask=(clip.labels[k] == chosen).astype(np.uint8)) for k in (first, second)
+            AnnotatedImage(image=clip.frames[k], mask=(clip.labels[k] == chosen).astype(np.uint8))
+            for k in (first, second)
         )
         return reference, target
 
 
 def open_sources(data: DataSources) -> tuple[list[PairSource], list[float]]:
-    """All sources of a configuration and how often each is drawn, relative to the others."""
+    """All sources of a configuration, and the weights that they are drawn by."""
     sources: list[PairSource] = [MaskFolders(pair.images, pair.masks) for pair in data.pairs]
     sources += [LabelMaps(load_label_maps(photo.root, background=photo.background)) for photo in data.photos]
     sources += [VideoFrames(load_clips(clip.root, clip.names)) for clip in data.clips]
@@ -110,7 +113,7 @@ def open_sources(data: DataSources) -> tuple[list[PairSource], list[float]]:
 def read_mask(path: Path) -> Array:
     """(H, W) uint8 0/1 of a grey, colour or palette image: what is brighter than half of its brightest value.
 
-    In a palette image everything but index 0 is the object.
+    Masks are saved as 0/1, 0/255 and with soft edges; in a palette image everything but index 0 is the object.
     """
     try:
         with Image.open(path) as image:
@@ -123,10 +126,12 @@ def read_mask(path: Path) -> Array:
 
 
 def _matched(images: Path, masks: Path) -> list[tuple[Path, Path]]:
-    """(image, mask) in the order of their names; in one folder an image is a .jpg and its mask a .png."""
+    """(image, mask) of the same stem, in order of name; in one folder an image is a .jpg and its mask a .png."""
     for folder in (images, masks):
         if not folder.is_dir():
             raise InputError(f"there is no folder {folder}; expected images, and masks with the same names but endings")
+
+    # An image without a mask is left out: published sets have some
     endings = IMAGE_ENDINGS if images != masks else (".jpg", ".jpeg")
     by_stem = {path.stem: path for path in sorted(masks.iterdir()) if _ends(path, _mask_endings(images, masks))}
     found = [
@@ -138,6 +143,7 @@ def _matched(images: Path, masks: Path) -> list[tuple[Path, Path]]:
 
 
 def _mask_endings(images: Path, masks: Path) -> tuple[str, ...]:
+    """Endings of masks; in a folder with images too, .png alone tells them apart."""
     return MASK_ENDINGS if images != masks else (".png",)
 
 

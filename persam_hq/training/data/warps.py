@@ -1,4 +1,4 @@
-"""Random geometry of training clips: crops around objects, small motions, smooth bends."""
+"""Random geometry of training crops: crops around objects, small motions, smooth deformations."""
 
 from __future__ import annotations
 
@@ -14,29 +14,34 @@ from persam_hq.training.data.datasets import Array
 
 Matrix = NDArray[np.float64]
 PADDING = (127, 127, 127)
-"""What lies outside a photo: the value that normalises to zero, as the encoder pads."""
+"""Colour of what lies outside a photo: the value that normalises to zero, as the encoder pads."""
+MAX_ENLARGEMENT = 2.0
+"""No crop enlarges an image more: the pixels made up between would teach nothing. Chosen."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bend:
-    """A smooth displacement of a crop: where each pixel comes from, (S, S) float32 each."""
+class Deformation:
+    """A smooth displacement of a crop: the coordinates that each pixel comes from, (S, S) float32 each."""
 
     x: NDArray[np.float32]
     y: NDArray[np.float32]
 
     def __repr__(self) -> str:
-        return f"Bend({self.x.shape})"
+        return f"Deformation({self.x.shape})"
 
 
-def similarity(*, scale: float, angle: float, aspect: float = 1.0, flip: bool = False) -> Matrix:
-    """The linear map (2, 2) that stretches by `scale`, `aspect` times more across than down, and turns by `angle`."""
+def linear_map(*, scale: float, angle: float, aspect: float = 1.0, flip: bool = False) -> Matrix:
+    """The linear map (2, 2) that stretches by `scale`, `aspect` times more across than down, and turns by `angle`.
+
+    `angle` in radians; `flip` mirrors left and right first.
+    """
     c, s = math.cos(angle), math.sin(angle)
     stretch = np.diag([scale * math.sqrt(aspect) * (-1 if flip else 1), scale / math.sqrt(aspect)])
     out: Matrix = np.array([[c, -s], [s, c]]) @ stretch
     return out
 
 
-def place(linear: Matrix, *, source: tuple[float, float], destination: tuple[float, float]) -> Matrix:
+def affine_map(linear: Matrix, *, source: tuple[float, float], destination: tuple[float, float]) -> Matrix:
     """The affine matrix (2, 3) with that linear part which takes point `source` to point `destination`."""
     return np.column_stack([linear, np.asarray(destination) - linear @ np.asarray(source)])
 
@@ -47,6 +52,7 @@ def object_crop(mask: Array, size: int, rng: np.random.Generator, *, span: tuple
     The object's longer side becomes a random part `span` of the crop, anywhere that keeps most of it. It is never
     enlarged more than twice, and the image fills the crop as far as the object allows.
     """
+    # Scale: log-uniform, so that half and double are as likely, but large enough that the image fills the crop
     height, width = mask.shape
     box = outer_box_of_array(mask)
     assert box is not None, "clips show objects with a pixel at least"
@@ -54,13 +60,17 @@ def object_crop(mask: Array, size: int, rng: np.random.Generator, *, span: tuple
     longer = max(x1 - x0, y1 - y0)
     share = math.exp(rng.uniform(math.log(span[0]), math.log(span[1])))
     filling = min(size / min(height, width), span[1] * size / longer)
-    scale = min(max(share * size / longer, filling), 2.0)
-    linear = similarity(
+    scale = min(max(share * size / longer, filling), MAX_ENLARGEMENT)
+
+    # Small changes of angle (7 degrees typically) and aspect, and a mirror image in half of the crops
+    linear = linear_map(
         scale=scale,
         angle=rng.normal(0, 0.12),
         aspect=math.exp(rng.normal(0, 0.1)),
         flip=bool(rng.random() < 0.5),
     )
+
+    # The box's centre goes anywhere that keeps the box inside, then so that the image leaves no border free
     free = max(0.0, size - scale * longer) / 2
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
     left, right = scale * x, scale * (width - x)
@@ -70,48 +80,53 @@ def object_crop(mask: Array, size: int, rng: np.random.Generator, *, span: tuple
         filling_position(size / 2 + rng.uniform(-free, free), size=size, before=left, after=right),
         filling_position(size / 2 + rng.uniform(-free, free), size=size, before=scale * y, after=scale * (height - y)),
     )
-    return place(linear, source=(x, y), destination=centre)
+    return affine_map(linear, source=(x, y), destination=centre)
 
 
-def jolt(size: int, rng: np.random.Generator, *, strength: float) -> Matrix:
-    """A small random motion about the middle of the crop, (3, 3)."""
-    linear = similarity(
+def random_motion(size: int, rng: np.random.Generator, *, strength: float) -> Matrix:
+    """A small random motion about the middle of a crop of `size` pixels, (3, 3); one frame of a layer's path.
+
+    At `strength` 1 typically 8 % of scale, 6 degrees, 5 % of aspect and 5 % of the crop's side; chosen.
+    """
+    linear = linear_map(
         scale=math.exp(rng.normal(0, 0.08 * strength)),
         angle=rng.normal(0, 0.1 * strength),
         aspect=math.exp(rng.normal(0, 0.05 * strength)),
     )
     middle = (size / 2, size / 2)
     moved = (size / 2 + rng.normal(0, 0.05 * strength * size), size / 2 + rng.normal(0, 0.05 * strength * size))
-    return np.vstack([place(linear, source=middle, destination=moved), [0, 0, 1]])
+    return np.vstack([affine_map(linear, source=middle, destination=moved), [0, 0, 1]])
 
 
-def bend(size: int, rng: np.random.Generator, *, strength: float) -> Bend:
-    """A smooth random displacement, `strength` of the crop's side where it is typical."""
+def random_deformation(size: int, rng: np.random.Generator, *, strength: float) -> Deformation:
+    """A smooth random displacement; its standard deviation is `strength` of the crop's side."""
+    # Noise on a grid of 4 x 4, enlarged: neighbouring pixels move alike
     coarse = rng.normal(0, strength * size, size=(2, 4, 4)).astype(np.float32)
     dx, dy = (cv2.resize(c, (size, size), interpolation=cv2.INTER_CUBIC) for c in coarse)
     y, x = np.mgrid[0:size, 0:size].astype(np.float32)
-    return Bend(x=x + dx, y=y + dy)
+    return Deformation(x=x + dx, y=y + dy)
 
 
 def warp(image: Array, matrix: Matrix, size: int) -> Array:
-    """An image (H, W, 3) through an affine matrix (2, 3): (S, S, 3) uint8."""
+    """An image (H, W, 3) uint8 through an affine matrix (2, 3): (S, S, 3) uint8."""
     shrink = math.sqrt(abs(np.linalg.det(matrix[:, :2])))
-    if shrink < 0.6:  # blur first what would alias
+    if shrink < 0.6:
+        # What bilinear sampling would skip is blurred first, or fine texture would alias
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.4 / shrink), dtype=np.uint8)
     warped = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderValue=PADDING)
     return np.asarray(warped, dtype=np.uint8)
 
 
 def warp_mask(mask: Array, matrix: Matrix, size: int) -> Array:
-    """A mask (H, W) of 0/1 through an affine matrix (2, 3): (S, S) uint8 of 0/1."""
+    """A mask (H, W) of 0/1 through an affine matrix (2, 3): (S, S) uint8 of 0/1, cut at half coverage."""
     soft = cv2.warpAffine(mask * np.uint8(255), matrix, (size, size), flags=cv2.INTER_LINEAR)
     return (np.asarray(soft) > 127).astype(np.uint8)
 
 
 def filling_position(position: float, *, size: int, before: float, after: float) -> float:
-    """`position` moved so that an image with so much of it `before` and `after` that point fills a crop of `size`.
+    """`position` of a point in a crop of `size`, moved so that an image around the point fills the crop.
 
-    Where it is too small for that, it lies in the middle.
+    The image reaches `before` and `after` the point; where it is too small to fill the crop, it lies in the middle.
     """
     lowest, highest = size - after, before
     if lowest > highest:

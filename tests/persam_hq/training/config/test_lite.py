@@ -83,3 +83,8 @@ def test_image_prompts_may_be_left_out(make_config, stills):
 def test_a_configuration_is_frozen(make_config):
     with pytest.raises(ValueError, match="frozen"):
         make_config().steps = 3
+
+
+@pytest.mark.parametrize("key", ["appearance_change", "turning"])
+def test_the_earlier_name_of_the_appearance_change_is_still_read(make_config, key):
+    assert make_config(**{key: 0.25}).appearance_change == 0.25

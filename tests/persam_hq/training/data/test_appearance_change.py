@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from persam_hq.training.data.appearance_change import turn
+from persam_hq.training.data.appearance_change import change_appearance
 from persam_hq.training.data.datasets import Photo
 
 LENGTH, SIDE = 5, 64
@@ -32,7 +32,7 @@ def changed(before, after):
 @pytest.mark.parametrize("seed", range(6))
 def test_more_and_more_of_the_object_has_another_look_and_nothing_else_has(still, photos, seed):
     frames, masks = still
-    turned = turn(frames, masks, others=photos, rng=np.random.default_rng(seed))
+    turned = change_appearance(frames, masks, others=photos, rng=np.random.default_rng(seed))
     assert (frames == 90).all(), "what was given stays"
     assert not changed(frames, turned)[0].any()
     areas = changed(frames, turned).sum(axis=(1, 2))
@@ -49,8 +49,8 @@ def test_the_new_look_moves_with_the_object(still, photos):
     masks = np.repeat(masks[:1], LENGTH, axis=0)
     moved = np.roll(masks, 8, axis=2)
     for seed in range(6):
-        here = turn(frames, masks, others=photos, rng=np.random.default_rng(seed))
-        there = turn(frames, moved, others=photos, rng=np.random.default_rng(seed))
+        here = change_appearance(frames, masks, others=photos, rng=np.random.default_rng(seed))
+        there = change_appearance(frames, moved, others=photos, rng=np.random.default_rng(seed))
         # The line between the sides is uneven where it lies in the picture, not on the object
         same = changed(frames, np.roll(here, 8, axis=2))[-1] == changed(frames, there)[-1]
         assert same.mean() > 0.9
@@ -60,16 +60,16 @@ def test_a_photo_comes_in_some_clips_and_other_colours_in_others(still, photos):
     frames, masks = still
     greens = set()
     for seed in range(20):
-        turned = turn(frames, masks, others=photos, rng=np.random.default_rng(seed))
+        turned = change_appearance(frames, masks, others=photos, rng=np.random.default_rng(seed))
         inside = turned[-1][changed(frames, turned)[-1]]
         greens.add(bool((inside.max(axis=0)[[0, 2]] <= 90).all() and inside[:, 1].max() > 200))
     assert greens == {True, False}
-    assert changed(frames, turn(frames, masks, others=[], rng=np.random.default_rng(0)))[-1].any()
+    assert changed(frames, change_appearance(frames, masks, others=[], rng=np.random.default_rng(0)))[-1].any()
 
 
 def test_where_the_object_is_gone_nothing_turns(still, photos):
     frames, masks = still
     masks[2] = 0
-    turned = turn(frames, masks, others=photos, rng=np.random.default_rng(0))
+    turned = change_appearance(frames, masks, others=photos, rng=np.random.default_rng(0))
     assert not changed(frames, turned)[2].any()
     assert changed(frames, turned)[4].any()

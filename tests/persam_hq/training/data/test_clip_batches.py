@@ -119,7 +119,7 @@ def test_an_error_of_a_source_comes_through(make_config, tmp_path):
 
 @pytest.mark.parametrize("draw", ["_from_source", "_still"])
 def test_sources_without_a_usable_object_end_in_an_error(make_config, monkeypatch, draw):
-    monkeypatch.setattr("persam_hq.training.data.clip_batches._MOST_DRAWS", 5)
+    monkeypatch.setattr("persam_hq.training.data.clip_batches._MAX_DRAWS", 5)
     maker = BatchMaker(make_config())
     monkeypatch.setattr(maker, draw, lambda *_: None)
     with pytest.raises(InputError, match="5 training clips drawn and no object large enough"):

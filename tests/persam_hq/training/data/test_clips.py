@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from persam_hq.training.data.clips import FEWEST_PIXELS, JUMPS, STEPS, _draw_frames, photo_clip, recolour, video_clip
+from persam_hq.training.data.clips import (
+    FRAME_STEPS,
+    JUMP_SHARE,
+    MIN_OBJECT_PIXELS,
+    _draw_frames,
+    photo_clip,
+    recolour,
+    video_clip,
+)
 from persam_hq.training.data.datasets import Clip, Photo, load_clips, load_label_maps
 
 
@@ -47,13 +55,13 @@ def test_the_same_generator_gives_the_same_clip(make):
 @pytest.mark.parametrize("recomposed", [0.0, 1.0], ids=["where it was", "in other surroundings"])
 def test_the_mask_goes_where_the_object_goes(video, photos, monkeypatch, recomposed):
     # The square is red on grey, or over grey photos: under the mask red exceeds the rest, whatever the colours became
-    monkeypatch.setattr("persam_hq.training.data.clips.RECOMPOSED", recomposed)
+    monkeypatch.setattr("persam_hq.training.data.clips.RECOMPOSED_SHARE", recomposed)
     looked_at = 0
     for seed in range(8):
         clip = video_clip(video, others=photos, length=3, size=64, rng=np.random.default_rng(seed))
         for image, mask in zip(clip.frames.astype(float), clip.masks.astype(bool), strict=True):
             excess = image[..., 0] - image[..., 1:].mean(axis=-1)
-            if mask.sum() > FEWEST_PIXELS:
+            if mask.sum() > MIN_OBJECT_PIXELS:
                 looked_at += 1
                 assert excess[mask].mean() > excess[~mask].mean() + 40
     assert looked_at > 16
@@ -67,7 +75,7 @@ def green_photos():
 
 @pytest.mark.parametrize(("recomposed", "low", "high"), [(0.0, 0.0, 0.0), (1.0, 0.85, 1.0), (0.5, 0.3, 0.7)])
 def test_the_share_of_the_clips_in_other_surroundings(video, monkeypatch, recomposed, low, high):
-    monkeypatch.setattr("persam_hq.training.data.clips.RECOMPOSED", recomposed)
+    monkeypatch.setattr("persam_hq.training.data.clips.RECOMPOSED_SHARE", recomposed)
     green = 0
     for seed in range(40):
         clip = video_clip(video, others=green_photos(), length=2, size=48, rng=np.random.default_rng(seed))
@@ -77,7 +85,7 @@ def test_the_share_of_the_clips_in_other_surroundings(video, monkeypatch, recomp
 
 
 def test_without_photos_a_video_keeps_its_surroundings(video, monkeypatch):
-    monkeypatch.setattr("persam_hq.training.data.clips.RECOMPOSED", 1.0)
+    monkeypatch.setattr("persam_hq.training.data.clips.RECOMPOSED_SHARE", 1.0)
     kept = video_clip(video, others=[], length=3, size=64, rng=np.random.default_rng(0))
     other = video_clip(video, others=green_photos(), length=3, size=64, rng=np.random.default_rng(0))
     assert np.array_equal(kept.masks[0], other.masks[0])
@@ -86,7 +94,7 @@ def test_without_photos_a_video_keeps_its_surroundings(video, monkeypatch):
 
 @pytest.mark.parametrize("jumps", [0.0, 1.0])
 def test_frames_are_drawn_evenly_and_the_first_may_be_any_other(monkeypatch, jumps):
-    monkeypatch.setattr("persam_hq.training.data.clips.JUMPS", jumps)
+    monkeypatch.setattr("persam_hq.training.data.clips.JUMP_SHARE", jumps)
     steps, jumped = set(), 0
     for seed in range(150):
         order = _draw_frames(60, 4, np.random.default_rng(seed))
@@ -96,17 +104,17 @@ def test_frames_are_drawn_evenly_and_the_first_may_be_any_other(monkeypatch, jum
         assert distances[0] == distances[1]
         steps.add(int(distances[0]))
         jumped += order[1] - order[0] != distances[0]
-    assert steps == {sign * step for step in STEPS for sign in (1, -1)}
+    assert steps == {sign * step for step in FRAME_STEPS for sign in (1, -1)}
     assert jumped == 0 if jumps == 0 else jumped > 130
 
 
 def test_how_often_clips_jump_and_how_far_frames_are_apart():
     drawn = [_draw_frames(60, 3, np.random.default_rng(seed)) for seed in range(600)]
     jumped = np.mean([order[1] - order[0] != order[2] - order[1] for order in drawn])
-    assert jumped == pytest.approx(JUMPS, abs=0.06)
+    assert jumped == pytest.approx(JUMP_SHARE, abs=0.06)
     steps = [abs(order[2] - order[1]) for order in drawn]
-    assert {step: steps.count(step) / 600 for step in STEPS} == pytest.approx(STEPS, abs=0.06)
-    assert sum(STEPS.values()) == pytest.approx(1)
+    assert {step: steps.count(step) / 600 for step in FRAME_STEPS} == pytest.approx(FRAME_STEPS, abs=0.06)
+    assert sum(FRAME_STEPS.values()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(("count", "length"), [(1, 3), (2, 3), (4, 4), (9, 8)])
@@ -127,7 +135,7 @@ def test_a_clip_keeps_its_colours_in_step():
 
 
 @pytest.mark.parametrize(
-    ("side", "reason"), [(0, "no object"), (int(FEWEST_PIXELS**0.5), "fewer pixels than are asked for")]
+    ("side", "reason"), [(0, "no object"), (int(MIN_OBJECT_PIXELS**0.5), "fewer pixels than are asked for")]
 )
 def test_a_video_without_an_object_to_begin_with_gives_none(side, reason):
     labels = np.zeros((40, 40), np.uint8)

@@ -6,7 +6,14 @@ from stand_ins.training import texture
 from persam_hq.errors import InputError
 from persam_hq.training.config.sam import DataSources
 from persam_hq.training.data.datasets import load_clips, load_label_maps
-from persam_hq.training.data.pair_sources import LabelMaps, MaskFolders, Sight, VideoFrames, open_sources, read_mask
+from persam_hq.training.data.pair_sources import (
+    AnnotatedImage,
+    LabelMaps,
+    MaskFolders,
+    VideoFrames,
+    open_sources,
+    read_mask,
+)
 
 SIZE = (72, 96)
 
@@ -121,4 +128,4 @@ def test_sources_of_a_configuration_in_order_with_their_weights(clips_root, phot
 
 def test_a_sight_has_one_size():
     with pytest.raises(InputError, match="make them one size"):
-        Sight(image=np.zeros((4, 4, 3), np.uint8), mask=np.zeros((4, 5), np.uint8))
+        AnnotatedImage(image=np.zeros((4, 4, 3), np.uint8), mask=np.zeros((4, 5), np.uint8))

@@ -13,7 +13,7 @@ from persam_hq.training.data.scene import (
     pick_segment,
     recompose,
 )
-from persam_hq.training.data.warps import Bend
+from persam_hq.training.data.warps import Deformation
 
 SIZE = 32
 STILL = {"main": np.eye(3), "back": np.eye(3), "distractor": np.eye(3)}
@@ -21,7 +21,7 @@ STILL = {"main": np.eye(3), "back": np.eye(3), "distractor": np.eye(3)}
 
 def no_bend():
     y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
-    return Bend(x=x, y=y)
+    return Deformation(x=x, y=y)
 
 
 def layer(value, x0, x1):

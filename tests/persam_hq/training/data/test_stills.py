@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from persam_hq.training.data.clips import FEWEST_PIXELS
+from persam_hq.training.data.clips import MIN_OBJECT_PIXELS
 from persam_hq.training.data.datasets import Photo
-from persam_hq.training.data.stills import Still, photo_still
+from persam_hq.training.data.stills import StillImage, draw_still
 
 SIZE = (120, 160)
 RED, BLUE = (slice(40, 80), slice(40, 80)), (slice(45, 85), slice(85, 120))
@@ -26,7 +26,7 @@ BOTH = photo(red=True, blue=True)
 
 
 def stills(given, *, size=96, seeds=24):
-    made = (photo_still(given, size=size, rng=np.random.default_rng(seed)) for seed in range(seeds))
+    made = (draw_still(given, size=size, rng=np.random.default_rng(seed)) for seed in range(seeds))
     return [still for still in made if still is not None]
 
 
@@ -38,13 +38,13 @@ def test_a_still_has_two_segments_of_one_image():
         assert still.masks.shape == (2, 96, 96)
         assert still.image.dtype == still.masks.dtype == np.uint8
         assert set(np.unique(still.masks)) == {0, 1}
-    assert repr(made[0]) == "Still(image=(96, 96, 3))"
+    assert repr(made[0]) == "StillImage(image=(96, 96, 3))"
 
 
 def test_its_segments_are_large_enough_and_differ():
     for still in stills(BOTH):
         one, other = still.masks.astype(bool)
-        assert min(one.sum(), other.sum()) >= FEWEST_PIXELS
+        assert min(one.sum(), other.sum()) >= MIN_OBJECT_PIXELS
         assert (one & other).sum() / (one | other).sum() < 0.7
 
 
@@ -54,7 +54,7 @@ def test_a_segment_that_the_crop_shows_too_little_of_is_no_target():
     labels[60:70, 85:95] = 2  # 100 pixels, fewer than are asked for in most crops
     made = stills(Photo(image=BOTH.image, labels=(labels,), background=True), seeds=60)
     assert made
-    assert min(still.masks.sum(axis=(1, 2)).min() for still in made) >= FEWEST_PIXELS
+    assert min(still.masks.sum(axis=(1, 2)).min() for still in made) >= MIN_OBJECT_PIXELS
 
 
 def test_its_segments_lie_where_they_are_in_the_image():
@@ -89,8 +89,8 @@ def test_without_two_segments_there_is_no_still(given):
 
 
 def test_the_same_generator_gives_the_same_still():
-    one, other, different = (photo_still(BOTH, size=64, rng=np.random.default_rng(seed)) for seed in (3, 3, 5))
-    assert isinstance(one, Still)
+    one, other, different = (draw_still(BOTH, size=64, rng=np.random.default_rng(seed)) for seed in (3, 3, 5))
+    assert isinstance(one, StillImage)
     assert np.array_equal(one.image, other.image)
     assert np.array_equal(one.masks, other.masks)
     assert not np.array_equal(one.image, different.image)

@@ -2,18 +2,18 @@ import numpy as np
 import pytest
 from golden.fixtures import fixture_image, fixture_mask
 
-from persam_hq.training.data.pair_sources import Sight
+from persam_hq.training.data.pair_sources import AnnotatedImage
 from persam_hq.training.data.views import View, draw_view
 
 SIDE = 64
 
 
-def sight(height=60, width=90):
-    return Sight(image=fixture_image(height, width), mask=fixture_mask(height, width).astype(np.uint8))
+def annotated(height=60, width=90):
+    return AnnotatedImage(image=fixture_image(height, width), mask=fixture_mask(height, width).astype(np.uint8))
 
 
 def views(count=40, **size):
-    return [draw_view(sight(**size), np.random.default_rng(seed), side=SIDE) for seed in range(count)]
+    return [draw_view(annotated(**size), np.random.default_rng(seed), side=SIDE) for seed in range(count)]
 
 
 def test_views_are_whole_images_or_crops_and_as_large_as_the_input():

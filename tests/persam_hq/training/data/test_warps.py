@@ -4,19 +4,28 @@ import cv2
 import numpy as np
 import pytest
 
-from persam_hq.training.data.warps import PADDING, bend, jolt, object_crop, place, similarity, warp, warp_mask
+from persam_hq.training.data.warps import (
+    PADDING,
+    affine_map,
+    linear_map,
+    object_crop,
+    random_deformation,
+    random_motion,
+    warp,
+    warp_mask,
+)
 
 
 def test_a_linear_map_stretches_turns_and_flips():
-    quarter = similarity(scale=2, angle=math.pi / 2, aspect=4)
+    quarter = linear_map(scale=2, angle=math.pi / 2, aspect=4)
     assert np.allclose(quarter @ [1, 0], [0, 4], atol=1e-9)
     assert np.allclose(quarter @ [0, 1], [-1, 0], atol=1e-9)
-    assert np.linalg.det(similarity(scale=3, angle=0.4, aspect=1.7)) == pytest.approx(9)
-    assert np.linalg.det(similarity(scale=3, angle=0.4, flip=True)) == pytest.approx(-9)
+    assert np.linalg.det(linear_map(scale=3, angle=0.4, aspect=1.7)) == pytest.approx(9)
+    assert np.linalg.det(linear_map(scale=3, angle=0.4, flip=True)) == pytest.approx(-9)
 
 
 def test_a_placed_map_takes_one_point_to_another():
-    matrix = place(similarity(scale=2, angle=0.3), source=(5, 7), destination=(30, 20))
+    matrix = affine_map(linear_map(scale=2, angle=0.3), source=(5, 7), destination=(30, 20))
     assert matrix.shape == (2, 3)
     assert np.allclose(matrix @ [5, 7, 1], [30, 20])
 
@@ -99,7 +108,7 @@ def test_an_object_has_every_place_in_the_crop_that_the_image_allows():
 
 
 def test_outside_of_the_image_lies_what_normalises_to_zero():
-    moved = place(np.eye(2), source=(0, 0), destination=(40, 0))
+    moved = affine_map(np.eye(2), source=(0, 0), destination=(40, 0))
     out = warp(np.full((50, 50, 3), 200, np.uint8), moved, 60)
     assert (out[:, :39] == PADDING).all()
     assert (out[:49, 42:] == 200).all()
@@ -108,21 +117,21 @@ def test_outside_of_the_image_lies_what_normalises_to_zero():
 def test_what_shrinks_much_is_averaged_first():
     rng = np.random.default_rng(0)
     noisy = rng.integers(0, 256, (400, 400, 3)).astype(np.uint8)
-    small = warp(noisy, place(np.eye(2) / 8, source=(0, 0), destination=(0, 0)), 48)
+    small = warp(noisy, affine_map(np.eye(2) / 8, source=(0, 0), destination=(0, 0)), 48)
     sampled = cv2.warpAffine(noisy, np.eye(2, 3) / 8, (48, 48))
     assert small[4:-4, 4:-4].std() < 0.4 * sampled[4:-4, 4:-4].std()
 
 
 def test_jolts_are_small_and_about_the_middle():
     rng = np.random.default_rng(1)
-    moved = np.array([(jolt(100, rng, strength=1.0) @ [50, 50, 1])[:2] for _ in range(300)])
+    moved = np.array([(random_motion(100, rng, strength=1.0) @ [50, 50, 1])[:2] for _ in range(300)])
     assert np.abs(moved.mean(axis=0) - 50).max() < 1.5
     assert 3 < moved.std() < 7
-    assert np.allclose(jolt(100, rng, strength=0.0), np.eye(3), atol=1e-9)
+    assert np.allclose(random_motion(100, rng, strength=0.0), np.eye(3), atol=1e-9)
 
 
 def test_a_bend_is_smooth():
-    made = bend(64, np.random.default_rng(2), strength=0.012)
+    made = random_deformation(64, np.random.default_rng(2), strength=0.012)
     y, x = np.mgrid[0:64, 0:64]
     for got, still in ((made.x, x), (made.y, y)):
         displacement = got - still
