@@ -48,7 +48,7 @@ def test_what_presets_combine(registry, preset, selector, refiners):
 
 
 def test_every_strategy_is_in_the_table(registry):
-    table, _, _ = (ROOT / "docs" / "strategies.md").read_text().partition("## What they are worth")
+    table, _, _ = (ROOT / "docs" / "reference" / "strategies.md").read_text().partition("## Presets")
     for register in (registry.prompt_selectors, registry.mask_refiners):
         for entry in register.entries():
             (row,) = [line for line in table.splitlines() if line.startswith(f"| `{entry.name}` |")]

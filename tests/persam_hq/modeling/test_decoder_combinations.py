@@ -1,4 +1,4 @@
-"""The decoder under every combination of what it may be given: docs/decoder.md says what each of the 16 means."""
+"""The decoder under every combination of what it may be given; docs/explanation/decoder.md has the 16 meanings."""
 
 import math
 from itertools import combinations, product

@@ -22,7 +22,7 @@ from persamhq_video.pipeline.run import run_video
 
 pytestmark = pytest.mark.usefixtures("stand_in")
 
-PAGE = Path(__file__).parents[3] / "docs" / "sources-and-sinks.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "sources-and-sinks.md"
 CAMERA = "camera:lavfi:testsrc=size=64x36:rate=25"
 
 PICTURES = """

