@@ -1,4 +1,4 @@
-"""The layouts that JSON files of clicks, boxes and masks come in, as one; docs/prompt-files.md describes them."""
+"""The layouts that JSON files of clicks, boxes and masks come in, as one; docs/reference/prompt-files.md has them."""
 
 from __future__ import annotations
 

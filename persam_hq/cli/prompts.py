@@ -90,7 +90,7 @@ def prompts_of(options: argparse.Namespace) -> ImagePrompts:
 
 
 def _from_file(path: Path, names: Sequence[str]) -> ImagePrompts:
-    """Objects for every image, or by file name; see docs/prompt-files.md."""
+    """Objects for every image, or by file name; see docs/reference/prompt-files.md."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
