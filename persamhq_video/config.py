@@ -80,6 +80,10 @@ NEUTRAL_OPTIONS: Final = frozenset(
 )
 """Options that no result depends on."""
 
+_PACKAGE: Final = Path(__file__).parent
+# A wheel holds configs/run inside the package; a clone has it beside the package.
+_SHIPPED_CONFIGS: Final = (_PACKAGE / "configs" / "run", _PACKAGE.parent / "configs" / "run")
+
 PER_VIDEO_OPTIONS: Final = ("start", "end", "stride", "source", "reader", "outputs", "matte_codec")
 """Options that may differ from video to video of one job: no worker needs another model for them."""
 
@@ -234,9 +238,21 @@ def make_config(options: Mapping[str, Any]) -> RunConfig:
 
 
 def load_config(path: Path | None, flags: Mapping[str, Any]) -> RunConfig:
-    """The options of a YAML file, if there is one, and `flags` over them."""
-    from_file = {} if path is None else _read_yaml(path)
+    """The options of a YAML file (or of a shipped configuration, by name), if there is one, and `flags` over them."""
+    from_file = {} if path is None else _read_yaml(_named_file(path))
     return make_config({**from_file, **flags})
+
+
+def _named_file(path: Path) -> Path:
+    """The file to read: `path` itself, or the configuration that comes along under that name, such as `steady`."""
+    # A file of the user's own wins; with a folder or a suffix it can only be a file.
+    if path.exists() or len(path.parts) != 1 or path.suffix:
+        return path
+    known = {file.stem: file for folder in _SHIPPED_CONFIGS for file in sorted(folder.glob("*.yaml"))}
+    if path.name not in known:
+        close = "".join(f" (did you mean {name!r}?)" for name in difflib.get_close_matches(path.name, known, n=1))
+        raise ConfigError(f"no file and no configuration is named {path.name!r}{close}; known: {', '.join(known)}")
+    return known[path.name]
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

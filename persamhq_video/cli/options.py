@@ -53,7 +53,11 @@ def add_report_options(parser: argparse.ArgumentParser) -> None:
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Every option of a RunConfig, as a flag of the same name."""
-    parser.add_argument("--config", metavar="YAML", help="read options from a file; flags win over it")
+    parser.add_argument(
+        "--config",
+        metavar="YAML",
+        help="read options from a file, or by name from a shipped one, such as steady; flags win over it",
+    )
     _add_model_options(parser.add_argument_group("model and strategies"))
     _add_source_options(parser.add_argument_group("source"))
     _add_executor_options(parser.add_argument_group("executor"))

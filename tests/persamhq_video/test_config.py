@@ -86,6 +86,32 @@ def test_missing_and_binary_files(tmp_path):
         load_config(tmp_path / "binary.yaml", {})
 
 
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_files_are_found_by_name_from_anywhere(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_config(Path(path.stem), {}) == load_config(path, {})
+
+
+def test_a_name_that_is_not_known_lists_those_that_are():
+    known = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.yaml")))
+    message = rf"no file and no configuration is named 'steddy' \(did you mean 'steady'\?\); known: {known}$"
+    with pytest.raises(ConfigError, match=message):
+        load_config(Path("steddy"), {})
+
+
+def test_a_file_of_ones_own_wins_over_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "steady").write_text("stride: 3\n")
+    assert load_config(Path("steady"), {}) == RunConfig(stride=3)
+
+
+@pytest.mark.parametrize("path", ["steady.yaml", "configs/run/steady"])
+def test_a_path_is_never_taken_for_a_name(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="cannot read the configuration"):
+        load_config(Path(path), {})
+
+
 def test_empty_file_is_the_default(tmp_path):
     (tmp_path / "run.yaml").write_text("# nothing\n")
     assert load_config(tmp_path / "run.yaml", {}) == RunConfig()
