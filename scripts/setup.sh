@@ -1,6 +1,9 @@
 # Sourced by the other scripts: leaves $python, of an environment with the extras named in $1 (such as "dev,demo").
 # The environment is the active one, or .venv in the clone. Installing is skipped while nothing has changed.
 
+# The extras that the linters and the tests need.
+DEVELOPMENT=demo,dev,docs,train
+
 find_python() {
     local candidate
     for candidate in python3.13 python3.12 python3.11 python3 python; do
