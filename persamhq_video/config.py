@@ -250,8 +250,8 @@ def _named_file(path: Path) -> Path:
         return path
     known = {file.stem: file for folder in _SHIPPED_CONFIGS for file in sorted(folder.glob("*.yaml"))}
     if path.name not in known:
-        close = "".join(f" (did you mean {name!r}?)" for name in difflib.get_close_matches(path.name, known, n=1))
-        raise ConfigError(f"no file and no configuration is named {path.name!r}{close}; known: {', '.join(known)}")
+        hint = did_you_mean(path.name, known)
+        raise ConfigError(f"no file and no configuration is named {path.name!r}{hint}; known: {', '.join(known)}")
     return known[path.name]
 
 
