@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROBE = Path(__file__).with_name("fingerprint_probe.py")
 ROOTS = [str(PROBE.parents[2]), str(PROBE.parents[1])]
 
@@ -16,6 +18,7 @@ def digests(*, threads):
     return run.stdout.split()
 
 
+@pytest.mark.slow
 def test_two_processes_and_two_threads_agree_to_the_bit():
     alone, together = digests(threads=1), digests(threads=2)
     assert len(alone) == 1

@@ -7,7 +7,9 @@ from golden.checks import check
 from golden.outputs import MODELS, golden, outputs
 
 FILES = (*MODELS, "resize")
-KEYS = [(name, key) for name in FILES for key in golden(name)]
+# Two images through ViT-B take most of a minute on one core.
+SLOW = {"vit_b": pytest.mark.slow}
+KEYS = [pytest.param(name, key, marks=SLOW.get(name, ()), id=f"{name}-{key}") for name in FILES for key in golden(name)]
 
 
 @pytest.fixture(scope="session")
@@ -16,12 +18,12 @@ def computed():
     return cache(outputs)
 
 
-@pytest.mark.parametrize(("name", "key"), KEYS, ids=[f"{name}-{key}" for name, key in KEYS])
+@pytest.mark.parametrize(("name", "key"), KEYS)
 def test_agrees_with_the_published_implementation(computed, name, key):
     got, want = computed(name)[key], golden(name)[key]
     check(key, got, want)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in FILES])
 def test_nothing_is_computed_beside_the_golden_values(computed, name):
     assert set(computed(name)) == set(golden(name))

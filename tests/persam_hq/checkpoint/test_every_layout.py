@@ -19,6 +19,8 @@ from persam_hq.build.sam import build_model
 from persam_hq.checkpoint import HQ_PREFIXES
 from persam_hq.predictor import encode
 
+pytestmark = pytest.mark.slow
+
 
 @cache
 def filled_tensors(name):

@@ -254,6 +254,7 @@ def test_annotations_of_another_size_are_seen_before_anything_is_written(photos,
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["optimal", "published"])
 def test_weights_are_fitted_saved_and_used(photos, tmp_path, capsys, solver):
     path = tmp_path / "w.json"
@@ -299,6 +300,7 @@ def test_evaluate_perseg_prints_a_table(photos, tmp_path, capsys):
     assert "is no folder" in fails(capsys, "evaluate", "perseg", tmp_path / "none")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--published"], ["--hq", "off"]])
 def test_evaluate_hq_prints_a_table(photos, tmp_path, capsys, options):
     root = tmp_path / "hq" / "thin_object_detection" / "COIFT"
@@ -317,6 +319,7 @@ def test_evaluate_hq_says_what_is_wrong(tmp_path, capsys):
     assert "--every is 0" in fails(capsys, "evaluate", "hq", tmp_path, "--every", "0")
 
 
+@pytest.mark.slow
 def test_evaluate_prompts_prints_a_table(photos, tmp_path, capsys):
     for folder, source in (("JPEGImages", "images"), ("Annotations", "annotations")):
         (tmp_path / "davis" / folder).mkdir(parents=True)

@@ -83,6 +83,7 @@ def test_the_published_solver_is_the_published_loop(seed):
     assert torch.allclose(got, want, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("solver", "steps", "rate"), [("published", 1000, 1e-3), ("published_video", 800, 4e-4)])
 def test_the_published_schedules(solver, steps, rate):
     logits, mask = scales(5)
@@ -90,6 +91,7 @@ def test_the_published_schedules(solver, steps, rate):
     assert torch.equal(fit_scale_weights(logits, mask, solver=solver), by_hand)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_optimal_is_nowhere_worse(seed):
     logits, mask = scales(seed)

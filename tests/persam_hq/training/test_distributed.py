@@ -7,6 +7,8 @@ from torch import nn
 from persam_hq.training.curves import read_curves
 from persam_hq.training.distributed import Alone, ProcessGroup
 
+pytestmark = pytest.mark.slow
+
 STAGES = [SAM_STAGE | {"steps": 25}, HQ_STAGE | {"steps": 25}]
 
 

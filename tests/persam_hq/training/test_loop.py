@@ -29,6 +29,7 @@ def train(tiny_training, make_config, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_it_had_not_been(train, monkeypatch, tmp_path):
     uninterrupted = train("whole")
     assert [record["step"] for record in uninterrupted] == [1, 2, 3, 4]
@@ -113,6 +114,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing_but_is_logged(tiny_traini
     assert record["norm"] == math.inf
 
 
+@pytest.mark.slow
 def test_what_is_reported(tiny_training, make_config, tmp_path):
     lines = []
     tiny_training(make_config(steps=1), tmp_path / "run", report=lines.append).run()

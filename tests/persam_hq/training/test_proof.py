@@ -4,6 +4,7 @@ import pytest
 from proofs.training import prove
 
 
+@pytest.mark.slow
 def test_two_steps_of_vit_tiny(tmp_path):
     proof = prove("vit_tiny", tmp_path, steps=2, size=(192, 256))
     assert (proof.frozen, proof.frozen_changed) == (439, 0)

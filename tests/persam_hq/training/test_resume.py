@@ -14,6 +14,8 @@ from stand_ins.training import HQ_STAGE, SAM_STAGE, sam_config, tiny_sam_trainin
 from persam_hq.errors import InputError
 from persam_hq.training.curves import read_curves
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).parents[2]
 STEPS, AFTER = 80, 50
 LATEST = STEPS - AFTER

@@ -370,6 +370,7 @@ class TestDemo:
         assert "pip install 'persam-hq-video[demo]'" in capsys.readouterr().err
         assert not out.exists()
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("ray_cluster")
     @pytest.mark.usefixtures("small_movie")
     @pytest.mark.parametrize("more", [[], ["--hard"]])

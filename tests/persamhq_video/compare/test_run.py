@@ -49,6 +49,7 @@ def test_masks_and_scores_are_those_of_a_run(plan, out, tmp_path, name):
     assert (out / name / "scores.csv").read_bytes() == (alone / "scores.csv").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_on_ray(plan, out, tmp_path):
     compare(plan)

@@ -15,6 +15,8 @@ from proofs import engine as engine_proof
 from proofs.engine import ALL_VARIANTS, FRAMES_AHEAD, MAX_UNSAVED_FRAMES, Clip
 from stand_ins import tracker as stand_in_tracker
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 45
 INLINE = ("--executor", "inline", "--workers", "2")
 RAY = ("--executor", "ray", "--workers", "2")

@@ -23,6 +23,7 @@ def test_a_worker_needs_no_torch():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_workers_that_sleep(benchmark):
     work = benchmark.SleepingWork(encode_seconds=0.02, track_seconds=0.001)

@@ -52,6 +52,7 @@ def test_inline_threads_and_budget_do_not_matter(clip, labels, mode, options):
     assert_same(found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ray_gives_what_inline_gives(clip, labels, plugin_file, workers):
@@ -63,6 +64,7 @@ def test_ray_gives_what_inline_gives(clip, labels, plugin_file, workers):
     assert usage.counts["tracked"] == 11
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_ray_without_a_chain_and_several_videos(clip, make_clip, labels):
     expected, _ = run(clip, labels, executor="inline", mode="independent")
@@ -80,6 +82,7 @@ def test_a_tracker_that_raises(make_clip, labels, executor):
         run(make_clip(trap=RED), labels, executor=executor, workers=1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_worker_that_dies(make_clip, labels):
     with pytest.raises(ExecutorError, match="frame 5: its worker died or hung 3 times"):

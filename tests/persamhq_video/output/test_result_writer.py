@@ -12,6 +12,8 @@ from stand_ins.run import ALL, FRAMES, TICKS, VIDEOS_ONLY, hashes, pts_of, resul
 
 from persamhq_video.io import open_source
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):

@@ -178,6 +178,7 @@ class TestThePage:
         assert labels == [read_label_png(file).sum() for file in sorted((tmp_path / "folder" / "masks").iterdir())]
         assert results_in(out)["scores.csv"] == results_in(tmp_path / "folder")["scores.csv"]
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("ray_cluster")
     @pytest.mark.parametrize("decode", ["driver", "workers"])
     def test_the_same_on_ray(self, clip, mask, tmp_path, plugin, decode):
@@ -268,6 +269,7 @@ class TestSinks:
         assert f"error: {clip}: option outputs: unknown result sink 'scoers'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 class TestKills:
     @pytest.fixture(autouse=True)
     def process(self, monkeypatch):

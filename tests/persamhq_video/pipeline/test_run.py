@@ -75,6 +75,7 @@ def test_only_what_is_asked_for(clip, mask, out):
     assert record_of(out)["frames"] == {"committed": 3, "expected": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_the_same_bytes_inline_and_on_ray(clip, mask, tmp_path):
     run_video(INLINE, clip, mask, tmp_path / "inline")
@@ -82,6 +83,7 @@ def test_the_same_bytes_inline_and_on_ray(clip, mask, tmp_path):
     assert hashes(tmp_path / "inline") == hashes(tmp_path / "ray")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_workers_that_decode_themselves(clip, mask, tmp_path):
     run_video(INLINE, clip, mask, tmp_path / "inline")

@@ -10,6 +10,8 @@ from PIL import Image
 from proofs import engine as engine_proof
 from proofs.engine import Clip
 
+pytestmark = pytest.mark.slow
+
 SIZE, FRAMES = (96, 160), 24
 
 COUNTER = """

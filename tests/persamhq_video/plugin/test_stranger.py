@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from stand_ins.stranger import Stranger
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 

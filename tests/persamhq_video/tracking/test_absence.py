@@ -10,6 +10,8 @@ from persamhq_video.config import RunConfig
 from persamhq_video.job.prepare import make_job
 from persamhq_video.types import Frame
 
+pytestmark = pytest.mark.slow
+
 SIZE = (240, 320)
 
 

@@ -46,6 +46,7 @@ def test_with_them_they_fit_the_trunk_of_lite():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["hq", "prompts"])
 def test_a_part_learns_alone(part, make_config, tiny_training, tmp_path):
     first = tmp_path / "first"
@@ -61,6 +62,7 @@ def test_a_part_learns_alone(part, make_config, tiny_training, tmp_path):
     assert part != "hq" or changed == {name for name in before if name.startswith(HQ_PREFIXES)}
 
 
+@pytest.mark.slow
 def test_the_second_path_goes_on_only_from_the_same_weights(make_config, tiny_training, tmp_path):
     first = tmp_path / "first"
     tiny_training(make_config(), first, report=lambda _: None).run()

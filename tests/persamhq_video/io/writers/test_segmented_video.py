@@ -57,6 +57,7 @@ def whole(tmp_path, name, info, *, times=None, frames=FRAMES):
     return (tmp_path / f"whole-{name}").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("cuts", [(0, 1), (63,), (64,), (65, 127), (128, 149), (70, 90, 110, 130, 150)])
 def test_where_an_attempt_ended_leaves_no_trace(name, cuts, info_of, tmp_path):
@@ -87,6 +88,7 @@ def test_where_an_attempt_ended_leaves_no_trace(name, cuts, info_of, tmp_path):
         (Fraction(1, 25), [0, 0, 0, *range(3, FRAMES - 2), 20, 10]),
     ],
 )
+@pytest.mark.slow
 def test_joined_times_are_those_of_the_source(name, time_base, pts, info_of, reread, tmp_path):  # noqa: PLR0917
     info, rising = info_of(time_base=time_base), MonotonicTimestamps(time_base)
     times = [rising(value, time_base) for value in pts]
