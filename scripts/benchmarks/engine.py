@@ -1,6 +1,6 @@
-"""How fast the engine is apart from the model: the benchmark behind `scripts/benchmarks/run.py engine`.
+"""The speed of the engine apart from the model: the benchmark behind `scripts/benchmarks/run.py engine`.
 
-Workers that only sleep show what the scheduling leaves of the ideal; ones that do nothing show what it costs a frame.
+Workers that only sleep show what the scheduling leaves of the ideal; ones that do nothing show what it costs per frame.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ from persamhq_video.protocols.tracker import Beginning
 from persamhq_video.types import Frame, FrameResult, ObjectResult
 
 HEIGHT, WIDTH = 480, 854
+"""DAVIS at 480p."""
 STATE_BYTES = 256 * 1024
+"""The most that a state may have per object."""
 CALL_TIMEOUT = 120.0
+"""Long enough for many workers to start on few cores."""
 POLL_SECONDS = 0.02
 
 Labels = NDArray[np.uint8]
@@ -38,7 +41,7 @@ State = NDArray[np.uint8]
 
 
 class SleepingTracker:
-    """Takes its time as if on one core: what `track` takes meanwhile, `encode` is later by."""
+    """A tracker that sleeps as if it computed on one core: a `track` meanwhile makes an `encode` take longer by it."""
 
     chained = True
 
@@ -53,6 +56,7 @@ class SleepingTracker:
 
     def encode(self, frame: Frame) -> Frame:
         """The frame itself, late."""
+        # Sleep, and then as long again as was tracked meanwhile.
         left, before = self._encode_seconds, self._tracking_seconds
         while left > 0:
             time.sleep(left)
@@ -80,13 +84,13 @@ class SleepingTracker:
 
 
 @dataclass(frozen=True, slots=True)
-class SleepingWork:
+class SleepingJob:
     """See `persamhq_video.executors.workers.worker.WorkerJob`."""
 
     encode_seconds: float
     track_seconds: float
 
-    def delivered(self, weights: NDArray[np.uint8] | None) -> SleepingWork:
+    def delivered(self, weights: NDArray[np.uint8] | None) -> SleepingJob:
         """There are no weights."""
         del weights
         return self
@@ -152,26 +156,26 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Of one measurement, beside what the workers could do if nothing but their work took time (None: no limit).
+    """One measurement, beside what the workers could do if nothing but their work took time (None: no limit).
 
-    driver_seconds: CPU time of the driver a frame, all of its threads together.
+    driver_seconds: CPU time of the driver per frame, all of its threads together.
     """
 
     workers: int
     videos: int
-    frames_a_second: float
+    frames_per_second: float
     ideal: float | None
     driver_seconds: float | None = None
 
 
 def rate(times: Sequence[float], *, since: float) -> float:
-    """Frames a second between the first and the last time after `since`."""
+    """Frames per second between the first and the last time after `since`."""
     counted = [moment for moment in times if moment >= since]
     return (len(counted) - 1) / (counted[-1] - counted[0]) if len(counted) > 1 else 0.0
 
 
-def follow_clips(executor: Executor, *, videos: int, leave_out: float, seconds: float) -> tuple[float, float]:
-    """Frames a second of that many clips at once, and the driver's CPU seconds a frame.
+def measure_clips(executor: Executor, *, videos: int, leave_out: float, seconds: float) -> tuple[float, float]:
+    """Frames per second of that many clips at once, and the driver's CPU seconds per frame.
 
     Counted for `seconds`, `leave_out` seconds after all have begun.
     """
@@ -179,6 +183,7 @@ def follow_clips(executor: Executor, *, videos: int, leave_out: float, seconds: 
     counted_from, cpu = float("inf"), 0.0
 
     def watch() -> None:
+        """Measure beside the executor, which runs in the main thread, and stop it."""
         nonlocal counted_from, cpu
         while not all(clip.delivered_at for clip in clips):
             time.sleep(POLL_SECONDS)
@@ -188,6 +193,7 @@ def follow_clips(executor: Executor, *, videos: int, leave_out: float, seconds: 
         cpu += time.process_time()
         executor.stop()
 
+    # Clips have no end, so being stopped is the only end that is right.
     threading.Thread(target=watch, name="watch", daemon=True).start()
     executor.run(iter(clips))
     for clip in clips:
@@ -197,24 +203,25 @@ def follow_clips(executor: Executor, *, videos: int, leave_out: float, seconds: 
     return found, cpu / seconds / found
 
 
-def follow_sleeping(work: SleepingWork, *, workers: int, videos: Iterable[int], seconds: float) -> Iterator[Speed]:
-    """Real Ray workers that sleep, one pool for several numbers of videos.
+def measure_sleeping(job: SleepingJob, *, workers: int, videos: Iterable[int], seconds: float) -> Iterator[Speed]:
+    """Measure real Ray workers that sleep: one pool for several numbers of videos.
 
-    The engine follows as many videos at once as there are workers, and these have no end: no more have their turn.
+    The engine runs as many videos at once as there are workers, and these have no end: no more have their turn.
     """
-    pool = RayPool(work, Cluster(workers=workers, cpus_per_worker=1))
-    taken = work.encode_seconds + work.track_seconds
+    pool = RayPool(job, Cluster(workers=workers, cpus_per_worker=1))
+    taken = job.encode_seconds + job.track_seconds
+    # Frames that were encoded ahead while the videos began are tracked faster than others can be encoded.
     leave_out = 1 + pool.frames_ahead * taken
     with Executor(pool, call_timeout=CALL_TIMEOUT) as executor:
         for number in videos:
             active = min(number, workers)
-            found, cpu = follow_clips(executor, videos=active, leave_out=leave_out, seconds=seconds)
-            ideal = min(workers / taken, number / work.track_seconds) if taken else None
+            found, cpu = measure_clips(executor, videos=active, leave_out=leave_out, seconds=seconds)
+            ideal = min(workers / taken, number / job.track_seconds) if taken else None
             yield Speed(workers, number, found, ideal, cpu)
 
 
-def follow_lite(video: Path, mask: Path, *, workers: int) -> Speed:
-    """Real `lite`, decoded by the driver: from the end of the first window until the last frame is decoded."""
+def measure_lite(video: Path, mask: Path, *, workers: int) -> Speed:
+    """Measure real `lite`, decoded by the driver, from the end of the first window until the last frame is decoded."""
     options = {"model": "lite", "executor": "ray", "workers": workers, "threads_per_worker": 1}
     source = open_source(video)
     labels = read_first_masks(mask, size=(source.info.height, source.info.width)).labels
@@ -225,6 +232,7 @@ def follow_lite(video: Path, mask: Path, *, workers: int) -> Speed:
         yield from source.frames()
         decoded = True
 
+    # The end is left out: what was encoded ahead is tracked there while nothing is encoded.
     times: list[float] = []
     with open_executor(make_job(make_config(options))) as executor, closing(executor.stream(frames(), labels)) as found:
         for _ in found:
@@ -241,29 +249,29 @@ def _result(frame: Frame, labels: Labels) -> FrameResult:
 
 
 def print_lite(video: Path, mask: Path) -> None:
-    """Two workers beside one, on one video."""
-    one, two = (follow_lite(video, mask, workers=workers).frames_a_second for workers in (1, 2))
+    """Print the speed of two workers beside one, on one video."""
+    one, two = (measure_lite(video, mask, workers=workers).frames_per_second for workers in (1, 2))
     print(f"lite, one video: {one:.2f} frames/s with 1 worker, {two:.2f} with 2: {two / one:.2f} times", flush=True)
 
 
 def print_scaling(workers: Iterable[int], videos: Sequence[int], *, seconds: float) -> None:
-    """What workers that sleep reach of what they could."""
-    work = SleepingWork(encode_seconds=0.4, track_seconds=0.02)
+    """Print what workers that sleep reach of what they could."""
+    job = SleepingJob(encode_seconds=0.4, track_seconds=0.02)
     print("encode 400 ms, track 20 ms (asleep)\nworkers  videos  frames/s   ideal   share", flush=True)
     for number in workers:
-        for speed in follow_sleeping(work, workers=number, videos=videos, seconds=seconds):
+        for speed in measure_sleeping(job, workers=number, videos=videos, seconds=seconds):
             assert speed.ideal is not None
-            share = speed.frames_a_second / speed.ideal
-            shown = f"{speed.frames_a_second:8.2f}  {speed.ideal:6.2f}  {share:5.1%}"
+            share = speed.frames_per_second / speed.ideal
+            shown = f"{speed.frames_per_second:8.2f}  {speed.ideal:6.2f}  {share:5.1%}"
             print(f"{speed.workers:7}  {speed.videos:6}  {shown}", flush=True)
 
 
 def print_overhead(*, seconds: float) -> None:
-    """What the engine itself takes."""
+    """Print what the engine itself takes."""
     print("encode and track 0 ms\nworkers  videos  frames/s  ms a frame  ms of the driver's CPU", flush=True)
     for workers in (1, 2):
-        for speed in follow_sleeping(SleepingWork(0, 0), workers=workers, videos=(1, 4), seconds=seconds):
-            found = speed.frames_a_second
+        for speed in measure_sleeping(SleepingJob(0, 0), workers=workers, videos=(1, 4), seconds=seconds):
+            found = speed.frames_per_second
             assert speed.driver_seconds is not None
             cpu = f"{1000 * speed.driver_seconds:22.2f}"
             print(f"{workers:7}  {speed.videos:6}  {found:8.1f}  {1000 / found:10.2f}  {cpu}", flush=True)

@@ -1,4 +1,4 @@
-"""One clip through every way of spreading the work, with kills in between: do the same bytes come out?
+"""Proof that one clip gives the same bytes through every way of spreading the work, with kills in between.
 
 As a program it is `persamhq-video` with, where STAND_IN_TRACKER is set, the stand-in tracker instead of a model.
 """
@@ -20,12 +20,15 @@ from random import Random
 
 from PIL import Image
 
-HERE = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[1]
 FRAMES_AHEAD = 8
-"""Of a Ray worker."""
+"""What a Ray worker may hold or have under way; a number of its own, so that the proof notices a change."""
 MAX_UNSAVED_FRAMES = 16
+"""Frames that a kill may have tracked again, as FRAMES_AHEAD."""
 WORKER_NAME = b"ray::RayWorker"
+"""How Ray names the process of an actor of ours."""
 _PATIENCE_SECONDS = 900
+"""For a run on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Clip:
 
 @dataclass
 class Run:
-    """What came out of a variant: hashes by file, run.json, and what was seen in between."""
+    """The outcome of a variant: hashes by file, run.json, and what was seen in between."""
 
     hashes: dict[str, str]
     record: dict
@@ -47,13 +50,13 @@ class Run:
     masks_seen: int = 0
 
     def num_repeated(self, stage: str) -> int:
-        """How often a frame was tracked, or encoded, once more than it would have been without a kill."""
+        """How many times a frame was tracked, or encoded, again because of a kill."""
         needed = self.record["frames"]["committed"] - (stage == "track")
         return self.record["counts"][{"track": "frames_tracked", "encode": "frames_encoded"}[stage]] - needed
 
     @property
     def digest(self) -> str:
-        """Of all files together."""
+        """One hash of all files together."""
         return hashlib.sha256("".join(f"{n} {h}\n" for n, h in sorted(self.hashes.items())).encode()).hexdigest()
 
 
@@ -104,6 +107,7 @@ def driver_killed(times: int, seed: int, *options: str) -> Callable[[Clip, Path]
         spread = options or _ray(2)
         frames = _count(clip)
         for time_left in reversed(range(times)):
+            # Kill at a random frame of what is left, so that a part of it is left for each further kill.
             process = start(clip, out, *spread)
             done = len(list((out / "masks").glob("*.png")))
             last = done + max(1, (frames - done) // (time_left + 1))
@@ -113,6 +117,8 @@ def driver_killed(times: int, seed: int, *options: str) -> Callable[[Clip, Path]
             process.kill()
             process.wait()
             process.stdout.close()
+
+            # A mask that is torn would not open.
             masks += open_masks(out)
         _expect_success(start(clip, out, *spread))
         return collect(out, kills=times, masks_seen=masks)
@@ -160,6 +166,7 @@ def open_masks(out: Path) -> int:
 
 def find_workers(root: int) -> list[int]:
     """Processes of workers that the process `root` started, by way of Ray."""
+    # Read the processes of the machine; one may end meanwhile.
     children: dict[int, list[int]] = {}
     names: dict[int, bytes] = {}
     for entry in Path("/proc").iterdir():
@@ -170,6 +177,8 @@ def find_workers(root: int) -> list[int]:
             except (OSError, ValueError, IndexError):
                 continue
             children.setdefault(parent, []).append(int(entry.name))
+
+    # Walk down from the root.
     found, waiting = [], [root]
     while waiting:
         process = waiting.pop()
@@ -238,6 +247,9 @@ ALL_VARIANTS: dict[str, Callable[[Clip, Path], Run]] = {
 
 def main() -> int:
     """`persamhq-video`, perhaps with the stand-in tracker."""
+    # As a program this file has its own folder on the path, and not the one that has the stand-ins.
+    sys.path.insert(0, str(TESTS))
+
     import persamhq_video.job.job
     from persamhq_video.cli import main as command
 

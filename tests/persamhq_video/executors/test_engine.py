@@ -203,7 +203,8 @@ def test_a_frame_that_is_at_fault_ends_its_video_alone(make_clip, mask, tmp_path
     bad, good = make_clip("bad", frames=12, trap=getattr(stand_in_tracker, name)), make_clip("good", frames=30)
     out = tmp_path / "out"
     command = [engine_proof.sys.executable, engine_proof.__file__, "run", str(bad), str(good), "--mask", str(mask)]
-    command += ["--out", str(out), *RAY, "--call-timeout", "5", "--quiet"]
+    # The workers have this time to start too, which on a busy machine is more than a few seconds.
+    command += ["--out", str(out), *RAY, "--call-timeout", "20", "--quiet"]
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
     assert ended.returncode == 3, ended.stderr
     failure = record_of(out / "bad")["failure"]

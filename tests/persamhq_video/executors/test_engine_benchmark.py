@@ -26,11 +26,11 @@ def test_a_worker_needs_no_torch():
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_workers_that_sleep(benchmark):
-    work = benchmark.SleepingWork(encode_seconds=0.02, track_seconds=0.001)
-    speeds = list(benchmark.follow_sleeping(work, workers=2, videos=(1, 4), seconds=0.5))
+    job = benchmark.SleepingJob(encode_seconds=0.02, track_seconds=0.001)
+    speeds = list(benchmark.measure_sleeping(job, workers=2, videos=(1, 4), seconds=0.5))
     assert [(speed.workers, speed.videos) for speed in speeds] == [(2, 1), (2, 4)]
     assert [speed.ideal for speed in speeds] == pytest.approx([2 / 0.021] * 2)
-    assert all(speed.frames_a_second > 0 for speed in speeds)
+    assert all(speed.frames_per_second > 0 for speed in speeds)
 
 
 def test_the_rate_leaves_out_what_was_before(benchmark):
