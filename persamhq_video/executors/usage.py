@@ -1,4 +1,4 @@
-"""What executors report: tracked frames, and the time, counts and memory that the work took."""
+"""The values that executors hand out: tracked frames, and the time, counts and memory that the work took."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Asked:
 
 @dataclass(eq=False)
 class StandInState:
-    """What frames went into it, once it is there."""
+    """A state that is the list of the frames that went into it, once it is there."""
 
     frames: tuple[int, ...] | None = None
     lost: bool = False

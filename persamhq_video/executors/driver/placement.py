@@ -1,4 +1,4 @@
-"""Which worker takes a frame; a matter of speed alone, since no result depends on it."""
+"""Placement of videos and frames on workers: a matter of speed alone, since no result depends on it."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ from persamhq_video.io.readers.open import FrameSource
 from persamhq_video.protocols.tracker import Beginning
 from persamhq_video.types import Frame
 
-__all__ = ["Cluster", "RayPool", "connect"]
+__all__ = ["Cluster", "RayPool", "check_resources", "connect", "worker_environment"]
 
 _START_ATTEMPTS: Final = 3
 """On a busy machine Ray gives up on its own processes after 30 seconds; they are quicker when tried again."""
@@ -219,14 +219,8 @@ class RayPool:
     def _check_room(self) -> None:
         """Refuse what the cluster could never place, instead of waiting for it."""
         # All nodes together.
-        resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         needs = {"CPU": self._cluster.cpus_per_worker, "GPU": self._cluster.gpus_per_worker}
-        for name, amount in needs.items():
-            has = resources.get(name, 0)
-            if self.size * amount > has:
-                raise ExecutorError(
-                    f"{self.size} workers with {amount:g} {name} each do not fit a cluster with {has:g}"
-                )
+        check_resources(self.size, needs)
 
         # Each node by itself, since a worker cannot be spread over two.
         nodes: list[Mapping[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
@@ -239,10 +233,8 @@ class RayPool:
         """Start the actors and wait until each has built its tracker."""
         # Their processes: the math threads of the fingerprint, and Ray's limit for what travels with a call.
         threads = self._cluster.cpus_per_worker
-        environment = {"OMP_NUM_THREADS": str(threads), "RAY_max_direct_call_object_size": str(_DIRECT_BYTES)}
-        if self._cluster.address is None:
-            # What this process can import (a plugin module, say), its workers on the same machine can.
-            environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        environment = worker_environment(threads=threads, address=self._cluster.address)
+        environment["RAY_max_direct_call_object_size"] = str(_DIRECT_BYTES)
 
         # `max_restarts` and `allow_out_of_order_execution`: see `replace` and the top of the module. Task events would
         # cost the driver time with every call, for a dashboard that is off.
@@ -315,6 +307,25 @@ def connect(address: str | None, *, cpus: int) -> bool:
         else:
             break
     return True
+
+
+def check_resources(workers: int, needs: Mapping[str, float]) -> None:
+    """Refuse more workers than the nodes of the cluster have room for together; `needs`: of each, as Ray names it."""
+    resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    for name, amount in needs.items():
+        has = resources.get(name, 0)
+        if workers * amount > has:
+            raise ExecutorError(f"{workers} workers with {amount:g} {name} each do not fit a cluster with {has:g}")
+
+
+def worker_environment(*, threads: int, address: str | None) -> dict[str, str]:
+    """The environment variables of each worker's process."""
+    # As many math threads as cores are reserved: by default each worker would take all of its machine's.
+    environment = {"OMP_NUM_THREADS": str(threads)}
+    if address is None:
+        # What this process can import (a plugin module, say), its workers on the same machine can.
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    return environment
 
 
 def _translated(error: BaseException) -> BaseException:

@@ -7,7 +7,6 @@ this process's directory and has to see the same files there: data, weights and 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from ray.util.queue import Queue
 from persam_hq.errors import PersamHQError, error_line, one_line
 from persam_hq.training.distributed import Communicator, ProcessGroup
 from persamhq_video.errors import ExecutorError
-from persamhq_video.executors.workers.ray_pool import connect
+from persamhq_video.executors.workers.ray_pool import check_resources, connect, worker_environment
 
 __all__ = ["TrainingCluster", "train_on_ray"]
 
@@ -57,7 +56,10 @@ def train_on_ray(work: TrainingFunction, cluster: TrainingCluster, *, storage: P
     trainer_type, config_types = _ray_train()
     owns = connect(cluster.address, cpus=cluster.workers * cluster.threads)
     try:
-        _check_room(cluster)
+        # More than the cluster could ever place would be waited for without end.
+        needs = _resources(cluster)
+        check_resources(cluster.workers, needs)
+        environment = worker_environment(threads=cluster.threads, address=cluster.address)
         with _reported(report) as lines:
             # As bytes, since Ray Train's controller has no use for it and may not be able to import its module
             packed: bytes = cloudpickle.dumps(work)  # type: ignore[no-untyped-call]
@@ -67,10 +69,10 @@ def train_on_ray(work: TrainingFunction, cluster: TrainingCluster, *, storage: P
                 scaling_config=config_types.ScalingConfig(
                     num_workers=cluster.workers,
                     use_gpu=cluster.gpus_per_worker > 0,
-                    resources_per_worker=_resources(cluster),
+                    resources_per_worker=needs,
                 ),
                 run_config=config_types.RunConfig(
-                    storage_path=str(storage.resolve()), worker_runtime_env={"env_vars": _environment(cluster)}
+                    storage_path=str(storage.resolve()), worker_runtime_env={"env_vars": environment}
                 ),
             )
             _fit(trainer, config_types)
@@ -146,23 +148,3 @@ def _resources(cluster: TrainingCluster) -> dict[str, float]:
     """What each worker reserves, as Ray names it."""
     gpus = {"GPU": cluster.gpus_per_worker} if cluster.gpus_per_worker else {}
     return {"CPU": float(cluster.threads), **gpus}
-
-
-def _environment(cluster: TrainingCluster) -> dict[str, str]:
-    """The environment of each worker's process."""
-    # Math threads as many as cores are reserved: torch would take all of the machine's in each worker.
-    environment = {"OMP_NUM_THREADS": str(cluster.threads)}
-    if cluster.address is None:
-        # What this process can import, its workers on the same machine can.
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    return environment
-
-
-def _check_room(cluster: TrainingCluster) -> None:
-    """Refuse what the cluster could never place, instead of waiting for it."""
-    available: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    for name, amount in _resources(cluster).items():
-        has = available.get(name, 0)
-        if cluster.workers * amount > has:
-            message = f"{cluster.workers} workers with {amount:g} {name} each do not fit a cluster with {has:g}"
-            raise ExecutorError(message)

@@ -57,7 +57,7 @@ class Pool(Protocol):
     size: int
     """How many workers there are."""
     frames_ahead: int
-    """How many frames a worker may hold or have under way, if its memory allows."""
+    """How many frames each worker may hold or have under way, if its memory allows."""
     replaceable: bool
     """Whether workers can be lost and started anew."""
     mailbox: Mailbox

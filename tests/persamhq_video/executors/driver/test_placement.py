@@ -1,4 +1,4 @@
-"""Which worker takes a video, and which one a frame."""
+"""Placement of videos and frames on workers."""
 
 import pytest
 from stand_ins.pool import InstantPrefetcher, StandInClient, make_frame

@@ -1,4 +1,4 @@
-"""What a worker holds, what it is asked, and how long that takes, by a clock that the test moves."""
+"""A worker as the driver accounts for it: frames, calls, and their times by a clock that the test moves."""
 
 import pytest
 from stand_ins.pool import make_frame
