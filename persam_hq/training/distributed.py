@@ -32,7 +32,7 @@ class Communicator(Protocol):
         ...
 
 
-class Alone:
+class SingleWorker:
     """The only worker."""
 
     rank, world_size = 0, 1

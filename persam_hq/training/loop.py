@@ -16,7 +16,7 @@ from persam_hq.errors import InputError
 from persam_hq.io.atomic import commit, part_path
 from persam_hq.io.process_memory import peak_memory
 from persam_hq.training.curves import append_curves, curves_to_csv, cut_curves
-from persam_hq.training.distributed import Alone, Communicator
+from persam_hq.training.distributed import Communicator, SingleWorker
 from persam_hq.training.recipe import Recipe, Settings
 
 Report = Callable[[str], None]
@@ -45,7 +45,7 @@ class Training:
         communicator: Communicator | None = None,
     ) -> None:
         self.recipe, self.settings, self.out = recipe, settings, out
-        self.communicator = communicator or Alone()
+        self.communicator = communicator or SingleWorker()
         self.writes = self.communicator.rank == 0
         self.report = report if self.writes else _ignore
 

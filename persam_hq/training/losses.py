@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from persam_hq.training.data.rng import Chances
+from persam_hq.training.data.rng import StepRng
 
 ENTROPY_WEIGHT: Final = 4.0
 """Weight of cross-entropy beside dice in training lite. Chosen; HQ-SAM and Segment Anything's path here use 1."""
@@ -80,7 +80,7 @@ class FrameSampler:
     Values between the cells' centres are interpolated. Draws are per row, so a row's points depend on no other row.
     """
 
-    def __init__(self, rng: Chances, *, number: int) -> None:
+    def __init__(self, rng: StepRng, *, number: int) -> None:
         self.rng, self.number = rng, number
 
     def __call__(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from persam_hq.training.config.lite import TrainConfig
 from persam_hq.training.config.sam import DataSources, SamTrainConfig
 from persam_hq.training.data.pair_sources import open_sources
 from persam_hq.training.data.pairs import PairMaker
-from persam_hq.training.distributed import Alone, Communicator
+from persam_hq.training.distributed import Communicator, SingleWorker
 from persam_hq.training.lite.recipe import LiteRecipe
 from persam_hq.training.loop import Report, Training
 from persam_hq.training.sam.recipe import SamRecipe
@@ -32,7 +32,7 @@ def start_training(
     """A training in the folder `out`, ready to `run`; `device` wins over the configuration's."""
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    communicator = communicator or Alone()
+    communicator = communicator or SingleWorker()
     if isinstance(config, SamTrainConfig):
         sam = _sam_recipe(config, communicator, device=device or _device(config))
         return Training(sam, config, out, report=report, communicator=communicator)

@@ -13,7 +13,7 @@ from persam_hq.errors import InputError
 from persam_hq.training.config.sam import SamTrainConfig
 from persam_hq.training.data.pair_sources import AnnotatedImage
 from persam_hq.training.data.pairs import PairMaker
-from persam_hq.training.distributed import Alone, ProcessGroup
+from persam_hq.training.distributed import ProcessGroup, SingleWorker
 from persam_hq.training.loop import Training
 from persam_hq.training.sam.recipe import SamRecipe
 from persam_hq.training.sam.schedule import Schedule
@@ -96,7 +96,7 @@ def tiny_recipe(config, *, hq=False, communicator=None):
         schedule=schedule,
         data=pairs,
         validation=pairs,
-        communicator=communicator or Alone(),
+        communicator=communicator or SingleWorker(),
     )
 
 

@@ -1,1 +1,1 @@
-"""Training configurations: their schema and how they are read."""
+"""Training configurations: the schema of lite's and of SAM-type models', and the reader of their YAML files."""

@@ -1,4 +1,4 @@
-"""The training configuration of `lite`; `config_file` reads it."""
+"""The training configuration of lite; `persam_hq.training.config.load` reads it from YAML."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 
 class Strict(BaseModel):
-    """Frozen, and no key that it does not know."""
+    """Base of all parts of a training configuration: frozen, and refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ClipSource(Strict):
-    """Video folders in DAVIS layout and the names of the clips that may be trained on."""
+    """A folder of videos in DAVIS layout, the names of the clips to train on, and how often it is drawn."""
 
     root: Path
     names: tuple[str, ...]
@@ -23,7 +23,7 @@ class ClipSource(Strict):
 
 
 class PhotoSource(Strict):
-    """Photos with label maps."""
+    """A folder of photos with label maps; `background` says whether label 0 is none of the segments."""
 
     root: Path
     background: bool
@@ -31,7 +31,7 @@ class PhotoSource(Strict):
 
 
 class CropSize(Strict):
-    """Side of the square training crops in pixels, clips a step, frames a clip, and how often this size is drawn."""
+    """Side of square training crops in pixels, clips per step, frames per clip, and how often this size is drawn."""
 
     side: int = Field(multiple_of=32, gt=0)
     batch: int = Field(gt=0)
@@ -40,14 +40,14 @@ class CropSize(Strict):
 
 
 class StillSize(Strict):
-    """Side of the square crops of photos for image prompts in pixels, and how many a step."""
+    """Side of the square still images for image prompts in pixels, and how many per step."""
 
     side: int = Field(multiple_of=32, gt=0)
     batch: int = Field(gt=0)
 
 
 class TrainConfig(Strict):
-    """Everything that decides a run; `configs/train/lite.yaml` says what each key means."""
+    """Everything that decides a training run; `configs/train/lite.yaml` explains each key, with its unit and range."""
 
     model: Literal["lite"] = "lite"
     train: Literal["all", "decoder", "prompts", "hq"] = "all"

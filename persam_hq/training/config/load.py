@@ -1,4 +1,4 @@
-"""Training configurations from YAML: which model's it is, and what it takes over from another one."""
+"""Reader of training configurations in YAML: lite's or a SAM-type model's, alone or extending another file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from persam_hq.training.config.lite import TrainConfig
 from persam_hq.training.config.sam import SamTrainConfig
 
 BASE_KEY = "extends"
+"""Key that names the file whose content this one changes."""
 
 
 def load_train_config(path: Path) -> TrainConfig | SamTrainConfig:
@@ -27,6 +28,7 @@ def load_train_config(path: Path) -> TrainConfig | SamTrainConfig:
     try:
         return TrainConfig.model_validate(content) if is_lite else SamTrainConfig.model_validate(content)
     except ValidationError as exc:
+        # The first error is enough to go on with; the others often follow from it
         first = exc.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InputError(f"{path} is not a training configuration: {key}: {first['msg']}") from exc
@@ -36,6 +38,7 @@ def _read(path: Path, *, above: tuple[Path, ...]) -> dict[str, Any]:
     """The mapping in a file, merged into the one that it extends; `above` are the files that led here."""
     if path.resolve() in above:
         raise InputError(f"{path} is not a training configuration: {BASE_KEY} leads back to it; remove one of them")
+
     content = _parse(path)
     base = content.pop(BASE_KEY, None)
     if base is None:
@@ -46,6 +49,7 @@ def _read(path: Path, *, above: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _parse(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, as it stands."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as exc:

@@ -1,4 +1,4 @@
-"""The training configuration of SAM-type models; `config_file` reads it."""
+"""The training configuration of SAM-type models; `persam_hq.training.config.load` reads it from YAML."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pydantic import Field, field_validator, model_validator
 from persam_hq.training.config.lite import ClipSource, PhotoSource, Strict
 
 Part = Literal["image_encoder", "prompt_encoder", "mask_decoder", "hq"]
+"""Parts of a model that can be trained by themselves; `hq` is the HQ token with its layers."""
 PromptKind = Literal["point", "points", "box", "mask", "prior"]
+"""Simulated prompts; `prior` are PerSAM's points, found by similarity to a reference."""
 
 
 class PairSource(Strict):
@@ -22,7 +24,7 @@ class PairSource(Strict):
 
 
 class DataSources(Strict):
-    """Where objects come from: image and mask pairs, photos with label maps, clips in DAVIS layout."""
+    """Sources of objects: image and mask pairs, photos with label maps, clips in DAVIS layout."""
 
     pairs: tuple[PairSource, ...] = ()
     photos: tuple[PhotoSource, ...] = ()
@@ -35,8 +37,8 @@ class DataSources(Strict):
         return self
 
 
-class Stage(Strict):
-    """A part of the run: how long, what learns in it, and how fast."""
+class TrainingStage(Strict):
+    """One stage of a run: its length in epochs or steps, the parts that learn in it, and how fast."""
 
     name: str = Field(min_length=1)
     epochs: int | None = Field(default=None, gt=0)
@@ -46,14 +48,14 @@ class Stage(Strict):
     warmup_steps: int = Field(ge=0)
 
     @model_validator(mode="after")
-    def _has_one_length(self) -> Stage:
+    def _has_one_length(self) -> TrainingStage:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give either epochs or steps")
         return self
 
 
 class SamTrainConfig(Strict):
-    """Everything that decides a run; `configs/train/vit_b.yaml` says what each key means."""
+    """Everything that decides a training run; `configs/train/vit_b.yaml` explains each key, with its unit and range."""
 
     model: Literal["vit_b", "vit_l", "vit_h", "vit_tiny"]
     start_from: Path
@@ -67,7 +69,7 @@ class SamTrainConfig(Strict):
     target_embedding: float = Field(ge=0, le=1)
     second_pass: float = Field(ge=0, le=1)
     loss_points: int = Field(gt=0)
-    stages: tuple[Stage, ...] = Field(min_length=1)
+    stages: tuple[TrainingStage, ...] = Field(min_length=1)
     epoch_steps: int = Field(gt=0)
     encoder_factor: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
@@ -82,7 +84,7 @@ class SamTrainConfig(Strict):
     @field_validator("prompts")
     @classmethod
     def _normalised(cls, weights: dict[PromptKind, float]) -> dict[PromptKind, float]:
-        """Weights as probabilities."""
+        """Turn weights into probabilities."""
         total = sum(weights.values())
         if min(weights.values(), default=0) < 0 or total <= 0:
             raise ValueError("expected weights >= 0, one of them above 0")

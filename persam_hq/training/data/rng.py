@@ -1,4 +1,7 @@
-"""The random choices of one training step. What comes depends on the order of the draws, so that order is kept."""
+"""Random numbers of training: the draws of one step, per row and for the step as a whole.
+
+A draw depends on those before it, so their order is part of what a seed means.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ import torch
 from torch import Tensor
 
 
-class Chances:
-    """Draws for each of `batch` clips, and for the step as a whole, from one generator."""
+class StepRng:
+    """Random numbers of one step from one generator: values per row of the batch, and choices for the whole step."""
 
     def __init__(self, rng: np.random.Generator, *, batch: int) -> None:
         self.rng, self.batch = rng, batch
@@ -20,48 +23,51 @@ class Chances:
         return torch.from_numpy(self.rng.uniform(low, high, size=(self.batch, *shape))).float()
 
     def each(self, probability: float) -> Tensor:
-        """(B,) bool, each true with `probability`."""
+        """(B,) bool, each row's true with `probability`."""
         return torch.from_numpy(self.rng.random(self.batch) < probability)
 
     def once(self, probability: float) -> bool:
-        """True with `probability`, for all clips alike."""
+        """One bool for the whole step, true with `probability`."""
         return bool(self.rng.random() < probability)
 
     def integer(self, stop: int) -> int:
-        """One of 0 to `stop` - 1."""
+        """One of 0 to `stop` - 1, for the whole step."""
         return int(self.rng.integers(stop))
 
     def pick(self, weights: Mapping[str, float]) -> str:
-        """One of the names; their weights sum to 1."""
+        """One of the names for the whole step; their weights sum to 1."""
         return str(self.rng.choice(list(weights), p=list(weights.values())))
 
     def cells(self, weights: Tensor, number: int) -> Tensor:
-        """Indices (B, number) of different cells, drawn by `weights` (B, cells)."""
+        """Indices (B, number) of different cells per row, drawn by `weights` (B, cells)."""
+        # numpy draws no weighted samples without replacement for several rows at once; torch does
         generator = torch.Generator().manual_seed(self.integer(2**31))
         return torch.multinomial(weights, number, generator=generator)
 
 
-class RowChances(Chances):
-    """As Chances, but what is drawn for a row is the same whatever other rows this worker has.
+class RowRng(StepRng):
+    """Random numbers of one step of several workers: a row's values do not depend on which other rows a worker has.
 
-    What is drawn for the step as a whole (`once`, `integer`, `pick`) is the same on every worker.
+    Each row has a generator of its own. Choices for the whole step (`once`, `integer`, `pick`) are the same on every
+    worker.
     """
 
     def __init__(self, *, seed: int, step: int, rows: Sequence[int], purpose: int) -> None:
         super().__init__(np.random.default_rng([seed, purpose, step]), batch=len(rows))
+        # numpy takes a seed that ends in 0 for the one without it, which is the step's own: rows count from 1
         self._rows = [np.random.default_rng([seed, purpose, step, row + 1]) for row in rows]
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        """(B, *shape) float in [low, high)."""
+        """See StepRng."""
         drawn = np.stack([rng.uniform(low, high, size=shape) for rng in self._rows])
         return torch.from_numpy(drawn).float()
 
     def each(self, probability: float) -> Tensor:
-        """(B,) bool, each true with `probability`."""
+        """See StepRng."""
         return torch.tensor([bool(rng.random() < probability) for rng in self._rows])
 
     def cells(self, weights: Tensor, number: int) -> Tensor:
-        """Indices (B, number) of different cells, drawn by `weights` (B, cells)."""
+        """See StepRng."""
         generators = [torch.Generator().manual_seed(int(rng.integers(2**31))) for rng in self._rows]
         drawn = [torch.multinomial(w, number, generator=g) for w, g in zip(weights, generators, strict=True)]
         return torch.stack(drawn)

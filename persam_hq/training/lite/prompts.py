@@ -15,7 +15,7 @@ from persam_hq.modeling.lite.prompt_maps import box_shapes, point_shapes
 from persam_hq.modeling.lite.window import move_window
 from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.training.data.prompt_simulation import jitter_boxes, noisy_mask, random_points
-from persam_hq.training.data.rng import Chances
+from persam_hq.training.data.rng import StepRng
 from persam_hq.training.lite.encoded_frames import EncodedFrame, decode
 from persam_hq.training.lite.step_losses import Scores
 from persam_hq.training.lite.window_jitter import jittered_windows
@@ -42,7 +42,7 @@ class Drawn:
         return f"Drawn({self.tokens})"
 
 
-def prompt_frame(model: Lite, frame: EncodedFrame, chances: Chances, scores: Scores) -> None:
+def prompt_frame(model: Lite, frame: EncodedFrame, chances: StepRng, scores: Scores) -> None:
     """Decode one frame from a simulated prompt, then once more from that result; both are scored."""
     kind = chances.pick(KINDS)
     prompt = _draw(model, kind, frame, chances)
@@ -54,7 +54,7 @@ def prompt_frame(model: Lite, frame: EncodedFrame, chances: Chances, scores: Sco
     _decode(model, frame, closer, scores, name=f"{kind}+", best_only=False)
 
 
-def _draw(model: Lite, kind: str, frame: EncodedFrame, chances: Chances) -> Drawn:
+def _draw(model: Lite, kind: str, frame: EncodedFrame, chances: StepRng) -> Drawn:
     """A prompt of one kind for each row, in most steps as tokens and drawn into the prior, else as one of the two."""
     boxes = outer_boxes(frame.mask)
     windows = _windows(kind, boxes, frame, chances)
@@ -76,7 +76,7 @@ def _draw(model: Lite, kind: str, frame: EncodedFrame, chances: Chances) -> Draw
     return Drawn(tokens=tokens, shapes=shapes if drawn else None, windows=windows, limits=limits)
 
 
-def _points(kind: str, frame: EncodedFrame, chances: Chances) -> tuple[Tensor, Tensor]:
+def _points(kind: str, frame: EncodedFrame, chances: StepRng) -> tuple[Tensor, Tensor]:
     """One point inside, or two inside and one outside: positions (B, N, 2) and labels (B, N)."""
     if kind == "point":
         return random_points(frame.mask, 1, chances), torch.ones(len(frame.mask), 1)
@@ -86,7 +86,7 @@ def _points(kind: str, frame: EncodedFrame, chances: Chances) -> tuple[Tensor, T
     return torch.cat([inside, outside], dim=1), labels
 
 
-def _windows(kind: str, boxes: Tensor, frame: EncodedFrame, chances: Chances) -> Tensor:
+def _windows(kind: str, boxes: Tensor, frame: EncodedFrame, chances: StepRng) -> Tensor:
     """A point says little of the object's size, so its windows are wide, or the whole crop."""
     wide = kind.startswith("point") or chances.once(0.15)
     low, high = (1.2, 5.0) if wide else (1.2, 2.0)
@@ -123,7 +123,7 @@ def _meant(output: DecoderOutput, truth: Tensor, *, best_only: bool) -> Tensor:
     return torch.sigmoid(output.masks.detach()[torch.arange(len(truth)), 1 + errors.argmin(dim=1)][:, None])
 
 
-def _look_closer(prompt: Drawn, chosen: Tensor, frame: EncodedFrame, chances: Chances) -> Drawn:
+def _look_closer(prompt: Drawn, chosen: Tensor, frame: EncodedFrame, chances: StepRng) -> Drawn:
     """The same prompt with the mask found, (B, 1, L, L), drawn in a window around it."""
     extent = (prompt.windows[:, 2:] - prompt.windows[:, :2]).repeat(1, 2) / chosen.shape[-1]
     boxes = prompt.windows[:, :2].repeat(1, 2) + outer_boxes(chosen[:, 0]) * extent

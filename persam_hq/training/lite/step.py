@@ -9,7 +9,7 @@ import numpy as np
 
 from persam_hq.modeling.lite.model import Lite
 from persam_hq.training.data.clip_batches import Batch
-from persam_hq.training.data.rng import Chances
+from persam_hq.training.data.rng import StepRng
 from persam_hq.training.lite.encoded_frames import encode_clips, encode_stills
 from persam_hq.training.lite.prompts import prompt_frame
 from persam_hq.training.lite.step_losses import Scores
@@ -31,7 +31,7 @@ class Unroll:
     def __call__(self, batch: Batch) -> StepResult:
         """The loss and the figures of one batch."""
         clip = encode_clips(self.model, batch.frames, batch.masks)
-        chances, scores = Chances(self.rng, batch=len(batch.frames)), Scores(self.rng)
+        chances, scores = StepRng(self.rng, batch=len(batch.frames)), Scores(self.rng)
         tracking = Tracking(self.model, chances=chances, scores=scores, spoilt=self.spoilt)
         reference, past = tracking.begin(clip[0])
         for frame in clip[1:]:
@@ -39,5 +39,5 @@ class Unroll:
             reference = tracking.learn(frame, reference, past)
         if len(batch.stills):
             still = encode_stills(self.model, batch.stills, batch.segments)
-            prompt_frame(self.model, still, Chances(self.rng, batch=len(still.mask)), scores)
+            prompt_frame(self.model, still, StepRng(self.rng, batch=len(still.mask)), scores)
         return scores.result(frames=len(clip))

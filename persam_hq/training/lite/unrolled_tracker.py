@@ -19,7 +19,7 @@ from persam_hq.modeling.mask_decoder import corrected_masks
 from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.segmenter.lite.mask_selection import near_the_border
 from persam_hq.training.data.prompt_simulation import random_points
-from persam_hq.training.data.rng import Chances
+from persam_hq.training.data.rng import StepRng
 from persam_hq.training.lite.encoded_frames import EncodedFrame, decode
 from persam_hq.training.lite.step_losses import Scores
 from persam_hq.training.lite.window_jitter import jittered_windows, window_area
@@ -78,7 +78,7 @@ class Tracking:
     `spoilt`: the share of the clips whose prior is made wrong in patches.
     """
 
-    def __init__(self, model: Lite, *, chances: Chances, scores: Scores, spoilt: float = SPOILT) -> None:
+    def __init__(self, model: Lite, *, chances: StepRng, scores: Scores, spoilt: float = SPOILT) -> None:
         self.model, self.chances, self.scores = model, chances, scores
         self.spoilt = spoilt
 

@@ -13,7 +13,7 @@ from persam_hq.modeling.lite.model import Lite
 from persam_hq.modeling.lite.window import paste_window
 from persam_hq.training.data.clip_batches import Batch
 from persam_hq.training.data.datasets import Array
-from persam_hq.training.data.rng import Chances
+from persam_hq.training.data.rng import StepRng
 from persam_hq.training.lite.encoded_frames import EncodedFrame, encode_clips
 from persam_hq.training.lite.step_losses import Scores
 from persam_hq.training.lite.unrolled_tracker import Past, Tracking
@@ -29,7 +29,7 @@ def validate_clips(model: Lite, batch: Batch, *, seed: int) -> Validation:
     """Track through the clips of a batch; their picture, and the mean IoU of the tracked frames as `iou_validation`."""
     clip = encode_clips(model, batch.frames, batch.masks)
     rng = np.random.default_rng([seed, _PURPOSE])
-    tracking = Tracking(model, chances=Chances(rng, batch=len(batch.frames)), scores=Scores(rng))
+    tracking = Tracking(model, chances=StepRng(rng, batch=len(batch.frames)), scores=Scores(rng))
     reference, past = tracking.begin(clip[0])
     found = [clip[0].mask]
     for frame in clip[1:]:

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from persam_hq.modeling.lite.window import window_around
-from persam_hq.training.data.rng import Chances
+from persam_hq.training.data.rng import StepRng
 
 SMALLEST_SIDE = 96.0
 """Pixels: no window is drawn smaller, unless its aspect asks for it."""
 
 
-def jittered_windows(boxes: Tensor, chances: Chances, *, side: int, low: float = 1.3, high: float = 2.3) -> Tensor:
+def jittered_windows(boxes: Tensor, chances: StepRng, *, side: int, low: float = 1.3, high: float = 2.3) -> Tensor:
     """Windows (B, 4) around boxes (B, 4) in a crop of `side` pixels: `low` to `high` times the box, a little beside it.
 
     Two fifths of them are not square, and those may reach over the crop's border.

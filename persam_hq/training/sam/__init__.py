@@ -1,1 +1,1 @@
-"""Training of SAM models in two paths: SAM's parts, then the HQ parts."""
+"""Training of SAM-type models in two paths: SAM's own parts first, then the HQ parts."""

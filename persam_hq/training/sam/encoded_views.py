@@ -1,4 +1,4 @@
-"""Views as Segment Anything's encoder leaves them, and what a reference among them says about its object."""
+"""Encoded views: images through the image encoder, and references personalized for their targets as by PerSAM."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from persam_hq.types import ImageFeatures, ImageGeometry, Target
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedViews:
-    """B views in the model's input frame.
+    """Features, masks and geometry of B views, in the model's input frame.
 
     embedding (B, C, h, w) and early (B, h', w', C'), the first interm embedding, float32; masks (B, S, S) float in
     {0, 1}, 0 in the padding; geometries: where each image lies in its frame.
@@ -40,7 +40,7 @@ class EncodedViews:
 
     @property
     def padding(self) -> Tensor:
-        """(B, S, S) float, 1 where a frame is beyond its image."""
+        """(B, S, S) float, 1 in the padding of each frame and 0 in its image."""
         out = torch.ones_like(self.masks)
         for row, geometry in enumerate(self.geometries):
             height, width = geometry.input
@@ -48,7 +48,7 @@ class EncodedViews:
         return out
 
     def features(self, row: int) -> ImageFeatures:
-        """One of them, as the functions of personalization take it."""
+        """The features of one view, as the functions of personalization take them."""
         return ImageFeatures(
             image_embedding=self.embedding[row : row + 1],
             interm_embeddings=(self.early[row : row + 1],),
@@ -58,7 +58,7 @@ class EncodedViews:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Personalization:
-    """What PerSAM draws from references for B targets.
+    """What PerSAM computes from B references for their targets.
 
     points (B, 2, 2): the most and the least similar pixel of each target, (x, y) in the input frame; attn_sim
     (B, 1, 1, h*w); target_embedding (B, 1, C).
@@ -73,11 +73,9 @@ class Personalization:
 
 
 def encode_views(model: Sam, views: Sequence[View], *, precision: torch.dtype, learns: bool) -> EncodedViews:
-    """Encode B views, without a graph where the encoder does not learn.
-
-    Without one a CPU takes one image after the other, which is as fast as all at once and needs the memory of one.
-    """
+    """Encode B views, without a graph where the encoder does not learn."""
     pixels = torch.cat([model.preprocess(image_tensor(view.image).to(model.device)) for view in views])
+    # Without a graph a CPU takes one image after the other: as fast as all at once, in the memory of one
     together = learns or model.device.type != "cpu"
     embeddings, early = [], []
     with (
@@ -87,6 +85,7 @@ def encode_views(model: Sam, views: Sequence[View], *, precision: torch.dtype, l
         for part in [pixels] if together else torch.split(pixels, 1):
             embedding, interm = model.image_encoder(part)
             embeddings.append(embedding.float())
+            # HQ-SAM fuses the first interm embedding alone
             early.append(interm[0].float())
     return EncodedViews(
         embedding=torch.cat(embeddings),
@@ -100,7 +99,7 @@ def encode_views(model: Sam, views: Sequence[View], *, precision: torch.dtype, l
 def personalize_views(
     model: Sam, references: EncodedViews, targets: EncodedViews, *, masks: Sequence[View]
 ) -> Personalization:
-    """Reference by reference: its target, and where in the target view that is (PerSAM, section 3.2).
+    """Take the target of each reference and locate it in its target view (PerSAM, section 3.2).
 
     masks: the views of the references, for their masks as PerSAM takes them in.
     """
@@ -117,8 +116,11 @@ def personalize_views(
 
 
 def _target(model: Sam, references: EncodedViews, row: int, view: View) -> Target:
+    """The target of one reference: the features of the cells on its object."""
     mask = torch.from_numpy(view.mask > 0).to(model.device)
     prepared = model.preprocess(image_tensor(mask_image(view.mask > 0)).to(model.device))
+
+    # PerSAM shrinks the prepared mask to the grid of the features
     features = references.features(row)
     _, _, h, w = features.image_embedding.shape
     cells = foreground_cells(mask, prepared=prepared, geometry=features.geometry, grid=(h, w))
@@ -126,11 +128,13 @@ def _target(model: Sam, references: EncodedViews, row: int, view: View) -> Targe
 
 
 def _geometry(view: View, *, side: int) -> ImageGeometry:
+    """A view is resized already, so its own size is that in the input frame."""
     height, width = view.mask.shape
     return ImageGeometry(original=(height, width), input=(height, width), padded=(side, side))
 
 
 def _padded_masks(views: Sequence[View], *, side: int) -> Tensor:
+    """The masks of views in square frames of `side` pixels, (B, S, S) float; images lie in the upper left corner."""
     out = torch.zeros(len(views), side, side)
     for row, view in enumerate(views):
         height, width = view.mask.shape

@@ -1,4 +1,4 @@
-"""The recipe of SAM-type models: two paths over published weights, SAM's parts first and the HQ parts after them."""
+"""The training recipe of SAM-type models: from published weights, SAM's parts first and the HQ parts after them."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from persam_hq.errors import InputError
 from persam_hq.modeling.sam import Sam
 from persam_hq.training.config.sam import Part, SamTrainConfig
 from persam_hq.training.data.pairs import Pair, PairMaker
-from persam_hq.training.data.rng import RowChances
+from persam_hq.training.data.rng import RowRng
 from persam_hq.training.distributed import Communicator
 from persam_hq.training.recipe import Pace, StepResult, Validation
 from persam_hq.training.sam.prompts import draw_plan
-from persam_hq.training.sam.schedule import PlacedStage, Schedule
+from persam_hq.training.sam.schedule import Schedule, ScheduledStage
 from persam_hq.training.sam.step import SamStep, StepSettings
 from persam_hq.training.sam.validation import validate_pairs
 from persam_hq.training.weight_digests import combined_digest, tensor_digests
 
 DRAW_PAIRS, DRAW_PROMPTS, DRAW_VALIDATION = range(3)
-"""What random choices are drawn for; each has generators of its own."""
+"""Purposes of random draws; each has generators of its own, so that none shifts another's."""
 PRECISIONS: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def part_of(name: str) -> Part:
-    """Which part of the model a tensor of that name belongs to."""
+    """The part of the model that a tensor of that name belongs to."""
     if name.startswith(HQ_PREFIXES):
         return "hq"
     parts: tuple[Part, ...] = ("image_encoder", "prompt_encoder", "mask_decoder")
@@ -37,9 +37,9 @@ def part_of(name: str) -> Part:
 
 
 class SamRecipe:
-    """See Recipe. `model` has its weights already, and HQ parts wherever a stage has a use for them.
+    """Recipe of a SAM-type model. `model` has its weights already, and HQ parts where a stage needs them.
 
-    A batch is the pairs of this worker: rows `rank * batch` to `(rank + 1) * batch` of the step.
+    A batch holds the pairs of this worker: rows `rank * batch` to `(rank + 1) * batch` of the step.
     """
 
     def __init__(
@@ -54,11 +54,17 @@ class SamRecipe:
     ) -> None:
         if schedule.wants_hq and not model.has_hq:
             raise InputError(f"a stage trains the HQ parts, but {config.model} was built without them; use hq=True")
+
+        # Evaluation mode: statistics of normalisation layers stay as published, and nothing is dropped out
         self.config, self.model, self.schedule = config, model.eval(), schedule
         self.epoch_steps: int = config.epoch_steps
+
+        # The rows of this worker
         first = communicator.rank * config.batch
         self._rows = range(first, first + config.batch)
         self._data, self._validation = data, validation
+
+        # What any stage changes; a digest of all else tells whether a saved run belongs to these weights
         self._parameters = {
             name: parameter for name, parameter in model.named_parameters() if part_of(name) in schedule.parts
         }
@@ -105,8 +111,8 @@ class SamRecipe:
 
     def result(self, step: int, batch: tuple[Pair, ...]) -> StepResult:
         """See Recipe."""
-        chances = RowChances(seed=self.config.seed, step=step, rows=self._rows, purpose=DRAW_PROMPTS)
-        return self._step(self._place)(batch, draw_plan(self.config, chances), chances)
+        rng = RowRng(seed=self.config.seed, step=step, rows=self._rows, purpose=DRAW_PROMPTS)
+        return self._step(self._place)(batch, draw_plan(self.config, rng), rng)
 
     def validate(self) -> Validation:
         """See Recipe."""
@@ -121,6 +127,6 @@ class SamRecipe:
         metadata = {"model": self.config.model, "step": str(step), "format": "segment_anything"}
         write_safetensors(kept, path, metadata=metadata)
 
-    def _step(self, place: PlacedStage) -> SamStep:
+    def _step(self, place: ScheduledStage) -> SamStep:
         settings = StepSettings(precision=PRECISIONS[self.config.precision], loss_points=self.config.loss_points)
         return SamStep(self.model, place, settings)

@@ -1,4 +1,4 @@
-"""The stages of a run in order: SAM's parts in the early epochs, the HQ parts in the later ones."""
+"""The schedule of a training run: its stages with their steps, what learns in each, and the learning rate."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from persam_hq.training.config.sam import Part, Stage
+from persam_hq.training.config.sam import Part, TrainingStage
 
 LAST_SHARE = 0.02
-"""What is left of a stage's learning rate in its last step."""
+"""What is left of a stage's learning rate in its last step. Chosen: at 0 the last steps would teach nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedStage:
-    """A stage, the steps [begin, end) that it has, and whether the HQ parts are attached in it."""
+class ScheduledStage:
+    """A training stage with its place in the run: steps [begin, end), and whether the HQ parts are attached in it."""
 
-    stage: Stage
+    stage: TrainingStage
     begin: int
     end: int
     hq_attached: bool
 
     def trains(self, part: Part) -> bool:
-        """Whether that part learns in the stage."""
+        """Whether that part of the model learns in this stage."""
         return part in self.stage.train
 
     @property
     def teaches_sam(self) -> bool:
-        """Whether anything learns that SAM's own masks come from."""
+        """Whether any part learns that SAM's own masks depend on."""
         return any(part != "hq" for part in self.stage.train)
 
     def rate(self, step: int) -> float:
@@ -39,32 +39,33 @@ class PlacedStage:
 
 
 class Schedule:
-    """Which stage a step belongs to. `has_hq`: whether the weights that the run starts from hold the HQ parts."""
+    """The training stages of a run, in order. `has_hq`: whether the weights that it starts from hold the HQ parts."""
 
-    def __init__(self, stages: Sequence[Stage], *, epoch_steps: int, has_hq: bool) -> None:
+    def __init__(self, stages: Sequence[TrainingStage], *, epoch_steps: int, has_hq: bool) -> None:
+        # Once a stage trains the HQ parts they stay attached, whatever later stages train
         placed, begin, attached = [], 0, has_hq
         for stage in stages:
             steps = stage.steps or (stage.epochs or 0) * epoch_steps
             attached = attached or "hq" in stage.train
-            placed.append(PlacedStage(stage=stage, begin=begin, end=begin + steps, hq_attached=attached))
+            placed.append(ScheduledStage(stage=stage, begin=begin, end=begin + steps, hq_attached=attached))
             begin += steps
         self.stages = tuple(placed)
 
     @property
     def steps(self) -> int:
-        """Of all stages together."""
+        """Number of steps of all stages together."""
         return self.stages[-1].end
 
     @property
     def parts(self) -> frozenset[Part]:
-        """What learns in any stage."""
+        """The parts that learn in any stage."""
         return frozenset(part for placed in self.stages for part in placed.stage.train)
 
     @property
     def wants_hq(self) -> bool:
-        """Whether the HQ parts are attached in the end."""
+        """Whether the HQ parts are attached in the last stage."""
         return self.stages[-1].hq_attached
 
-    def at(self, step: int) -> PlacedStage:
+    def at(self, step: int) -> ScheduledStage:
         """The stage of a step; steps beyond the last belong to the last stage."""
         return next((placed for placed in self.stages if step < placed.end), self.stages[-1])

@@ -5,7 +5,7 @@ from stand_ins.training import HQ_STAGE, SAM_STAGE, join_and_train, sam_config, 
 from torch import nn
 
 from persam_hq.training.curves import read_curves
-from persam_hq.training.distributed import Alone, ProcessGroup
+from persam_hq.training.distributed import ProcessGroup, SingleWorker
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,7 @@ def test_a_gradient_that_nobody_has_stays_none(alone_in_a_group):
 def test_the_only_worker_changes_nothing():
     parameter = nn.Parameter(torch.ones(2))
     parameter.grad = torch.ones(2)
-    alone = Alone()
+    alone = SingleWorker()
     alone.average_gradients([parameter])
     assert (alone.rank, alone.world_size) == (0, 1)
     assert parameter.grad.tolist() == [1, 1]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from stand_ins.training import sam_config
 
-from persam_hq.training.data.rng import RowChances
+from persam_hq.training.data.rng import RowRng
 from persam_hq.training.losses import (
     CellSampler,
     FrameSampler,
@@ -155,7 +155,7 @@ def test_mask_iou_by_hand(logits, target, want):
 
 def frame_loss(logits, truth, rows, *, number):
     """The loss of SAM-type masks: points anywhere in the frame, per row and mask."""
-    sampler = FrameSampler(RowChances(seed=0, step=0, rows=rows, purpose=0), number=number)
+    sampler = FrameSampler(RowRng(seed=0, step=0, rows=rows, purpose=0), number=number)
     return point_loss(logits, truth, sampler, entropy_weight=1.0)
 
 

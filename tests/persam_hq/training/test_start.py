@@ -6,11 +6,11 @@ from stand_ins.training import sam_config
 from persam_hq.build.sam import build_model
 from persam_hq.checkpoint import HQ_PREFIXES
 from persam_hq.errors import CheckpointError, InputError
-from persam_hq.training.distributed import Alone
+from persam_hq.training.distributed import SingleWorker
 from persam_hq.training.start import _device, _model_to_train, start_training
 
 
-class OneOfTwo(Alone):
+class OneOfTwo(SingleWorker):
     world_size = 2
 
 

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from persam_hq.training.data.rng import RowChances
+from persam_hq.training.data.rng import RowRng
 
 
-def chances(rows, step=4):
-    return RowChances(seed=1, step=step, rows=rows, purpose=2)
+def rng(rows, step=4):
+    return RowRng(seed=1, step=step, rows=rows, purpose=2)
 
 
 DRAWS = {
@@ -18,12 +18,12 @@ DRAWS = {
 
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
 def test_a_row_is_the_same_beside_whatever_rows(draw):
-    whole = draw(chances(range(6)))
-    assert torch.equal(torch.cat([draw(chances(range(2))), draw(chances(range(2, 6)))]), whole)
-    assert not torch.equal(draw(chances(range(6), step=5)), whole)
+    whole = draw(rng(range(6)))
+    assert torch.equal(torch.cat([draw(rng(range(2))), draw(rng(range(2, 6)))]), whole)
+    assert not torch.equal(draw(rng(range(6), step=5)), whole)
     assert not all(torch.equal(row, whole[0]) for row in whole)
 
 
 def test_what_is_drawn_for_the_step_is_the_same_for_all_rows():
-    drawn = [(c.once(0.5), c.integer(1000), c.pick({"a": 0.5, "b": 0.5})) for c in (chances([0]), chances([5, 6]))]
+    drawn = [(c.once(0.5), c.integer(1000), c.pick({"a": 0.5, "b": 0.5})) for c in (rng([0]), rng([5, 6]))]
     assert drawn[0] == drawn[1]

@@ -9,7 +9,7 @@ from persam_hq.modeling.lite.location_prior import FIRST_CHANNELS, RIDGE_CHANNEL
 from persam_hq.modeling.lite.prompt_maps import box_shapes
 from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.training.data.prompt_simulation import jitter_boxes, noisy_mask, random_points
-from persam_hq.training.data.rng import Chances
+from persam_hq.training.data.rng import StepRng
 from persam_hq.training.lite.encoded_frames import encode_clips
 from persam_hq.training.lite.prompts import KINDS, Drawn, _draw, _look_closer, _meant, prompt_frame
 from persam_hq.training.lite.step_losses import Scores
@@ -19,7 +19,7 @@ TOKENS = {"point": "points", "points": "points", "box": "boxes", "mask": "masks"
 
 
 def chances(seed=0, batch=2):
-    return Chances(np.random.default_rng(seed), batch=batch)
+    return StepRng(np.random.default_rng(seed), batch=batch)
 
 
 MASK = torch.zeros(2, 30, 40)
@@ -203,7 +203,7 @@ def test_nothing_is_drawn_outside_of_a_box(frame):
         assert torch.equal(bounded.tokens.boxes, limits)
 
 
-class Decided(Chances):
+class Decided(StepRng):
     """A prompt of one kind, drawn or not, with its tokens or not."""
 
     def __init__(self, kind, *, drawn, tokens):

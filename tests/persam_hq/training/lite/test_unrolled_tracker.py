@@ -10,7 +10,7 @@ from persam_hq.modeling.lite.location_prior import FIRST_CHANNELS, PAST_CHANNELS
 from persam_hq.modeling.lite.matching import MatchMemory
 from persam_hq.modeling.lite.ridge import ridge_sums
 from persam_hq.modeling.lite.window import cell_positions, resample_window
-from persam_hq.training.data.rng import Chances
+from persam_hq.training.data.rng import StepRng
 from persam_hq.training.lite.encoded_frames import encode_clips
 from persam_hq.training.lite.step_losses import Scores
 from persam_hq.training.lite.unrolled_tracker import Past, Tracking, _corrected
@@ -41,7 +41,7 @@ def new_scores():
 
 
 def tracking(model, seed=0):
-    return Tracking(model, chances=Chances(np.random.default_rng(seed), batch=BATCH), scores=new_scores())
+    return Tracking(model, chances=StepRng(np.random.default_rng(seed), batch=BATCH), scores=new_scores())
 
 
 @torch.no_grad()
@@ -110,7 +110,7 @@ def test_patches_of_what_the_sources_say_are_spoilt_in_some_clips(model):
 def test_no_prior_is_spoilt_where_none_is_to_be(model):
     prior = torch.rand(BATCH, PRIOR_CHANNELS, 2 * GRID, 2 * GRID) * 0.5
     for seed in range(5):
-        chances = Chances(np.random.default_rng(seed), batch=BATCH)
+        chances = StepRng(np.random.default_rng(seed), batch=BATCH)
         careful = Tracking(model, chances=chances, scores=new_scores(), spoilt=0.0)
         assert torch.equal(careful._spoil(prior), prior)
 
@@ -148,7 +148,7 @@ def test_following_scores_and_remembers(model, clip):
     assert bool((after.boxes[:, 2:] <= after.windows[:, 2:] + 1e-3).all())
 
 
-class Learning(Chances):
+class Learning(StepRng):
     """Learns from every frame, or from none."""
 
     def __init__(self, *, learns):

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from persam_hq.training.data.rng import Chances
+from persam_hq.training.data.rng import StepRng
 from persam_hq.training.lite.window_jitter import jittered_windows, window_area
 
 
 def chances(seed=0, batch=400):
-    return Chances(np.random.default_rng(seed), batch=batch)
+    return StepRng(np.random.default_rng(seed), batch=batch)
 
 
 def test_area():

@@ -3,7 +3,7 @@ import pytest
 import torch
 from stand_ins.training import sam_config
 
-from persam_hq.training.data.rng import RowChances
+from persam_hq.training.data.rng import RowRng
 from persam_hq.training.sam.encoded_views import EncodedViews, Personalization
 from persam_hq.training.sam.prompts import KINDS, StepPlan, draw_plan, draw_prompts, guidance_of
 from persam_hq.types import ImageGeometry
@@ -11,8 +11,8 @@ from persam_hq.types import ImageGeometry
 SIDE = 64
 
 
-def chances(step=0):
-    return RowChances(seed=0, step=step, rows=range(2), purpose=1)
+def rng(step=0):
+    return RowRng(seed=0, step=step, rows=range(2), purpose=1)
 
 
 @pytest.fixture
@@ -42,27 +42,27 @@ def on_object(views, points):
 
 
 def test_points_lie_on_the_object_and_negative_ones_beside_it_but_in_the_image(views):
-    point = draw_prompts("point", views, chances(), found=None, side=16)
+    point = draw_prompts("point", views, rng(), found=None, side=16)
     assert on_object(views, point.points[0]) == [[True]] * 2
     assert point.points[1].tolist() == [[1.0]] * 2
     for step in range(20):
-        points, labels = draw_prompts("points", views, chances(step), found=None, side=16).points
+        points, labels = draw_prompts("points", views, rng(step), found=None, side=16).points
         assert on_object(views, points) == [[True, True, False]] * 2
         assert labels.tolist() == [[1.0, 1.0, 0.0]] * 2
         assert points[..., 1].max() < 40
 
 
 def test_boxes_and_masks_are_near_the_true_ones(views):
-    boxes = draw_prompts("box", views, chances(), found=None, side=16).boxes
+    boxes = draw_prompts("box", views, rng(), found=None, side=16).boxes
     assert (boxes - torch.tensor([[10.0, 5, 40, 25], [30, 15, 60, 35]])).abs().max() <= 0.06 * 30
-    masks = draw_prompts("mask", views, chances(), found=None, side=64).masks
+    masks = draw_prompts("mask", views, rng(), found=None, side=64).masks
     assert masks.shape == (2, 1, 64, 64)
     overlap = ((masks[:, 0] > 0) & (views.masks > 0)).sum() / ((masks[:, 0] > 0) | (views.masks > 0)).sum()
     assert overlap > 0.4
 
 
 def test_persams_points_are_the_prior_s(views, found):
-    prompts = draw_prompts("prior", views, chances(), found=found, side=16)
+    prompts = draw_prompts("prior", views, rng(), found=found, side=16)
     assert prompts.points[0] is found.points
     assert prompts.points[1].tolist() == [[1.0, 0.0]] * 2
 
@@ -77,7 +77,7 @@ def test_guidance_is_what_the_plan_asks_for(found):
 
 def test_plans_follow_their_probabilities():
     config = sam_config(prompts={"box": 3, "prior": 1}, guided_attention=0.0, target_embedding=1.0, second_pass=0.5)
-    plans = [draw_plan(config, chances(step)) for step in range(200)]
+    plans = [draw_plan(config, rng(step)) for step in range(200)]
     assert {plan.kind for plan in plans} == {"box", "prior"}
     assert all(plan.target_embedding for plan in plans)
     assert all(plan.guided_attention == (plan.kind == "prior") for plan in plans)

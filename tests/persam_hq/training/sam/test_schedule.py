@@ -3,12 +3,12 @@ import math
 import pytest
 from stand_ins.training import HQ_STAGE, SAM_STAGE
 
-from persam_hq.training.config.sam import Stage
+from persam_hq.training.config.sam import TrainingStage
 from persam_hq.training.sam.schedule import Schedule
 
 
 def schedule(*stages, has_hq=False):
-    return Schedule([Stage.model_validate(stage) for stage in stages], epoch_steps=10, has_hq=has_hq)
+    return Schedule([TrainingStage.model_validate(stage) for stage in stages], epoch_steps=10, has_hq=has_hq)
 
 
 def test_stages_follow_each_other():
