@@ -1,1 +1,1 @@
-"""Training in two paths; the loop, its recipes and what they share."""
+"""Training of lite and of SAM-type models: one loop, a recipe per kind of model, and what the recipes share."""

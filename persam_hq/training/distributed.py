@@ -1,4 +1,4 @@
-"""How the processes that train one model together agree: the mean of their gradients and of their figures."""
+"""Communication of the workers that train one model together: means of their gradients and figures."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from torch import Tensor, nn
 
 
 class Communicator(Protocol):
-    """This process among those that train together; worker `rank` of `world_size`."""
+    """The place of this process among the workers of one training, and what it exchanges with them."""
 
     @property
     def rank(self) -> int:
-        """From 0; worker 0 writes files and reports."""
+        """Number of this worker, from 0; worker 0 writes files and reports."""
         ...
 
     @property
     def world_size(self) -> int:
-        """How many workers there are."""
+        """Number of workers."""
         ...
 
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
@@ -33,7 +33,7 @@ class Communicator(Protocol):
 
 
 class SingleWorker:
-    """The only worker."""
+    """The communicator of a training with one worker: means over one are the values themselves."""
 
     rank, world_size = 0, 1
 
@@ -52,7 +52,8 @@ class ProcessGroup:
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
 
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """See Communicator. All gradients travel as one vector, so memory for one more copy of them is needed."""
+        """See Communicator."""
+        # One vector of all gradients: one exchange instead of hundreds, for the memory of one more copy
         reached = self._reached(parameters)
         if not reached:
             return
@@ -60,6 +61,7 @@ class ProcessGroup:
         dist.all_reduce(flat)
         flat /= self.world_size
 
+        # Back into the parameters; one without a gradient of its own gets the mean of the others
         begin = 0
         for parameter in reached:
             mean = flat[begin : begin + parameter.numel()]
@@ -67,7 +69,7 @@ class ProcessGroup:
             begin += parameter.numel()
 
     def average_figures(self, figures: Mapping[str, float]) -> dict[str, float]:
-        """See Communicator."""
+        """See Communicator. Workers may have different figures: each is the mean over those that have it."""
         gathered: list[Any] = [None] * self.world_size
         dist.all_gather_object(gathered, dict(figures))
         names = dict.fromkeys(name for one in gathered for name in one)
@@ -75,7 +77,7 @@ class ProcessGroup:
         return {name: sum(values) / len(values) for name, values in found.items()}
 
     def _reached(self, parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
-        """Those that some worker has a gradient of: which, depends on the prompts that its rows drew."""
+        """The parameters that any worker has a gradient of; that depends on the prompts that its rows drew."""
         if not parameters:
             return []
         flags = torch.tensor([float(p.grad is not None) for p in parameters], device=parameters[0].device)
@@ -84,4 +86,5 @@ class ProcessGroup:
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
+    """The gradient of a parameter, zeros where this worker has none."""
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad

@@ -1,4 +1,4 @@
-"""What the training loop asks of a model that it trains; `lite` is one recipe, Segment Anything another."""
+"""The interface between the training loop and the models: lite is one recipe, Segment Anything another."""
 
 from __future__ import annotations
 
@@ -16,15 +16,23 @@ BatchT = TypeVar("BatchT")
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The learning rate of a step, and for how many steps what learns in it has been learning."""
+    """The learning rate of a step, and its age: the steps since what learns in it began to learn."""
 
     rate: float
     age: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class StepResult:
+    """The result of one step: the loss to descend, a scalar, and figures to log (name to value)."""
+
+    loss: Tensor
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Validation:
-    """A contact sheet (H, W, 3) uint8 RGB and figures to log (name to value)."""
+    """The result of a validation: a contact sheet (H, W, 3) uint8 RGB and figures to log (name to value)."""
 
     picture: NDArray[np.uint8]
     figures: dict[str, float]
@@ -34,21 +42,21 @@ class Validation:
 
 
 class Settings(Protocol):
-    """What the loop itself reads of a configuration."""
+    """The part of a configuration that the loop itself reads."""
 
     @property
     def weight_decay(self) -> float:
-        """AdamW's, where a parameter group does not say otherwise."""
+        """AdamW's weight decay, in parameter groups without one of their own."""
         ...
 
     @property
     def gradient_clip(self) -> float:
-        """The largest norm of a gradient."""
+        """The largest norm of the gradient; a larger one is scaled down to it."""
         ...
 
     @property
     def ema_decay(self) -> float:
-        """Of the averaged weights."""
+        """Decay of the exponential moving average of the weights, per step."""
         ...
 
     @property
@@ -58,16 +66,16 @@ class Settings(Protocol):
 
 
 class Recipe(Protocol[BatchT]):
-    """A model, its data and its steps. A step's batch and random choices depend on the number of the step alone."""
+    """A model, its data and its steps. The batch and the random choices of a step depend on its number alone."""
 
     @property
     def model(self) -> nn.Module:
-        """What is trained."""
+        """The model that is trained."""
         ...
 
     @property
     def steps(self) -> int:
-        """Optimiser steps in all."""
+        """Number of optimiser steps of the whole run."""
         ...
 
     @property
@@ -77,46 +85,38 @@ class Recipe(Protocol[BatchT]):
 
     @property
     def learned(self) -> Sequence[str]:
-        """Names in the model's state dict of all that a run may change; only these are averaged and saved."""
+        """Names in the model's state dict of all that the run may change; only these are averaged and saved."""
         ...
 
     @property
     def foundation(self) -> str:
-        """A digest of all that a run never changes; empty where there is no such thing."""
+        """Digest of all weights that the run never changes, to recognise a saved run by; empty where it changes all."""
         ...
 
     def start(self) -> None:
-        """Load the first weights; called where there is no run to go on with."""
+        """Load the first weights; called unless a run is resumed."""
         ...
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """AdamW's groups: `params`, and as `factor` their share of the learning rate."""
+        """AdamW's parameter groups: `params`, and as `factor` their share of the learning rate."""
         ...
 
     def prepare(self, step: int) -> Pace:
-        """Let learn what learns in this step."""
+        """Unfreeze what learns in this step, freeze the rest, and return how fast it learns."""
         ...
 
     def batches(self, *, start: int, stop: int) -> Iterator[tuple[int, BatchT]]:
-        """(step, batch) for each step."""
+        """(step, batch) for each step from `start` to `stop` - 1."""
         ...
 
     def result(self, step: int, batch: BatchT) -> StepResult:
-        """The loss of a step, and figures to log."""
+        """Compute the loss of a step, and figures to log."""
         ...
 
     def validate(self) -> Validation | None:
-        """Look at the same pictures as at any other time; None for a recipe without validation."""
+        """Validate on the same images every time; None for a recipe without validation."""
         ...
 
     def export(self, averaged: Mapping[str, Tensor], path: Path, *, step: int) -> None:
         """Write weights that the model's own loader reads, whole or not at all; `averaged` replaces what is learned."""
         ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StepResult:
-    """The loss to descend, a scalar, and figures to log (name to value)."""
-
-    loss: Tensor
-    figures: dict[str, float]

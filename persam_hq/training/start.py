@@ -1,4 +1,4 @@
-"""From a configuration to a training that can run: threads, seed, model, data, and who trains along."""
+"""Builder of trainings: from a configuration to a Training with its model, data, seed, threads and workers."""
 
 from __future__ import annotations
 
@@ -30,18 +30,22 @@ def start_training(
     device: torch.device | None = None,
 ) -> Training:
     """A training in the folder `out`, ready to `run`; `device` wins over the configuration's."""
+    # Both decide numbers: the threads by the order of sums, the seed by the weights of fresh parts
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     communicator = communicator or SingleWorker()
     if isinstance(config, SamTrainConfig):
         sam = _sam_recipe(config, communicator, device=device or _device(config))
         return Training(sam, config, out, report=report, communicator=communicator)
+
+    # A clip is tracked from frame to frame, and batches are small: more workers would bring lite nothing
     if communicator.world_size > 1:
         raise InputError("lite is trained by one worker; train it with `persam-hq train`, or without --workers")
     return Training(LiteRecipe(config), config, out, report=report)
 
 
 def _sam_recipe(config: SamTrainConfig, communicator: Communicator, *, device: torch.device) -> SamRecipe:
+    """The recipe of a SAM-type model with its weights and data."""
     model, schedule = _model_to_train(config)
     side = model.prompt_encoder.input_image_size[0]
 
@@ -49,6 +53,7 @@ def _sam_recipe(config: SamTrainConfig, communicator: Communicator, *, device: t
         sources, weights = open_sources(data)
         return PairMaker(sources, weights, side=side, seed=config.seed)
 
+    # Without sources of its own validation draws from the training data, by another seed purpose
     data = maker(config.data)
     return SamRecipe(
         config,
@@ -61,7 +66,7 @@ def _sam_recipe(config: SamTrainConfig, communicator: Communicator, *, device: t
 
 
 def _model_to_train(config: SamTrainConfig) -> tuple[Sam, Schedule]:
-    """The model with its published weights, and with fresh HQ parts where those have none and a stage wants them."""
+    """The model with its published weights, and fresh HQ parts where those have none and a stage trains them."""
     weights = read_checkpoint(config.start_from)
     if config.decoder_from is not None:
         weights = read_checkpoint(config.decoder_from).over(weights)
@@ -72,6 +77,7 @@ def _model_to_train(config: SamTrainConfig) -> tuple[Sam, Schedule]:
 
 
 def _device(config: SamTrainConfig) -> torch.device:
+    """The device that the configuration names; `auto` is a GPU where torch finds one."""
     if config.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if config.device == "cuda" and not torch.cuda.is_available():

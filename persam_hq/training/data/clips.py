@@ -20,7 +20,7 @@ from persam_hq.training.data.scene import (
 )
 from persam_hq.training.data.warps import Matrix, object_crop, random_deformation, random_motion, warp, warp_mask
 
-# All chosen; they decided the released weights (persam_hq/weights/README.md).
+# All chosen; what came of training with them is in persam_hq/weights/README.md.
 MIN_OBJECT_PIXELS = 80
 """An object smaller than this on the first frame makes no clip: a few cells of the feature map say nothing of it."""
 FRAME_STEPS = {1: 0.2, 2: 0.25, 3: 0.2, 5: 0.2, 8: 0.15}
