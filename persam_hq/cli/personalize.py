@@ -169,8 +169,8 @@ def _fitted(searches: Sequence[Search], fits: Sequence[ScaleFit | None]) -> dict
 
 def _print_scores(searches: Sequence[Search], pairs: Sequence[Sequence[MaskPair]]) -> None:
     """Mean IoU and Boundary IoU where there are annotations, as `evaluate perseg` prints them."""
-    from persam_hq.evaluation.metrics.overlap import mean_boundary_iou, pooled_iou
-    from persam_hq.evaluation.tables import OverlapRow, render_overlaps
+    from persam_hq.evaluation.metrics.overlap import OverlapRow, mean_boundary_iou, pooled_iou
+    from persam_hq.evaluation.tables import render_overlaps
 
     rows = [
         OverlapRow(name=search.name, images=len(known), scores=(pooled_iou(known), mean_boundary_iou(known)))

@@ -1,4 +1,4 @@
-"""Scoring of masks: the DAVIS measures and protocol, mIoU and Boundary IoU, and baselines to beat."""
+"""Evaluation of masks: DAVIS measures and protocol, IoU and Boundary IoU of images, and baselines to compare with."""
 
 from persam_hq.errors import EvaluationError
 from persam_hq.evaluation.baselines.grabcut import grabcut_propagation
@@ -6,7 +6,7 @@ from persam_hq.evaluation.baselines.propagation import Baseline, first_mask_copi
 from persam_hq.evaluation.label_maps import read_label_map
 from persam_hq.evaluation.metrics.boundary import boundary_measure
 from persam_hq.evaluation.metrics.confidence import ConfidenceRow, compare_confidence, mean_confidence
-from persam_hq.evaluation.metrics.overlap import boundary_iou, mean_boundary_iou, mean_iou, pooled_iou
+from persam_hq.evaluation.metrics.overlap import boundary_iou, mean_boundary_iou, mean_image_iou, pooled_iou
 from persam_hq.evaluation.metrics.region import region_similarity
 from persam_hq.evaluation.metrics.statistics import MeasureSummary, summarize
 from persam_hq.evaluation.protocols.davis import (
@@ -46,7 +46,7 @@ __all__ = [
     "grabcut_propagation",
     "mean_boundary_iou",
     "mean_confidence",
-    "mean_iou",
+    "mean_image_iou",
     "pooled_iou",
     "read_label_map",
     "region_similarity",

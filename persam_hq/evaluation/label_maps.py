@@ -1,4 +1,4 @@
-"""Label maps and frames as files: palette or grey PNG, pixel value = object id."""
+"""Readers of annotations, predictions and frames: label maps are palette or grey PNGs, pixel value = object id."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ Frame = NDArray[np.uint8]
 
 
 def read_label_map(path: Path) -> LabelMap:
-    """The ids in a PNG. Palette indices and grey values count as they are; colours must be grey."""
+    """The ids (H, W) in a PNG. Palette indices and grey values count as they are; colours must be grey."""
     image = _open(path)
     values = _one_channel(_pixels(image, path), path)
     if values.max(initial=0) > np.iinfo(np.uint8).max:
@@ -27,7 +27,7 @@ def read_label_map(path: Path) -> LabelMap:
 
 
 def read_frame(path: Path) -> Frame:
-    """The image as RGB."""
+    """The image in a file, (H, W, 3) uint8 RGB."""
     return _pixels(_open(path), path, mode="RGB").astype(np.uint8)
 
 
@@ -39,12 +39,13 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def describe_size(shape: tuple[int, ...]) -> str:
-    """The way people write a size: width first."""
+    """A size as people write it: WIDTHxHEIGHT of a shape (height, width, ...)."""
     height, width = shape[:2]
     return f"{width}x{height}"
 
 
 def _open(path: Path) -> Image.Image:
+    """The image, its pixels not read yet; refused where the file is none."""
     try:
         return Image.open(path)
     except (OSError, UnidentifiedImageError) as exc:
@@ -53,6 +54,7 @@ def _open(path: Path) -> Image.Image:
 
 
 def _pixels(image: Image.Image, path: Path, *, mode: str | None = None) -> NDArray[Any]:
+    """The pixels of an open image, in `mode` if one is given; refused where the file is damaged."""
     try:
         with image:
             return np.asarray(image.convert(mode) if mode else image)
@@ -63,9 +65,10 @@ def _pixels(image: Image.Image, path: Path, *, mode: str | None = None) -> NDArr
 
 
 def _one_channel(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
-    """A few annotations of DAVIS 2016 are grey but saved as colour, some with an alpha channel."""
+    """The one channel of a grey image that may be saved as colour; refused where its colours differ."""
     if pixels.ndim == 2:
         return pixels
+    # A few annotations of DAVIS 2016 are grey but saved as colour, some with an alpha channel
     grey = pixels[..., 0]
     colours = pixels[..., : 3 if pixels.shape[-1] >= 3 else 1]
     if np.any(colours != grey[..., None]):

@@ -1,1 +1,1 @@
-"""Classical baselines: the first mask copied, optical flow, GrabCut."""
+"""Baselines without a learned model: the first mask copied, optical flow, GrabCut."""

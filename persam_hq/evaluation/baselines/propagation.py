@@ -1,4 +1,4 @@
-"""What a method has to beat: tracking without a model."""
+"""Baselines of propagation: the first mask copied, and the first mask carried along optical flow."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from persam_hq.evaluation.label_maps import Frame, LabelMap
 
 Baseline = Callable[[Iterable[Frame], LabelMap], Iterator[LabelMap]]
-"""From frames (H, W, 3) uint8 RGB and the label map of the first to one label map a frame, the first included."""
+"""From frames (H, W, 3) uint8 RGB and the label map of the first to one label map per frame, the first included."""
 
 
 def first_mask_copied(frames: Iterable[Frame], first_mask: LabelMap) -> Iterator[LabelMap]:
-    """Nothing ever moves."""
+    """The first label map on every frame, as if nothing moved."""
     for _ in frames:
         yield first_mask.copy()
 
@@ -21,7 +21,8 @@ def first_mask_copied(frames: Iterable[Frame], first_mask: LabelMap) -> Iterator
 def flow_propagation(frames: Iterable[Frame], first_mask: LabelMap) -> Iterator[LabelMap]:
     """The first mask carried along dense optical flow (DIS, Kroeger et al. 2016).
 
-    What is carried is where each pixel was in the first frame: moves of less than a pixel add up, edges stay sharp.
+    Carried are the coordinates of each pixel in the first frame, not the labels: moves of less than a pixel add up and
+    edges stay sharp.
     """
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     origin = grid = _pixel_grid(first_mask.shape)
@@ -29,6 +30,7 @@ def flow_propagation(frames: Iterable[Frame], first_mask: LabelMap) -> Iterator[
     for frame in frames:
         grey = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
         if previous is not None:
+            # From this frame back to the previous one, where the coordinates are known
             back = flow.calc(grey, previous, np.zeros_like(grid))
             origin = _sample(origin, grid + back)
         yield _labels_at(first_mask, origin)
@@ -53,6 +55,7 @@ def _sample(field: NDArray[np.float32], positions: NDArray[np.float32]) -> NDArr
 
 
 def _labels_at(labels: LabelMap, positions: NDArray[np.float32]) -> LabelMap:
+    """The labels (H, W) of the pixels nearest to positions (H, W, 2)."""
     height, width = labels.shape
     x = np.clip(np.rint(positions[..., 0]).astype(np.int64), 0, width - 1)
     y = np.clip(np.rint(positions[..., 1]).astype(np.int64), 0, height - 1)

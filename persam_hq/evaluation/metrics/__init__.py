@@ -1,1 +1,1 @@
-"""Measures of masks: region, boundary, overlap, confidence, and their statistics."""
+"""Measures of masks: region similarity, boundary measure, overlap in images, confidence, and statistics over clips."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from persam_hq.evaluation.metrics.region import Mask, as_mask_pair
 
 DAVIS_TOLERANCE = 0.008
+"""Share of the image diagonal within which contours match, as in the published evaluation of DAVIS."""
 
 
 def boundary_measure(
@@ -72,6 +73,7 @@ def disk(radius: int) -> NDArray[np.uint8]:
 def _crop_to_contours(
     first: NDArray[np.uint8], second: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Both maps cut to the box around the contours of the two."""
     x, y, width, height = cv2.boundingRect(first | second)
     window = slice(y, y + height), slice(x, x + width)
     return first[window], second[window]

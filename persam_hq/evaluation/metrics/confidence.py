@@ -1,4 +1,4 @@
-"""How far a method's own score of its masks can be trusted: the score against region similarity, J."""
+"""Confidence of a method: its own score of each mask compared with the region similarity J that the mask reaches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from persam_hq.errors import EvaluationError
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceRow:
-    """Score and J over the frames and objects of one sequence, or the mean of several."""
+    """Confidence over the frames and objects of one sequence, or the mean over several."""
 
     name: str
     num_objects: int
@@ -27,17 +27,17 @@ class ConfidenceRow:
 
     @property
     def gap(self) -> float:
-        """Mean score minus mean J, from -1 to 1: positive where the method thinks too well of itself."""
+        """Mean score minus mean J, from -1 to 1: positive where the method is overconfident."""
         return self.score - self.region
 
 
 def compare_confidence(
     name: str, *, scores: NDArray[Any], region: NDArray[Any], doubted: NDArray[np.bool_]
 ) -> ConfidenceRow:
-    """The row of one sequence with K objects in N scored frames, which are pooled.
+    """The confidence in one sequence with K objects in N scored frames, which are pooled.
 
-    `scores` and `region` (J) are (K, N) float from 0 to 1, `doubted` is (K, N) bool: what was called uncertain or
-    absent. Raises EvaluationError where the three do not have one such shape, or no value.
+    `scores` and `region` (J) are (K, N) float from 0 to 1; `doubted` is (K, N) bool: masks called uncertain or absent.
+    Raises EvaluationError where the three do not have one such shape, or no value.
     """
     shapes = {scores.shape, region.shape, doubted.shape}
     if len(shapes) != 1 or scores.ndim != 2 or not scores.size:
@@ -58,9 +58,9 @@ def compare_confidence(
 
 
 def mean_confidence(rows: Sequence[ConfidenceRow]) -> ConfidenceRow:
-    """The mean over all objects, whatever sequence they are in, as of J itself.
+    """The mean over all objects, whatever sequence they are in, as the mean of J is.
 
-    The correlation is the mean of those that there are, each counted once an object too.
+    The correlation is the mean over the sequences that have one, weighted by their objects too.
     """
     if not rows:
         raise EvaluationError("nothing to average: expected at least one scored sequence")
@@ -83,5 +83,5 @@ def _correlation(scores: NDArray[Any], region: NDArray[Any]) -> float | None:
 
 
 def _over_objects(values: Sequence[tuple[float, int]]) -> float:
-    """The mean of values of sequences, each with its number of objects."""
+    """The mean of the values of sequences, weighted by their numbers of objects."""
     return sum(value * objects for value, objects in values) / sum(objects for _, objects in values)

@@ -1,7 +1,8 @@
-"""Overlap of masks in single images: mIoU and Boundary IoU (Cheng et al. 2021)."""
+"""Overlap measures of masks in single images: IoU, Boundary IoU (Cheng et al. 2021), and their means over images."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -12,23 +13,41 @@ from persam_hq.errors import EvaluationError
 from persam_hq.evaluation.metrics.region import Mask, as_mask_pair, intersection_and_union, region_similarity
 
 BOUNDARY_DILATION = 0.02
+"""Width of the rim as a share of the image diagonal (Cheng et al. 2021, section 4)."""
 
 MaskPair = tuple[NDArray[Any], NDArray[Any]]
 """Annotation and segmentation, (H, W) each, non-zero as foreground."""
 
 
-def mean_iou(pairs: Iterable[MaskPair]) -> float:
-    """Mean over images of the IoU of each (the mIoU of HQ-SAM)."""
+@dataclass(frozen=True, slots=True)
+class OverlapRow:
+    """Overlap scores of one clip, object or data set, from 0 to 1, one per column of its table, and its images."""
+
+    name: str
+    images: int
+    scores: tuple[float, ...]
+
+
+def mean_overlap(rows: Sequence[OverlapRow]) -> OverlapRow:
+    """Every column averaged over the rows, which count the same whatever their number of images."""
+    if not rows:
+        raise EvaluationError("nothing to average: expected at least one scored clip or object")
+    scores = np.mean([row.scores for row in rows], axis=0)
+    return OverlapRow(name="mean", images=sum(row.images for row in rows), scores=tuple(scores.tolist()))
+
+
+def mean_image_iou(pairs: Iterable[MaskPair]) -> float:
+    """Mean over images of the IoU of each: every image counts alike (the mIoU of HQ-SAM)."""
     return _mean([region_similarity(*pair) for pair in pairs])
 
 
 def mean_boundary_iou(pairs: Iterable[MaskPair], *, dilation_ratio: float = BOUNDARY_DILATION) -> float:
-    """Mean over images of the Boundary IoU of each (the mBIoU of HQ-SAM)."""
+    """Mean over images of the Boundary IoU of each: every image counts alike (the mBIoU of HQ-SAM)."""
     return _mean([boundary_iou(*pair, dilation_ratio=dilation_ratio) for pair in pairs])
 
 
 def pooled_iou(pairs: Iterable[MaskPair]) -> float:
-    """All intersections over all unions (the IoU of one object of PerSeg, over its images); 1 where all are empty."""
+    """All intersections over all unions: every pixel counts alike (PerSeg's IoU per object); 1 where all are empty."""
     counts = [intersection_and_union(*pair) for pair in pairs]
     if not counts:
         raise EvaluationError(_NO_PAIRS)
@@ -59,6 +78,7 @@ def rim_width(shape: tuple[int, ...], *, dilation_ratio: float = BOUNDARY_DILATI
 
 def inner_rim(mask: Mask, *, width: int) -> Mask:
     """Object pixels less than `width` steps inside the edge of a mask (H, W) bool; the image border is an edge."""
+    # Beyond the image there is no object, so that a mask at the border has a rim there too
     square = np.ones((2 * width + 1, 2 * width + 1), dtype=np.uint8)
     inside = cv2.erode(mask.view(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
     rim: Mask = mask & (inside == 0)
@@ -69,6 +89,7 @@ _NO_PAIRS = "nothing to average: expected at least one pair of annotation and se
 
 
 def _mean(values: list[float]) -> float:
+    """The mean of the values of images; refused where there are none."""
     if not values:
         raise EvaluationError(_NO_PAIRS)
     return float(np.mean(values))

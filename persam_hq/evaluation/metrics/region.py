@@ -18,13 +18,13 @@ def region_similarity(annotation: NDArray[Any], segmentation: NDArray[Any]) -> f
 
 
 def intersection_and_union(annotation: NDArray[Any], segmentation: NDArray[Any]) -> tuple[int, int]:
-    """Pixels in both and in either of two masks (H, W)."""
+    """Numbers of pixels in both and in either of two masks (H, W)."""
     first, second = as_mask_pair(annotation, segmentation)
     return int(np.count_nonzero(first & second)), int(np.count_nonzero(first | second))
 
 
 def as_mask_pair(annotation: NDArray[Any], segmentation: NDArray[Any]) -> tuple[Mask, Mask]:
-    """Both as (H, W) bool; refused unless they have one size."""
+    """Two masks as (H, W) bool; refused unless they have the same size."""
     if annotation.ndim != 2 or annotation.shape != segmentation.shape:
         msg = (
             f"masks of shape {annotation.shape} and {segmentation.shape} cannot be compared: "

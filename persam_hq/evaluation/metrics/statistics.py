@@ -1,4 +1,4 @@
-"""The three statistics DAVIS gives of a measure over a clip: mean, recall and decay (Perazzi et al. 2016)."""
+"""Statistics of a measure over a clip, as in DAVIS: mean, recall and decay (Perazzi et al. 2016)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from persam_hq.errors import EvaluationError
 
+# As in the published evaluation of DAVIS
 RECALL_THRESHOLD = 0.5
 DECAY_BINS = 4
 
@@ -22,11 +23,11 @@ class MeasureSummary:
     recall: float
     """Share of frames above 0.5."""
     decay: float
-    """Mean of the first quarter of the clip minus mean of the last; negative where a method gets better."""
+    """Mean over the first quarter of the clip minus mean over the last; negative where a method gets better."""
 
 
 def summarize(values: NDArray[Any]) -> MeasureSummary:
-    """Statistics of the values of one measure, one a frame, (N,) float with N at least 1."""
+    """Statistics of one measure over the frames of a clip, (N,) float with N at least 1."""
     if values.ndim != 1 or values.size == 0:
         msg = f"got values of shape {values.shape}: expected one value a frame, at least one"
         raise EvaluationError(msg)
@@ -39,7 +40,7 @@ def summarize(values: NDArray[Any]) -> MeasureSummary:
 
 
 def quarters(values: NDArray[Any]) -> list[NDArray[Any]]:
-    """The four bins of the decay; neighbours share the frame between them, as in the published code."""
+    """The four bins of the decay; neighbouring bins share a frame, as in the published code."""
     # Halves are rounded up. The published code then stores these indices in 8 bits, which wraps from 257 frames on.
     edges = np.round(np.linspace(1, len(values), DECAY_BINS + 1) + 1e-10).astype(np.int64) - 1
     return [values[start : end + 1] for start, end in pairwise(edges.tolist())]

@@ -1,4 +1,4 @@
-"""The DAVIS evaluation of a method: a row of J and F a sequence, and their mean."""
+"""The DAVIS evaluation of a method: J and F of each sequence, and their mean over all objects."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from persam_hq.evaluation.protocols.davis_dataset import DavisDataset, DavisSequ
 from persam_hq.evaluation.protocols.sequence_score import Protocol, SequenceScore, evaluate_sequence
 
 Method = Callable[[DavisSequence], Iterable[LabelMap]]
-"""Label maps of every frame of a sequence, (H, W) uint8; a `PredictionFolder` is one."""
+"""From a sequence to label maps (H, W) uint8 of all its frames; a `PredictionFolder` is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """Scores of one sequence, or the mean of all."""
+    """Scores of one sequence, or their mean over all objects."""
 
     name: str
     num_objects: int
@@ -31,7 +31,7 @@ class ScoreRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DavisTable:
-    """What one method scores: a row a sequence, and what the rows are made from."""
+    """The scores of one method: one row per sequence, their mean, and the scores of all objects."""
 
     method: str
     rows: tuple[ScoreRow, ...]
@@ -40,9 +40,9 @@ class DavisTable:
 
     @classmethod
     def from_scores(cls, method: str, scores: Sequence[SequenceScore]) -> "DavisTable":
-        """The table of some scored sequences. The mean is over all objects, whatever sequence they are in.
+        """The table of scored sequences. The mean is over all objects, whatever sequence they are in.
 
-        With one object a sequence (DAVIS 2016) that is the mean over sequences.
+        With one object per sequence (DAVIS 2016) that is the mean over sequences.
         """
         rows = tuple(_row(score.name, [score]) for score in scores)
         return cls(method=method, rows=rows, mean=_row("mean", scores), scores=tuple(scores))
@@ -74,11 +74,12 @@ def score_method(sequence: DavisSequence, method: Method, *, protocol: Protocol 
 
 
 def baseline_method(baseline: Baseline) -> Method:
-    """A baseline as a method: it is given the frames and the annotation of the first."""
+    """A baseline as a method: it gets the frames and the annotation of the first one."""
     return lambda sequence: baseline(sequence.frames(), sequence.first_mask())
 
 
 def _row(name: str, scores: Sequence[SequenceScore]) -> ScoreRow:
+    """The mean over all objects of some sequences."""
     objects = [score for sequence in scores for score in sequence.objects]
     return ScoreRow(
         name=name,

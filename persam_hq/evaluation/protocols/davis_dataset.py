@@ -1,4 +1,7 @@
-"""Folders in the layout of DAVIS: ROOT/JPEGImages and ROOT/Annotations, sequences directly inside or under 480p/."""
+"""Data sets and predictions in the layout of DAVIS: ROOT/JPEGImages and ROOT/Annotations, each with the sequences.
+
+The sequences are directly inside or under 480p/.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -11,11 +14,12 @@ from persam_hq.io.paths import natural_key
 
 FRAME_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 RESOLUTION = "480p"
+"""Folder between JPEGImages and the sequences in the published DAVIS; other sets leave it out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DavisSequence:
-    """One clip: a frame and an annotation for every name, in order of name. Files are read when iterated."""
+    """One clip: a frame and an annotation per name, in order of name. Files are read when iterated over."""
 
     name: str
     frame_paths: tuple[Path, ...]
@@ -25,6 +29,7 @@ class DavisSequence:
         """Refuse a clip whose frames and annotations do not belong together."""
         framed, annotated = self.frame_names, tuple(path.stem for path in self.annotation_paths)
         if framed != annotated:
+            # The first name that is missing on one side, or twice on one
             odd = [name for name, times in Counter(framed + annotated).items() if times != 2]
             msg = (
                 f"sequence {self.name} has {len(framed)} frames and {len(annotated)} annotations, and {min(odd)} "
@@ -59,10 +64,10 @@ class DavisSequence:
 
 
 class DavisDataset:
-    """The sequences under ROOT that are annotated, by name."""
+    """The annotated sequences of a data set, by name."""
 
     def __init__(self, root: Path | str) -> None:
-        """Look at the folders only; a sequence is checked when it is asked for."""
+        """List the folders of ROOT only; a sequence is checked when it is asked for."""
         self.root = Path(root)
         self._frames = _sequences_folder(self.root, "JPEGImages")
         self._annotations = _sequences_folder(self.root, "Annotations")
@@ -103,7 +108,7 @@ class PredictionFolder:
     """Label PNGs of a method, FOLDER/<sequence>/<frame's name>.png, the first frame included."""
 
     def __init__(self, folder: Path | str) -> None:
-        """Look at nothing yet."""
+        """Remember the folder; files are looked for per sequence."""
         self.folder = Path(folder)
 
     def __call__(self, sequence: DavisSequence) -> Iterator[LabelMap]:
@@ -120,6 +125,7 @@ class PredictionFolder:
 
 
 def _read_annotation(path: Path, frame_path: Path) -> LabelMap:
+    """The annotation of a frame; refused where it is of another size."""
     annotation, size = read_label_map(path), image_size(frame_path)
     if annotation.shape != size:
         msg = (
@@ -131,6 +137,7 @@ def _read_annotation(path: Path, frame_path: Path) -> LabelMap:
 
 
 def _sequences_folder(root: Path, kind: str) -> Path:
+    """The folder that holds the sequences of JPEGImages or Annotations."""
     folder = root / kind
     if not folder.is_dir():
         msg = f"{root} has no folder {kind}: expected a ROOT that holds JPEGImages and Annotations; check the path"
@@ -139,10 +146,12 @@ def _sequences_folder(root: Path, kind: str) -> Path:
 
 
 def _folders(folder: Path) -> list[Path]:
+    """Folders inside of a folder, in no order; hidden ones are left out."""
     return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
 
 
 def _files(folder: Path, suffixes: Iterable[str]) -> tuple[Path, ...]:
+    """Files of a folder with one of the suffixes, in natural order of name; at least one."""
     if not folder.is_dir():
         msg = f"{folder} is missing: expected the files of sequence {folder.name}; add them or leave the sequence out"
         raise EvaluationError(msg)

@@ -1,4 +1,4 @@
-"""HQ-SAM's protocol: masks from boxes on finely annotated photos, as mean IoU and Boundary IoU (HQ-SAM, section 4).
+"""HQ-SAM's protocol: masks from boxes on finely annotated photos, by mean IoU and Boundary IoU (HQ-SAM, section 4).
 
 The box is that of the annotation, not moved, and one mask is asked for. As published, photo and annotation are
 stretched to a square of 1024 pixels, whatever their shape, and the low-resolution logits to the annotation's size; by
@@ -19,9 +19,8 @@ from torch.nn import functional as F
 
 from persam_hq.errors import EvaluationError, InputError
 from persam_hq.evaluation.label_maps import Frame, describe_size
-from persam_hq.evaluation.metrics.overlap import MaskPair, mean_boundary_iou, mean_iou
+from persam_hq.evaluation.metrics.overlap import MaskPair, OverlapRow, mean_boundary_iou, mean_image_iou
 from persam_hq.evaluation.metrics.region import Mask
-from persam_hq.evaluation.tables import OverlapRow
 from persam_hq.io.images import read_grey, read_image
 from persam_hq.personalization import mask_box
 from persam_hq.predictor import ImageModel, decode, encode
@@ -29,7 +28,9 @@ from persam_hq.types import MaskPrediction, PromptSet
 
 COLUMNS = ("mIoU", "mBIoU")
 FOREGROUND_ABOVE = 128
+"""Threshold of annotations, 0 to 255, as in HQ-SAM's script."""
 PUBLISHED_SIDE = 1024
+"""Side of the square that HQ-SAM's script stretches photos to, in pixels."""
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
 SETS = (
@@ -46,7 +47,7 @@ Segment = Callable[[Frame, NDArray[np.uint8]], Mask]
 
 @dataclass(frozen=True, slots=True)
 class HQSet:
-    """Photos and annotations of one data set, in order of name. Files are read when asked for."""
+    """Photos and annotations of one data set, in order of name. Files are read on demand."""
 
     name: str
     pairs: tuple[tuple[Path, Path], ...]
@@ -67,12 +68,14 @@ class HQSet:
 
 
 def read_hq(root: Path | str, *, every: int = 1) -> list[HQSet]:
-    """HQ-SAM's sets below ROOT, those that are there, or ROOT itself as a set; every N-th photo of each."""
+    """Those of HQ-SAM's sets that are below ROOT, or ROOT itself as a set; every N-th photo of each."""
     root = Path(root)
     if not root.is_dir():
         raise EvaluationError(
             f"{root} is no folder: expected a ROOT with DIS5K or thin_object_detection; check the path"
         )
+
+    # The published sets, in the published folders or directly below ROOT
     found = []
     for name, folder, photos, masks in SETS:
         for place in (root / folder, root / Path(folder).name):
@@ -81,6 +84,8 @@ def read_hq(root: Path | str, *, every: int = 1) -> list[HQSet]:
                 break
     if found:
         return found
+
+    # ROOT as a set of its own
     for _, _, photos, masks in SETS:
         if (root / photos).is_dir() and (root / masks).is_dir():
             return [_read_set(root.name, root / photos, root / masks, every=every)]
@@ -89,6 +94,7 @@ def read_hq(root: Path | str, *, every: int = 1) -> list[HQSet]:
 
 
 def _read_set(name: str, photos: Path, annotations: Path, *, every: int) -> HQSet:
+    """Every N-th photo of a folder with its annotation; refused where a photo has none."""
     if not annotations.is_dir():
         raise EvaluationError(f"{annotations} is missing: expected an annotation for each photo in {photos}; add it")
     by_stem = {path.stem: path for path in _images(annotations)}
@@ -103,21 +109,24 @@ def _read_set(name: str, photos: Path, annotations: Path, *, every: int) -> HQSe
 
 
 def _images(folder: Path) -> list[Path]:
+    """JPEG and PNG files of a folder, in order of name."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def evaluate_hq(segment: Segment, sets: Sequence[HQSet]) -> Iterator[OverlapRow]:
-    """A row a set: mean over its photos of IoU and of Boundary IoU."""
-    for item in sets:
+    """One row per set: mean over its photos of IoU and of Boundary IoU."""
+    for photo_set in sets:
         pairs: list[MaskPair] = []
-        for index in range(len(item.pairs)):
-            photo, annotation = item.read(index)
+        for index in range(len(photo_set.pairs)):
+            photo, annotation = photo_set.read(index)
             pairs.append((annotation > FOREGROUND_ABOVE, segment(photo, annotation)))
-        yield OverlapRow(name=item.name, images=len(pairs), scores=(mean_iou(pairs), mean_boundary_iou(pairs)))
+        yield OverlapRow(
+            name=photo_set.name, images=len(pairs), scores=(mean_image_iou(pairs), mean_boundary_iou(pairs))
+        )
 
 
 def segment_by_box(model: ImageModel, *, with_hq: bool = True, published: bool = False) -> Segment:
-    """The model asked with the annotation's box; `published` stretches to a square as HQ-SAM's script does."""
+    """A Segment that prompts the model with the annotation's box; `published` stretches to a square as HQ-SAM does."""
     side = PUBLISHED_SIDE if published else None
 
     def segment(photo: Frame, annotation: NDArray[np.uint8]) -> Mask:
@@ -125,6 +134,8 @@ def segment_by_box(model: ImageModel, *, with_hq: bool = True, published: bool =
         if side is None:
             found = _ask(model, photo, torch.from_numpy(annotation > FOREGROUND_ABOVE), with_hq=with_hq)
             return found.masks[0].cpu().numpy()
+
+        # The published way: photo, annotation and logits are stretched, so the box is of the stretched annotation
         pixels = _stretched(torch.from_numpy(photo.copy()).permute(2, 0, 1), side)
         mask = _stretched(torch.from_numpy(annotation.copy())[None], side)[0] > FOREGROUND_ABOVE
         square = np.ascontiguousarray(pixels.permute(1, 2, 0).numpy().astype(np.uint8))
@@ -137,6 +148,7 @@ def segment_by_box(model: ImageModel, *, with_hq: bool = True, published: bool =
 
 
 def _ask(model: ImageModel, photo: Frame, mask: Tensor, *, with_hq: bool) -> MaskPrediction:
+    """One mask for a photo, prompted by the box of the annotation (H, W) bool."""
     prompts = PromptSet.from_points(box=mask_box(mask))
     return decode(model, encode(model, photo, with_hq=with_hq), prompts, multimask_output=False)
 

@@ -1,4 +1,4 @@
-"""How good masks from one box or one point are: an annotated clip's frames, one by one."""
+"""The image-prompt protocol: masks from one box and from one point on single frames of annotated clips."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 from persam_hq.errors import EvaluationError
 from persam_hq.evaluation.label_maps import Frame
-from persam_hq.evaluation.metrics.overlap import mean_boundary_iou, mean_iou
+from persam_hq.evaluation.metrics.overlap import OverlapRow, mean_boundary_iou, mean_image_iou
 from persam_hq.evaluation.metrics.region import Mask, region_similarity
 from persam_hq.evaluation.protocols.davis_dataset import DavisSequence
-from persam_hq.evaluation.tables import OverlapRow
 from persam_hq.mask_boxes import outer_box_of_array
 
 COLUMNS = ("box mIoU", "box bIoU", "point mIoU", "point bIoU", "best of 3")
+"""Columns of the table, in the order of the scores of each row."""
 FEWEST_PIXELS = 20
-"""An object with fewer pixels than these is no prompt's target, so its frame is left out."""
+"""Frames whose object has fewer pixels are left out: nobody would prompt for it. Chosen."""
 
 
 class Predictor(Protocol):
-    """What is measured; SamPredictor is one."""
+    """The predictor that is measured, with the calls of segment_anything; SamPredictor is one."""
 
     def set_image(self, image: Frame) -> None:
         """Make (H, W, 3) uint8 RGB the current image."""
@@ -44,7 +44,7 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PromptAnswers:
-    """One frame: the annotation (H, W) bool, the masks from a box and from a point, and the three a point may mean."""
+    """The masks of one frame: annotated (H, W) bool, from a box, from a point, and the three that a point may mean."""
 
     annotation: Mask
     box: Mask
@@ -58,7 +58,7 @@ class PromptAnswers:
 def evaluate_prompts(
     predictor: Predictor, sequences: Sequence[DavisSequence], *, every: int = 10, report: Callable[[str], None]
 ) -> list[OverlapRow]:
-    """A row a clip; `every` N-th frame counts, from the first on. `report` is told each clip's name."""
+    """One row per clip, over every N-th frame from the first on; `report` is given the name of each clip."""
     if every < 1:
         raise EvaluationError(f"got every={every}: expected at least 1; 1 takes every frame")
     rows = []
@@ -75,6 +75,7 @@ def object_box(mask: Mask) -> NDArray[np.float32]:
 
 def most_interior_point(mask: Mask) -> NDArray[np.float32]:
     """The pixel (2,) (x, y) of a mask (H, W) that lies farthest from its border; the image's border is one."""
+    # One pixel of background around makes the image's border a border of the mask
     padded = np.pad(mask.astype(np.uint8), 1)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     y, x = np.unravel_index(int(distance.argmax()), distance.shape)
@@ -82,6 +83,7 @@ def most_interior_point(mask: Mask) -> NDArray[np.float32]:
 
 
 def _answers(predictor: Predictor, sequence: DavisSequence, *, every: int) -> Iterator[PromptAnswers]:
+    """The masks for the frames that count; all objects of an annotation are one."""
     for index, (frame, labels) in enumerate(zip(sequence.frames(), sequence.annotations(), strict=True)):
         annotation = labels > 0
         if index % every == 0 and np.count_nonzero(annotation) >= FEWEST_PIXELS:
@@ -90,6 +92,7 @@ def _answers(predictor: Predictor, sequence: DavisSequence, *, every: int) -> It
 
 
 def _answer(predictor: Predictor, annotation: Mask) -> PromptAnswers:
+    """The masks for the current image, prompted by the annotation's box and by its most interior point."""
     point = {"point_coords": most_interior_point(annotation)[None], "point_labels": [1]}
     from_box, _, _ = predictor.predict(box=object_box(annotation), multimask_output=False)
     from_point, _, _ = predictor.predict(**point, multimask_output=False)
@@ -98,11 +101,18 @@ def _answer(predictor: Predictor, annotation: Mask) -> PromptAnswers:
 
 
 def _score(name: str, answers: list[PromptAnswers]) -> OverlapRow:
+    """The scores of one clip, in the order of COLUMNS."""
     if not answers:
         msg = f"sequence {name} shows its object on none of the frames that count: expected one; take more of them"
         raise EvaluationError(msg)
     box = [(answer.annotation, answer.box) for answer in answers]
     point = [(answer.annotation, answer.point) for answer in answers]
     best = [max(region_similarity(answer.annotation, mask) for mask in answer.point_three) for answer in answers]
-    scores = (mean_iou(box), mean_boundary_iou(box), mean_iou(point), mean_boundary_iou(point), float(np.mean(best)))
+    scores = (
+        mean_image_iou(box),
+        mean_boundary_iou(box),
+        mean_image_iou(point),
+        mean_boundary_iou(point),
+        float(np.mean(best)),
+    )
     return OverlapRow(name=name, images=len(answers), scores=scores)

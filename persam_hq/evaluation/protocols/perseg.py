@@ -1,6 +1,6 @@
-"""PerSeg (PerSAM, section 4): objects of several photos each; one photo shows the object, the others are searched.
+"""The protocol of PerSeg (PerSAM, section 4): one photo shows an object, which is then found in its other photos.
 
-Folders are PerSeg's (ROOT/Images/<object>/00.jpg, ROOT/Annotations/<object>/00.png), or one an object
+Folders are PerSeg's (ROOT/Images/<object>/00.jpg, ROOT/Annotations/<object>/00.png), or one per object
 (ROOT/<object>/images, ROOT/<object>/annotations).
 """
 
@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from persam_hq.errors import EvaluationError, InputError
 from persam_hq.evaluation.label_maps import Frame, describe_size
-from persam_hq.evaluation.metrics.overlap import MaskPair, mean_boundary_iou, pooled_iou
+from persam_hq.evaluation.metrics.overlap import MaskPair, OverlapRow, mean_boundary_iou, pooled_iou
 from persam_hq.evaluation.metrics.region import Mask
-from persam_hq.evaluation.tables import OverlapRow
 from persam_hq.io.images import read_image, read_mask
 
 COLUMNS = ("mIoU", "bIoU")
@@ -27,12 +26,12 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 Find = Callable[[Frame], Mask]
 """From a photo (H, W, 3) uint8 RGB to the object's mask (H, W) bool."""
 Personalize = Callable[[Frame, Mask], Find]
-"""From a photo and the object's mask in it to what finds the object elsewhere."""
+"""From a photo and the object's mask in it to a function that finds the object in other photos."""
 
 
 @dataclass(frozen=True, slots=True)
 class PersegObject:
-    """One object: photos and annotations, in order of name. Files are read when asked for."""
+    """One object: its photos and annotations, in order of name. Files are read on demand."""
 
     name: str
     photo_paths: tuple[Path, ...]
@@ -92,33 +91,35 @@ def object_folders(root: Path) -> list[tuple[str, tuple[Path, ...], tuple[Path, 
 def evaluate_perseg(
     personalize: Personalize, objects: Sequence[PersegObject], *, every_reference: bool = False
 ) -> Iterator[OverlapRow]:
-    """A row an object: IoU pooled over its photos, as PerSAM's mIoU has it, and mean Boundary IoU.
+    """One row per object: IoU pooled over its photos, as in PerSAM's mIoU, and mean Boundary IoU.
 
     The first photo is the reference and the others are searched; with `every_reference` each is the reference once.
     """
-    for item in objects:
-        references = range(len(item)) if every_reference else range(1)
-        pairs = [pair for reference in references for pair in _search(personalize, item, reference)]
-        yield OverlapRow(name=item.name, images=len(pairs), scores=(pooled_iou(pairs), mean_boundary_iou(pairs)))
+    for shown in objects:
+        references = range(len(shown)) if every_reference else range(1)
+        pairs = [pair for reference in references for pair in _search(personalize, shown, reference)]
+        yield OverlapRow(name=shown.name, images=len(pairs), scores=(pooled_iou(pairs), mean_boundary_iou(pairs)))
 
 
-def _search(personalize: Personalize, item: PersegObject, reference: int) -> Iterator[MaskPair]:
-    """Annotation and result for each photo but the reference."""
-    find = personalize(*item.read(reference))
-    for index in range(len(item)):
+def _search(personalize: Personalize, shown: PersegObject, reference: int) -> Iterator[MaskPair]:
+    """Annotation and found mask in each photo but the reference."""
+    find = personalize(*shown.read(reference))
+    for index in range(len(shown)):
         if index != reference:
-            photo, annotation = item.read(index)
+            photo, annotation = shown.read(index)
             found: NDArray[Any] = np.asarray(find(photo))
             yield annotation, found
 
 
 def _folders(root: Path) -> list[Path]:
+    """Folders inside of ROOT, in order of name; hidden ones are left out."""
     if not root.is_dir():
         raise EvaluationError(f"{root} is no folder: expected a ROOT with the photos of each object; check the path")
     return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _files(folder: Path) -> tuple[Path, ...]:
+    """JPEG and PNG files of a folder, in order of stem, so that photos and annotations line up."""
     if not folder.is_dir():
         raise EvaluationError(f"{folder} is missing: expected an annotation for each photo; add it")
     found = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)

@@ -1,4 +1,4 @@
-"""The score of one clip: J and F of every object in every frame but the first and the last."""
+"""Scoring of one clip as in DAVIS: J and F of every object in every frame but the first and the last."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,18 +19,19 @@ Protocol = Literal["auto", "2016", "2017"]
 auto: 2016 where the first annotation is a 0/255 mask, 2017 elsewhere."""
 
 VOID = 255
+"""Value of pixels in multi-object annotations that belong to nothing; it counts as background."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ObjectScore:
-    """J and F of one object, (N,) float64 in 0-1 each, one a scored frame."""
+    """J and F of one object, (N,) float64 from 0 to 1 each, one value per scored frame."""
 
     object_id: int
     region: NDArray[np.float64]
     boundary: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        """Refuse measures that are not one value a frame."""
+        """Refuse measures that do not have one value per frame."""
         if self.region.ndim != 1 or self.region.shape != self.boundary.shape or not self.region.size:
             msg = f"got J of shape {self.region.shape} and F of {self.boundary.shape}: expected one value a frame"
             raise EvaluationError(msg)
@@ -52,7 +53,7 @@ class ObjectScore:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SequenceScore:
-    """Scores of all objects of one clip."""
+    """Scores of all objects of one clip, and the names of the scored frames."""
 
     name: str
     frame_names: tuple[str, ...]
@@ -100,9 +101,9 @@ def evaluate_sequence(
     scores ids below the highest that the first annotation leaves out; in DAVIS there are none.)
     """
     pairs = _paired(name, annotations, predictions, frame_names)
-    objects = _Objects.of_first(name, next(pairs, None), protocol)
+    objects = _ScoredObjects.of_first(name, next(pairs, None), protocol)
 
-    # One row a scored frame, one (J, F) an object in it.
+    # One row per scored frame, with (J, F) of each object
     names, rows = [], []
     for pair in _without_last(pairs):
         names.append(pair[0])
@@ -111,13 +112,14 @@ def evaluate_sequence(
         msg = f"{name} has too few frames: expected at least 3, as the first and the last are not scored; leave it out"
         raise EvaluationError(msg)
 
-    # To (object, measure, frame).
+    # From (frame, object, measure) to (object, measure, frame)
     table = np.asarray(rows, dtype=np.float64).transpose(1, 2, 0)
     scores = [ObjectScore(object_id=i, region=j, boundary=f) for i, (j, f) in zip(objects.ids, table, strict=True)]
     return SequenceScore(name=name, frame_names=tuple(names), objects=tuple(scores))
 
 
 _Pair = tuple[str, LabelMap, LabelMap]
+"""A frame's name, annotation and prediction."""
 
 
 def _paired(
@@ -126,7 +128,7 @@ def _paired(
     predictions: Iterable[LabelMap],
     frame_names: Sequence[str] | None,
 ) -> Iterator[_Pair]:
-    """Frame's name, annotation and prediction, checked to belong together."""
+    """Pair up the frames; refused where one side ends first or sizes differ."""
     for index, (annotation, prediction) in enumerate(zip_longest(annotations, predictions)):
         frame = frame_names[index] if frame_names and index < len(frame_names) else f"{index:05d}"
         if annotation is None or prediction is None:
@@ -143,18 +145,19 @@ def _paired(
 
 
 def _without_last(pairs: Iterator[_Pair]) -> Iterator[_Pair]:
+    """All pairs but the last, which shows itself only when there is no next one."""
     return (pair for pair, _ in pairwise(pairs))
 
 
 @dataclass(frozen=True, slots=True)
-class _Objects:
-    """What the first annotation says is to be scored."""
+class _ScoredObjects:
+    """The objects of the first annotation, which are those to score."""
 
     ids: tuple[int, ...]
     one_foreground: bool
 
     @classmethod
-    def of_first(cls, name: str, pair: _Pair | None, protocol: Protocol) -> "_Objects":
+    def of_first(cls, name: str, pair: _Pair | None, protocol: Protocol) -> "_ScoredObjects":
         """Read the ids off the first annotation."""
         ids = _ids(pair[1]) if pair else set()
         if protocol == "2016" or (protocol == "auto" and ids == {VOID}):
@@ -170,7 +173,7 @@ class _Objects:
         return cls(ids=tuple(sorted(scored)), one_foreground=one_foreground)
 
     def measures(self, name: str, pair: _Pair) -> list[tuple[float, float]]:
-        """J and F of every object in one frame."""
+        """J and F of each object in one frame; refused where the prediction has an id of none."""
         frame, annotation, prediction = pair
         if self.one_foreground:
             return [_measures(annotation > 0, prediction > 0)]
@@ -185,8 +188,10 @@ class _Objects:
 
 
 def _ids(labels: LabelMap) -> set[int]:
+    """The values of a label map but 0."""
     return set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0}
 
 
 def _measures(annotation: Mask, segmentation: Mask) -> tuple[float, float]:
+    """J and F of one mask."""
     return region_similarity(annotation, segmentation), boundary_measure(annotation, segmentation)

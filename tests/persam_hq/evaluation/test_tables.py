@@ -6,9 +6,20 @@ import numpy as np
 import pytest
 
 from persam_hq.errors import EvaluationError
+from persam_hq.evaluation.metrics.confidence import ConfidenceRow
+from persam_hq.evaluation.metrics.overlap import OverlapRow
 from persam_hq.evaluation.protocols.davis import DavisTable
 from persam_hq.evaluation.protocols.sequence_score import ObjectScore, SequenceScore
-from persam_hq.evaluation.tables import ALL_COLUMNS, column_value, csv_name, render_text, write_csv
+from persam_hq.evaluation.tables import (
+    ALL_COLUMNS,
+    column_value,
+    csv_name,
+    render_confidence,
+    render_overlaps,
+    render_text,
+    write_confidence,
+    write_csv,
+)
 
 
 def table(method="ours", *, names=("bmx-trees", "goat"), values=(0.5, 1.0)):
@@ -101,3 +112,57 @@ def test_methods_scored_on_other_sequences_are_refused():
 def test_no_table_is_refused():
     with pytest.raises(EvaluationError, match="got 0 tables"):
         render_text([])
+
+
+@pytest.fixture
+def confidence():
+    return [
+        ConfidenceRow("bmx-trees", 2, score=0.875, region=0.5, correlation=-0.125, doubted=0.25),
+        ConfidenceRow("goat", 2, score=0.375, region=1.0, correlation=None, doubted=0.0),
+    ]
+
+
+def test_confidence_as_text(confidence):
+    assert render_confidence(confidence).splitlines() == [
+        "confidence against J (first and last frame left out)",
+        "sequence    score      J    gap  correlation  uncertain or absent",
+        "-----------------------------------------------------------------",
+        "bmx-trees    87.5   50.0  +37.5        -0.12                 25.0",
+        "goat         37.5  100.0  -62.5            -                  0.0",
+        "-----------------------------------------------------------------",
+        "mean         62.5   75.0  -12.5        -0.12                 12.5",
+    ]
+
+
+def test_confidence_as_csv(confidence, tmp_path):
+    path = tmp_path / "new" / "confidence.csv"
+    write_confidence(confidence, path)
+    with path.open(newline="") as file:
+        first, second, mean = csv.DictReader(file)
+    assert first == {
+        "sequence": "bmx-trees",
+        "objects": "2",
+        "score": "0.875000",
+        "J": "0.500000",
+        "gap": "0.375000",
+        "correlation": "-0.125000",
+        "uncertain-or-absent": "0.250000",
+    }
+    assert (second["gap"], second["correlation"]) == ("-0.625000", "")
+    assert (mean["sequence"], mean["objects"], mean["gap"]) == ("mean", "4", "-0.125000")
+    assert b"\r" not in path.read_bytes()
+
+
+def test_overlaps_as_text():
+    rows = [
+        OverlapRow(name="goat", images=3, scores=(0.5, 1.0)),
+        OverlapRow(name="a-cat", images=1, scores=(0.25, 0.0)),
+    ]
+    assert render_overlaps(rows, first="clip", columns=("mIoU", "bIoU")).splitlines() == [
+        "clip   images  mIoU   bIoU",
+        "--------------------------",
+        "goat        3  50.0  100.0",
+        "a-cat       1  25.0    0.0",
+        "--------------------------",
+        "mean        4  37.5   50.0",
+    ]

@@ -7,10 +7,12 @@ import pytest
 
 from persam_hq.errors import EvaluationError
 from persam_hq.evaluation.metrics.overlap import (
+    OverlapRow,
     boundary_iou,
     inner_rim,
     mean_boundary_iou,
-    mean_iou,
+    mean_image_iou,
+    mean_overlap,
     pooled_iou,
     rim_width,
 )
@@ -86,8 +88,8 @@ HALF = (np.array([[1, 1]]), np.array([[1, 0]]))
 NONE = (np.array([[1, 0], [0, 0]]), np.array([[0, 1], [1, 1]]))
 
 
-def test_mean_iou_counts_every_image_alike():
-    assert mean_iou([HALF, NONE]) == pytest.approx(0.25)
+def test_mean_image_iou_counts_every_image_alike():
+    assert mean_image_iou([HALF, NONE]) == pytest.approx(0.25)
 
 
 def test_pooled_iou_counts_every_pixel_alike():
@@ -103,7 +105,7 @@ def test_mean_boundary_iou():
     assert mean_boundary_iou([(full, full), (full, empty)]) == 0.5
 
 
-@pytest.mark.parametrize("measure", [mean_iou, pooled_iou, mean_boundary_iou])
+@pytest.mark.parametrize("measure", [mean_image_iou, pooled_iou, mean_boundary_iou])
 def test_no_pair_is_refused(measure):
     with pytest.raises(EvaluationError, match="at least one pair"):
         measure([])
@@ -112,3 +114,16 @@ def test_no_pair_is_refused(measure):
 def test_another_size_is_refused():
     with pytest.raises(EvaluationError, match="same size"):
         boundary_iou(np.ones((4, 5)), np.ones((5, 4)))
+
+
+def test_the_mean_of_rows_counts_every_row_once():
+    rows = [
+        OverlapRow(name="goat", images=3, scores=(0.5, 1.0)),
+        OverlapRow(name="a-cat", images=1, scores=(0.25, 0.0)),
+    ]
+    assert mean_overlap(rows) == OverlapRow(name="mean", images=4, scores=(0.375, 0.5))
+
+
+def test_no_rows_have_no_mean():
+    with pytest.raises(EvaluationError, match="at least one scored clip or object"):
+        mean_overlap([])

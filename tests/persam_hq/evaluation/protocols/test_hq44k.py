@@ -5,7 +5,7 @@ from PIL import Image
 from stand_ins.lite import tiny_lite
 
 from persam_hq.errors import EvaluationError
-from persam_hq.evaluation import mean_boundary_iou, mean_iou
+from persam_hq.evaluation import mean_boundary_iou, mean_image_iou
 from persam_hq.evaluation.protocols.hq44k import SETS, evaluate_hq, read_hq, segment_by_box
 from persam_hq.predictor import SamPredictor
 
@@ -95,7 +95,7 @@ def test_scores_are_means_over_photos(tmp_path):
 
     (row,) = evaluate_hq(shifted, sets)
     pairs = [(scene(index)[1] > 128, shifted(None, scene(index)[1])) for index in range(3)]
-    assert row.scores == (pytest.approx(mean_iou(pairs)), pytest.approx(mean_boundary_iou(pairs)))
+    assert row.scores == (pytest.approx(mean_image_iou(pairs)), pytest.approx(mean_boundary_iou(pairs)))
 
 
 @pytest.mark.parametrize("name", ["square", "square_plain", "lite"])
