@@ -16,7 +16,8 @@ from persamhq_video.config import ModelName, make_config
 from persamhq_video.errors import PersamHQVideoError
 from persamhq_video.io.readers.container import ffmpeg_libraries
 from persamhq_video.job.fingerprint import resolve_numerics
-from persamhq_video.job.job import find_weights
+from persamhq_video.job.weights import find_weights
+from persamhq_video.tracking.build import VIDEO_TRACKERS
 
 __all__ = ["run"]
 
@@ -55,7 +56,7 @@ def _versions() -> Iterator[tuple[str, str]]:
 def _weights() -> Iterator[tuple[str, str]]:
     for model in get_args(ModelName):
         try:
-            yield f"weights of {model}", str(find_weights(make_config({"model": model})))
+            yield f"weights of {model}", str(find_weights(make_config({"model": model}), VIDEO_TRACKERS))
         except (PersamHQVideoError, ImportError) as exc:
             yield f"weights of {model}", f"none: {exc}"
 

@@ -52,11 +52,11 @@ def _pool(job: Job) -> Pool:
 
     # Ray takes a second to import, which a run in this process does not need.
     from persamhq_video.executors.workers.ray_pool import Cluster, RayPool
-    from persamhq_video.job.job import find_weights
+    from persamhq_video.job.weights import find_weights
 
     # A local worker reads the weights from the same disk; those of a cluster are sent them.
     gpus = config.gpus_per_worker if config.gpus_per_worker is not None else float(config.device == "cuda")
-    weights = None if config.address is None else find_weights(config, job.tracker_module)
+    weights = None if config.address is None else find_weights(config, job.builder)
     cluster = Cluster(
         workers=workers,
         cpus_per_worker=config.threads_per_worker,

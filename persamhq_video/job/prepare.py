@@ -18,6 +18,7 @@ from persamhq_video.plugin.sources import read_plugins
 
 if TYPE_CHECKING:
     from persamhq_video.job.job import Job
+    from persamhq_video.job.tracker_builder import TrackerBuilder
 
 __all__ = ["Request", "make_job", "open_request"]
 
@@ -40,21 +41,28 @@ def open_request(config: RunConfig, video: Path | str, mask: str | Path, endpoin
     return Request(video, mask_path, source, read_first_masks(mask_path, size=size))
 
 
-def make_job(config: RunConfig) -> Job:
-    """Decide device, dtype and strategies, and check plugins and weights."""
-    # Torch and the plugins take seconds to import; wrong paths are told before.
+def make_job(config: RunConfig, *, builder: TrackerBuilder | None = None) -> Job:
+    """Decide device, dtype and strategies, and check plugins and weights; `builder` makes the trackers."""
+    # Torch and the plugins take seconds to import; wrong paths are told before
     from persamhq_video.job.fingerprint import measure_fingerprint, resolve_numerics
-    from persamhq_video.job.job import TRACKER_MODULE, Job, find_weights
+    from persamhq_video.job.job import Job
     from persamhq_video.job.strategies import choose_strategies, resolve_strategies
+    from persamhq_video.job.weights import find_weights
     from persamhq_video.plugin.manager import load_registry
+    from persamhq_video.tracking.build import VIDEO_TRACKERS
 
+    builder = builder or VIDEO_TRACKERS
+
+    # The strategies with all their options, which become a part of what makes two runs the same one
     plugins = read_plugins(config.plugins)
     registry = load_registry(plugins, blocked=config.blocked_plugins)
     resolved = resolve_numerics(resolve_strategies(config, registry))
     selector, refiners = choose_strategies(resolved, registry)
     plugin_names = (selector.plugin, *(refiner.plugin for refiner in refiners))
     origins = {name: registry.origin(name) for name in plugin_names}
-    weights = find_weights(resolved, TRACKER_MODULE)
-    if resolved.checkpoint is not None:  # it may be the name of a downloaded file
+
+    # The weights, which may have been named as a download is
+    weights = find_weights(resolved, builder)
+    if resolved.checkpoint is not None:
         resolved = resolved.model_copy(update={"checkpoint": weights})
-    return Job(resolved, measure_fingerprint(resolved, weights), plugins, origins, TRACKER_MODULE)
+    return Job(resolved, measure_fingerprint(resolved, weights), builder, plugins, origins)

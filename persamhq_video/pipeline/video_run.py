@@ -14,7 +14,6 @@ from persamhq_video.errors import DecodeError, ExecutorError, InputError, Output
 from persamhq_video.events import Event, Listener, Pace
 from persamhq_video.executors import CallKind, Continuation, TotalUsage, Tracked
 from persamhq_video.io import FrameSource
-from persamhq_video.job.job import state_types
 from persamhq_video.job.outcome import Outcome
 from persamhq_video.job.tasks import VideoTask
 from persamhq_video.output.result_writer import Results
@@ -48,7 +47,7 @@ class VideoRun:
             plan.sinks,
             plan.directory,
             identity=plan.identity,
-            state_types=state_types(plan.job),
+            state_types=plan.job.builder.state_types,
             pictures=request.source.frames,
         )
         self._is_open = False

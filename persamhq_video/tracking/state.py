@@ -59,7 +59,7 @@ class State:
 
 
 STATE_TYPES: tuple[type, ...] = (State, Memory, Appearance, RidgeSums)
-"""See TrackerModule."""
+"""What a state is made of, beside tensors and plain values; see TrackerBuilder."""
 
 
 def check_room(memory: Memory) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,10 +34,19 @@ def persamhq_run_finished(directory, record):
 
 
 @pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> str:
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> stand_in_tracker.HashTrackerBuilder:
     """Runs use the stand-in tracker instead of a model."""
-    monkeypatch.setattr("persamhq_video.job.job.TRACKER_MODULE", stand_in_tracker.MODULE)
-    return stand_in_tracker.MODULE
+    monkeypatch.setattr("persamhq_video.tracking.build.VIDEO_TRACKERS", stand_in_tracker.BUILDER)
+    return stand_in_tracker.BUILDER
+
+
+@pytest.fixture
+def stand_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in processes of their own use the stand-in tracker, which takes long enough to be killed."""
+    monkeypatch.setenv("STAND_IN_TRACKER", stand_in_tracker.MODULE)
+    monkeypatch.setenv("STAND_IN_SECONDS", "0.02")
+    # Those processes, and the Ray workers that they start, import it too
+    monkeypatch.setenv("PYTHONPATH", str(Path(stand_in_tracker.__file__).parents[1]), prepend=os.pathsep)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ As a program it is `persamhq-video` with, where STAND_IN_TRACKER is set, the sta
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import signal
@@ -250,11 +251,12 @@ def main() -> int:
     # As a program this file has its own folder on the path, and not the one that has the stand-ins.
     sys.path.insert(0, str(TESTS))
 
-    import persamhq_video.job.job
     from persamhq_video.cli import main as command
 
     if "STAND_IN_TRACKER" in os.environ:
-        persamhq_video.job.job.TRACKER_MODULE = os.environ["STAND_IN_TRACKER"]
+        from persamhq_video.tracking import build
+
+        build.VIDEO_TRACKERS = importlib.import_module(os.environ["STAND_IN_TRACKER"]).BUILDER
     return command()
 
 

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from persamhq_video.protocols.tracker import Beginning
 from persamhq_video.types import Frame, FrameResult, ObjectResult
 
 MODULE = "stand_ins.tracker"
-STATE_TYPES = ()
 TRAPPED_FRAME = 5
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 YELLOW, WHITE = (255, 255, 0), (255, 255, 255)
@@ -82,12 +81,24 @@ class HashTracker:
         return {"tracked": self._tracked}
 
 
-def build_tracker(config: Any, selector: Any, refiners: Any) -> HashTracker:
-    return HashTracker(config, selector, refiners)
-
-
 def weights_path(config: Any) -> Path:
     return Path(__file__)
+
+
+@dataclass(frozen=True)
+class HashTrackerBuilder:
+    """See `persamhq_video.job.tracker_builder.TrackerBuilder`."""
+
+    state_types: ClassVar[tuple[type, ...]] = ()
+
+    def build(self, config: Any, selector: Any, refiners: Any) -> HashTracker:
+        return HashTracker(config, selector, refiners)
+
+    def weights_path(self, config: Any) -> Path:
+        return weights_path(config)
+
+
+BUILDER = HashTrackerBuilder()
 
 
 def _misbehave(pixel: tuple[int, ...]) -> None:

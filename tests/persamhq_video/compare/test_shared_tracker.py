@@ -180,7 +180,7 @@ class TestSharedJob:
     def test_weights_that_were_delivered_are_those_of_all(self, tmp_path, monkeypatch):
         job = SharedJob.of(self.jobs({}, {"mode": "independent"}))
         weights = np.frombuffer(b"other", np.uint8)
-        monkeypatch.setattr("persamhq_video.job.job.Job._has_weights", lambda self: False)
+        monkeypatch.setattr("persamhq_video.job.job.has_weights", lambda *_: False)
         monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
         moved = job.delivered(weights)
         assert moved.config.checkpoint.parent == tmp_path

@@ -15,18 +15,11 @@ from proofs import engine as engine_proof
 from proofs.engine import ALL_VARIANTS, FRAMES_AHEAD, MAX_UNSAVED_FRAMES, Clip
 from stand_ins import tracker as stand_in_tracker
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("stand_in_process")]
 
 FRAMES = 45
 INLINE = ("--executor", "inline", "--workers", "2")
 RAY = ("--executor", "ray", "--workers", "2")
-
-
-@pytest.fixture(autouse=True)
-def stand_in_process(monkeypatch):
-    """Runs in processes of their own use the stand-in tracker, which takes long enough to be killed."""
-    monkeypatch.setenv("STAND_IN_TRACKER", stand_in_tracker.MODULE)
-    monkeypatch.setenv("STAND_IN_SECONDS", "0.02")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ class TestWeights:
         path = tmp_path / "weights.bin"
         path.write_bytes(np.random.default_rng(0).bytes(3_000_000))
         monkeypatch.setattr(stand_in_tracker, "weights_path", lambda config: config.checkpoint or path)
-        monkeypatch.setattr("persamhq_video.job.job.tempfile.gettempdir", lambda: str(tmp_path / "elsewhere"))
+        monkeypatch.setattr("persamhq_video.job.weights.tempfile.gettempdir", lambda: str(tmp_path / "elsewhere"))
         (tmp_path / "elsewhere").mkdir()
         return path
 

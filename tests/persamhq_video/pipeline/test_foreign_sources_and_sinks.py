@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 from proofs import engine as engine_proof
 from proofs.engine import Clip, hash_files
-from stand_ins import tracker as stand_in_tracker
 from stand_ins.tracker import GREEN
 
 from persamhq_video import personalize_video
@@ -270,13 +269,8 @@ class TestSinks:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("stand_in_process")
 class TestKills:
-    @pytest.fixture(autouse=True)
-    def process(self, monkeypatch):
-        """Runs are processes of their own, and take long enough to be killed."""
-        monkeypatch.setenv("STAND_IN_TRACKER", stand_in_tracker.MODULE)
-        monkeypatch.setenv("STAND_IN_SECONDS", "0.02")
-
     @pytest.fixture
     def long_clip(self, make_clip, mask, plugin):
         options = ("--plugin", plugin("boxes.py"), "--plugin", plugin("pictures.py", PICTURES))

@@ -12,7 +12,7 @@ from persamhq_video.config import RunConfig
 from persamhq_video.errors import ExecutorError
 from persamhq_video.tracking import build as build_module
 from persamhq_video.tracking import state as state_module
-from persamhq_video.tracking.build import build_tracker, weights_path
+from persamhq_video.tracking.build import VIDEO_TRACKERS
 from persamhq_video.tracking.presence import Presence
 from persamhq_video.tracking.state import State
 
@@ -326,7 +326,7 @@ def test_a_configuration_becomes_a_tracker(monkeypatch, options, chained, guided
         return FakeSegmenter()
 
     monkeypatch.setattr(build_module, "build_segmenter", build_segmenter)
-    video = build_tracker(RunConfig(dtype="bfloat16", **options), Points(), [])
+    video = VIDEO_TRACKERS.build(RunConfig(dtype="bfloat16", **options), Points(), [])
     assert (video.chained, video.guided, video.first_choice) == (chained, guided, choice)
     ((model, settings),) = asked
     assert model == "lite"
@@ -342,12 +342,12 @@ def test_a_configuration_becomes_a_tracker(monkeypatch, options, chained, guided
 def test_weights_are_found_or_asked_for(tmp_path):
     path = tmp_path / "b.pth"
     with pytest.raises(CheckpointError, match=r"no checkpoint at .*b.pth; --checkpoint takes a"):
-        weights_path(RunConfig(model="vit_b", checkpoint=path))
+        VIDEO_TRACKERS.weights_path(RunConfig(model="vit_b", checkpoint=path))
     path.touch()
-    assert weights_path(RunConfig(model="vit_b", checkpoint=path)) == path
-    assert weights_path(RunConfig()).name == "lite.safetensors"
+    assert VIDEO_TRACKERS.weights_path(RunConfig(model="vit_b", checkpoint=path)) == path
+    assert VIDEO_TRACKERS.weights_path(RunConfig()).name == "lite.safetensors"
     with pytest.raises(CheckpointError, match="the model vit_b comes without weights; pass --checkpoint"):
-        weights_path(RunConfig(model="vit_b"))
+        VIDEO_TRACKERS.weights_path(RunConfig(model="vit_b"))
 
 
 def test_a_checkpoint_may_be_the_name_of_a_downloaded_file(tmp_path, monkeypatch):
@@ -355,7 +355,7 @@ def test_a_checkpoint_may_be_the_name_of_a_downloaded_file(tmp_path, monkeypatch
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     config = RunConfig(model="vit_b", checkpoint=entry.name)
     with pytest.raises(CheckpointError, match=f"run `persam-hq checkpoints download {entry.name}`"):
-        weights_path(config)
+        VIDEO_TRACKERS.weights_path(config)
     path = Cache(tmp_path).path(entry)
     path.write_bytes(b"weights")
-    assert weights_path(config) == path
+    assert VIDEO_TRACKERS.weights_path(config) == path

@@ -22,15 +22,14 @@ from persamhq_video.types import Frame
 WHERE = """
 import json, sys
 import ray
-import persamhq_video.job.job
+from stand_ins.tracker import BUILDER
 from persamhq_video.config import make_config
 from persamhq_video.errors import ExecutorError
 from persamhq_video.executors.workers.ray_pool import Cluster, RayPool
 from persamhq_video.job.prepare import make_job
 
-persamhq_video.job.job.TRACKER_MODULE = "stand_ins.tracker"
 ray.init(address="local", num_cpus=8, num_gpus=2, include_dashboard=False, log_to_driver=False)
-job = make_job(make_config({"device": "cpu"}))
+job = make_job(make_config({"device": "cpu"}), builder=BUILDER)
 found = []
 for workers, gpus in json.loads(sys.argv[1]):
     try:
