@@ -17,7 +17,8 @@ class Event:
     """One thing that happened to one video.
 
     `frame` counts finished frames; `frames` is how many will come, None if the source does not say; `fps` are frames
-    a second since the first result; `eta_s` is the time left in seconds.
+    a second since the first result; `eta_s` is the time left in seconds; `message` says what a user should read, such
+    as why a video failed or why an unfinished run starts again.
     """
 
     event: EventKind

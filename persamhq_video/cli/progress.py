@@ -60,6 +60,8 @@ class _Bars:
 
     def __call__(self, event: Event) -> None:
         if event.event == "started":
+            if event.message is not None:
+                print(f"{event.video}: {event.message}", file=sys.stderr)
             self._open(event)
         elif event.event == "frame" and self._bar is not None:
             self._bar.update(event.frame - self._bar.n)

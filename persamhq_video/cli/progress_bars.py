@@ -66,6 +66,8 @@ class JobBars:
             self._total = self._open_total()
         if event.event == "started":
             self._frames[event.video] = event.frame
+            if event.message is not None:
+                tqdm.write(f"{event.video}: {event.message}", file=sys.stderr)
             self._open(event)
         elif event.event == "frame":
             self._count(event)

@@ -1,4 +1,8 @@
-"""What a run commits of one video, frame by frame, and the files that are made of it at the end."""
+"""The results of one video on their way to the disk: committed frame by frame, made into files at the end.
+
+It stands between `pipeline.video_run`, whose writing thread calls it, and the journal, the snapshots, the segments of
+videos and the sinks, which it keeps in step.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +26,18 @@ from persamhq_video.io import (
     read_score_rows,
     score_rows,
 )
-from persamhq_video.output.journal import Committed, Ledger, Stage
-from persamhq_video.output.run_directory import RunDirectory
+from persamhq_video.output.journal import CommittedFrame, Journal, Stage
+from persamhq_video.output.run_directory import LABEL_FOLDER, RunDirectory
 from persamhq_video.output.sinks import SinkPlan, sink_failure, write_files
 from persamhq_video.output.snapshots import Snapshots
 from persamhq_video.protocols.result_sink import SinkFrame
 from persamhq_video.types import Frame, FrameResult
 
-__all__ = ["Results"]
+__all__ = ["ResultWriter"]
 
 
-class Results:
-    """What a run has committed of one video, and the files made of it.
+class ResultWriter:
+    """Commits the frames of one video, and makes the files of them.
 
     Only `begun` may be called from several threads. Every file and every line is on the disk whole or not at all, so
     the run may end at any moment; another one, opened on the same folder, goes on after the newest snapshot.
@@ -51,7 +55,7 @@ class Results:
         self._sinks, self._directory, self._identity = sinks, directory, identity
         self._info = info = sinks.video.info
         self._pictures = pictures
-        self._ledger = Ledger(directory.ledger_path)
+        self._journal = Journal(directory.journal_path)
         self._snapshots = Snapshots(directory.hidden, state_types)
         self._times = MonotonicTimestamps(info.time_base)
         segments = directory.hidden / "segments"
@@ -77,37 +81,39 @@ class Results:
     @property
     def totals(self) -> Mapping[str, int]:
         """What was begun, over all attempts; work that a killed run began is counted as begun."""
-        begun = self._ledger.begun
+        begun = self._journal.begun
         counts = {"frames_tracked": begun["track"], "frames_encoded": begun["encode"]}
-        return {**counts, "attempts": self._ledger.attempts}
+        return {**counts, "attempts": self._journal.attempts}
 
     def open(self) -> None:
         """Make the folder, or go on with the run that is in it."""
         self._directory.open()
-        self._ledger.open(self._identity)
+        self._journal.open(self._identity, schema=self._snapshots.schema)
         if self._directory.resumes:
             self._resume()
 
     def begun(self, stage: Stage, index: int) -> None:
-        """Say that a frame is about to be encoded or tracked; any thread may."""
-        self._ledger.begin(stage, index)
+        """Record that a frame is about to be encoded or tracked; any thread may."""
+        self._journal.begin(stage, index)
 
     def replay(self, frame: Frame) -> None:
         """Code a committed frame again, for the segments that were not finished."""
-        entry = self._ledger.committed(frame.index)
+        entry = self._journal.committed(frame.index)
         assert entry is not None, f"frame {frame.index} was never committed"
         path = self._mask_path(entry.name)
-        with _told(f"frame {frame.index} cannot be read back"):
+        with _as_output_error(f"frame {frame.index} cannot be read back"):
             labels = read_label_png(path)
         self._code(frame, labels, entry.ticks)
 
     def commit(self, frame: Frame, result: FrameResult) -> None:
-        """Put a frame's label map on the disk, then say so, then code its pictures; frames come in order."""
+        """Put a frame's label map on the disk, then record it, then code its pictures; frames come in order."""
         assert frame.index == self._committed, f"got frame {frame.index}, expected {self._committed}"
+
+        # The label map first: what the journal records is always there
         image = label_png(result.labels)
-        with _told(f"frame {frame.index} cannot be written"):
+        with _as_output_error(f"frame {frame.index} cannot be written"):
             atomic_write(self._claim_mask(frame.name, image), image)
-        entry = Committed(
+        entry = CommittedFrame(
             index=frame.index,
             name=frame.name,
             pts=frame.pts,
@@ -116,14 +122,16 @@ class Results:
             crc=zlib.crc32(image),
             rows=score_rows(result),
         )
-        self._ledger.commit(entry)
+        self._journal.commit(entry)
         self._committed = frame.index + 1
+
+        # The videos last: a segment that a kill cuts off is coded again from the label maps
         self._code(frame, result.labels, entry.ticks)
 
     def snapshot(self, index: int, state: Any) -> None:
         """Keep the state after frame `index`, which is committed."""
         assert index < self._committed, f"frame {index} is not committed"
-        self._ledger.sync()
+        self._journal.sync()
         self._snapshots.save(index, state)
         self.safe_until = index
 
@@ -132,7 +140,7 @@ class Results:
         for video in self._videos.values():
             video.finish()
         self._make_files()
-        self._ledger.close()
+        self._journal.close()
 
     def stop(self, *, keep_going: bool) -> None:
         """End this attempt so that another can go on.
@@ -148,17 +156,20 @@ class Results:
         finally:
             for video in self._videos.values():
                 video.abandon()
-            with contextlib.suppress(OutputError):  # the disk is full; what is in the ledger stays
-                self._ledger.sync()
-            self._ledger.close()
+            with contextlib.suppress(OutputError):  # the disk is full; what is in the journal stays
+                self._journal.sync()
+            self._journal.close()
 
     def _resume(self) -> None:
+        # Go on after the newest state whose frames are all on the disk; without one, from the start
         last = self._last_whole_frame()
         for index, state in self._snapshots.newest_first():
             if index <= last:
                 self.state, self.next_index = state, index + 1
                 break
         self._snapshots.remove_after(self.next_index - 1)
+
+        # Times rise from where they were, and pictures are needed from the first segment that is not whole
         self._committed = self.next_index
         self.safe_until = self.next_index - 1
         self._times = self._times_so_far()
@@ -168,7 +179,7 @@ class Results:
     def _last_whole_frame(self) -> int:
         """The last frame up to which every label map is on the disk as it was committed, -1 if there is none."""
         last = -1
-        for entry in self._ledger.frames():
+        for entry in self._journal.frames():
             try:
                 content = self._mask_path(entry.name).read_bytes()
             except OSError:
@@ -179,14 +190,15 @@ class Results:
         return last
 
     def _times_so_far(self) -> MonotonicTimestamps:
-        first, last = self._ledger.committed(0), self._ledger.committed(self.next_index - 1)
+        first, last = self._journal.committed(0), self._journal.committed(self.next_index - 1)
         if first is None or last is None:
             return MonotonicTimestamps(self._info.time_base)
         return MonotonicTimestamps.after(
             self._info.time_base, first_pts=first.pts, first_base=first.time_base, last=last.ticks
         )
 
-    def _code(self, frame: Frame, labels: Any, ticks: int) -> None:
+    def _code(self, frame: Frame, labels: NDArray[np.uint8], ticks: int) -> None:
+        """Code a frame's picture in every video that is made frame by frame."""
         for name, video in self._videos.items():
             try:
                 video.write(frame.index, ticks, partial(self._sinks.kinds[name].picture, frame.image, labels))
@@ -196,8 +208,11 @@ class Results:
                 raise sink_failure(self._sinks.owners[name], exc) from exc
 
     def _make_files(self) -> None:
+        # The videos, whose segments are coded already
         for name, video in self._videos.items():
             video.join(self._directory.claim(name), self._committed)
+
+        # The sinks that write at the end; one that fails does not keep the others from their turn
         failures: list[PersamHQVideoError] = []
         for name, sink in self._sinks.writers.items():
             try:
@@ -210,7 +225,7 @@ class Results:
                         frames=frames,
                         directory=self._directory,
                     )
-            except PersamHQVideoError as exc:  # the other sinks have their turn
+            except PersamHQVideoError as exc:
                 failures.append(exc)
         if failures:
             raise failures[0]
@@ -218,8 +233,8 @@ class Results:
     def _sunk_frames(self, *, with_pictures: bool) -> Generator[SinkFrame, None, None]:
         """Every committed frame as a sink gets it."""
         pictures = self._pictures() if with_pictures else None
-        for entry in self._ledger.frames(self._committed):
-            with _told(f"frame {entry.index} cannot be read back"):
+        for entry in self._journal.frames(self._committed):
+            with _as_output_error(f"frame {entry.index} cannot be read back"):
                 labels = read_label_png(self._mask_path(entry.name))
             yield SinkFrame(
                 index=entry.index,
@@ -236,7 +251,7 @@ class Results:
 
     def _mask_name(self, name: str) -> str:
         """Where label maps are not asked for they are kept until the run is complete."""
-        folder = "masks" if self._sinks.keeps_labels else f"{self._directory.hidden.name}/masks"
+        folder = LABEL_FOLDER if self._sinks.keeps_labels else f"{self._directory.hidden.name}/{LABEL_FOLDER}"
         return f"{folder}/{name}.png"
 
     def _claim_mask(self, name: str, image: bytes) -> Path:
@@ -262,8 +277,8 @@ def _picture(pictures: Iterator[Frame], index: int) -> NDArray[np.uint8]:
 
 
 @contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Errors of files in our words."""
+def _as_output_error(what: str) -> Iterator[None]:
+    """Raise what goes wrong with a file as an OutputError that begins with `what`."""
     try:
         yield
     except (OSError, InputError) as exc:

@@ -1,4 +1,7 @@
-"""Which files the sinks of a run will make, settled before the first frame."""
+"""The sinks of a run: which files each of them will make, settled before the first frame, and how they are written.
+
+A sink writes into a folder of its own beside the results; what it announced is moved into place once it is all there.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,16 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from persam_hq.errors import error_line, one_line
 from persam_hq.io.atomic import move_into_place
 from persamhq_video.errors import OutputError, PersamHQVideoError, PluginError
 from persamhq_video.io import VideoKind
-from persamhq_video.output.run_directory import RunDirectory
+from persamhq_video.output.record_file import RECORD_NAME
+from persamhq_video.output.run_directory import LABEL_FOLDER, RunDirectory
 from persamhq_video.protocols.result_sink import AnySink, LabelMapSink, ResultSink, SinkFrame, SinkVideo, VideoSink
 
 __all__ = ["SinkPlan", "plan_sinks", "sink_failure", "write_files"]
-
-_RECORD_NAME: Final = "run.json"
-_LABEL_FOLDER: Final = "masks"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +52,7 @@ def plan_sinks(sinks: Mapping[str, AnySink], video: SinkVideo) -> SinkPlan:
     for name, sink in sinks.items():
         found = _files_and_kinds(name, sink, video)
         for file, kind in found:
+            # A file is made once: by one sink, and named once by it
             _check_name(name, file)
             if owners.setdefault(file, name) != name or sum(other == file for other, _ in found) > 1:
                 raise PluginError(f"the file {file} is made twice: by the result sinks {owners[file]!r} and {name!r}")
@@ -87,7 +88,7 @@ def _check_name(sink: str, file: object) -> None:
     if not _is_plain(file):
         raise PluginError(
             f"the result sink {sink!r} wants to write {file!r}; expected a name such as 'boxes.json' or 'boxes/1.json',"
-            f" not {_RECORD_NAME}, nothing hidden and nothing in {_LABEL_FOLDER}/"
+            f" not {RECORD_NAME}, nothing hidden and nothing in {LABEL_FOLDER}/"
         )
 
 
@@ -98,7 +99,7 @@ def _is_plain(file: object) -> bool:
     parts = file.split("/")
     # An empty part is a slash at the start, at the end or twice.
     is_below = all(part and not part.startswith(".") for part in parts)
-    return is_below and file != _RECORD_NAME and parts[0] != _LABEL_FOLDER
+    return is_below and file != RECORD_NAME and parts[0] != LABEL_FOLDER
 
 
 def write_files(
@@ -111,23 +112,26 @@ def write_files(
     directory: RunDirectory,
 ) -> None:
     """Let a sink write the `files` that it announced; what it raises or leaves out is an OutputError that names it."""
-    aside = directory.hidden / "sinks" / name
+    staging = directory.hidden / "sinks" / name
     try:
-        if aside.exists():  # a kill left it
-            shutil.rmtree(aside)
+        # An empty folder of its own, with the folders of the announced files in it
+        if staging.exists():  # a kill left it
+            shutil.rmtree(staging)
         for file in files or ("",):
-            (aside / file).parent.mkdir(parents=True, exist_ok=True)
-        aside.mkdir(parents=True, exist_ok=True)
-        sink.write(aside, video, frames)
-        _check(name, aside, files)
+            (staging / file).parent.mkdir(parents=True, exist_ok=True)
+        staging.mkdir(parents=True, exist_ok=True)
+
+        # All of the files, or none of them
+        sink.write(staging, video, frames)
+        _check_written(name, staging, files)
         for file in files:
-            move_into_place(aside / file, directory.claim(file))
+            move_into_place(staging / file, directory.claim(file))
     except PersamHQVideoError:
         raise
     except Exception as exc:
         raise sink_failure(name, exc) from exc
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def sink_failure(name: str, exc: BaseException) -> OutputError:
@@ -136,8 +140,9 @@ def sink_failure(name: str, exc: BaseException) -> OutputError:
     return OutputError(f"the result sink {name!r} failed: {reason}; the committed frames are kept")
 
 
-def _check(name: str, aside: Path, files: Sequence[str]) -> None:
-    found = {str(path.relative_to(aside).as_posix()) for path in aside.rglob("*") if not path.is_dir()}
+def _check_written(name: str, staging: Path, files: Sequence[str]) -> None:
+    """What a sink wrote is what it had announced."""
+    found = {str(path.relative_to(staging).as_posix()) for path in staging.rglob("*") if not path.is_dir()}
     if found != set(files):
         wrong = min(found ^ set(files))
         what = "did not write" if wrong in files else "wrote, and had not announced,"

@@ -1,4 +1,8 @@
-"""The state of a tracker on the disk: checked when read, and never able to run anything."""
+"""Snapshots of a tracker's state on the disk, from which a killed run goes on; reading one never runs anything.
+
+A file is the SHA-256 of the rest, then what `torch.save` makes of a schema and a packed state. The schema names the
+classes of a state with their fields, so that a version whose state is another takes no snapshot for its own.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +22,24 @@ from torch import Tensor
 from persamhq_video.errors import OutputError
 from persamhq_video.io import atomic_write
 
-__all__ = ["Snapshots", "pack_state", "unpack_state"]
+__all__ = ["Snapshots", "pack_state", "state_schema", "unpack_state"]
 
+_FORMAT: Final = 2
+"""Of packed states; raised when a field means something else under its old name. 1 named classes by their modules."""
 _KEPT: Final = 2
+"""The newest may be torn by the end of the process, so the one before it stays."""
+_DIGEST_BYTES: Final = 32
+"""Of a SHA-256."""
 _NAME: Final = re.compile(r"state-(\d+)\.pt")
 _Packed = list[Any]
 """A kind and a value: plain, bytes, array or scalar; tuple, list or dict with items; object with its type's name and
 fields."""
+
+
+def state_schema(types: Sequence[type]) -> str:
+    """The format of snapshots, and every class of a state with its fields; another version's differs."""
+    members = (f"{_type_name(kind)}({', '.join(field.name for field in dataclasses.fields(kind))})" for kind in types)
+    return "; ".join([f"snapshot {_FORMAT}", *members])
 
 
 class Snapshots:
@@ -37,11 +52,13 @@ class Snapshots:
     def __init__(self, folder: Path, state_types: Sequence[type]) -> None:
         self._folder = folder
         self._types = {_type_name(kind): kind for kind in state_types}
+        assert len(self._types) == len(state_types), f"two classes of a state share a name: {state_types}"
+        self.schema = state_schema(state_types)
 
     def save(self, index: int, state: Any) -> None:
         """Keep the state after frame `index`."""
         content = io.BytesIO()
-        torch.save(pack_state(state, self._types), content)
+        torch.save([self.schema, pack_state(state, self._types)], content)
         data = content.getvalue()
         path = self._folder / f"state-{index:08d}.pt"
         try:
@@ -52,7 +69,7 @@ class Snapshots:
             raise OutputError(f"{path} cannot be written: {exc.strerror or exc}; what is committed stays") from exc
 
     def newest_first(self) -> Iterator[tuple[int, Any]]:
-        """Every state that can be read, with its frame."""
+        """Every state that this version can read, with its frame."""
         for index, path in self._files():
             try:
                 yield index, self._read(path)
@@ -60,7 +77,7 @@ class Snapshots:
                 continue
 
     def remove_after(self, index: int) -> None:
-        """Forget the states after later frames than this one."""
+        """Remove the states after later frames than this one."""
         for later, path in self._files():
             if later > index:
                 path.unlink(missing_ok=True)
@@ -71,15 +88,17 @@ class Snapshots:
 
     def _read(self, path: Path) -> Any:
         data = path.read_bytes()
-        digest, content = data[:32], data[32:]
+        digest, content = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
         if hashlib.sha256(content).digest() != digest:
             raise ValueError(f"{path} is not whole")
-        packed = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        schema, packed = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        if schema != self.schema:
+            raise ValueError(f"{path} is of another version ({schema}), expected {self.schema}")
         return unpack_state(packed, self._types)
 
 
 def pack_state(value: Any, types: Mapping[str, type]) -> _Packed:
-    """A state in the words that torch reads without being given any type of ours."""
+    """A state as nested lists of what torch reads without being given any type of ours."""
     if value is None or type(value) in {bool, int, float, str}:
         return ["plain", value]
     if isinstance(value, Tensor):
@@ -97,11 +116,14 @@ def _pack_members(value: Any, types: Mapping[str, type]) -> _Packed:
         return [type(value).__name__, [pack_state(item, types) for item in value]]
     if type(value) is dict:
         return ["dict", [[pack_state(key, types), pack_state(item, types)] for key, item in value.items()]]
+
+    # Only dataclasses that the tracker has announced, so that what is written can be read back
     name = _type_name(type(value))
-    if name not in types or not dataclasses.is_dataclass(value):
+    if types.get(name) is not type(value) or not dataclasses.is_dataclass(value):
         known = ", ".join(types) or "none"
         raise TypeError(
-            f"a state has a {name} in it; expected tensors, arrays, numbers, text and dataclasses of {known}"
+            f"a state has a {type(value).__module__}.{name} in it;"
+            f" expected tensors, arrays, numbers, text and dataclasses of {known}"
         )
     fields = [[field.name, pack_state(getattr(value, field.name), types)] for field in dataclasses.fields(value)]
     return ["object", [name, fields]]
@@ -131,11 +153,12 @@ _LEAVES: Final[Mapping[str, Callable[[NDArray[Any]], Any]]] = {
 
 
 def _compact(tensor: Tensor) -> Tensor:
-    """The tensor without what else is in its storage."""
+    """The tensor without what else is in its storage: torch saves a storage whole, however little a view shows."""
     detached = tensor.detach()
     whole = detached.untyped_storage().nbytes() == detached.numel() * detached.element_size()
     return detached if whole else detached.clone()
 
 
 def _type_name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+    """How a class is named in snapshots: without its module, so that moving it changes nothing."""
+    return kind.__qualname__

@@ -73,17 +73,28 @@ def _check_alone(config: RunConfig, task: VideoTask, endpoints: Endpoints) -> No
 
 def plan_video(job: Job, request: Request, directory: RunDirectory) -> VideoPlan:
     """Compare with what is in the output folder; nothing is written yet."""
+    # Snapshots are torch's; whoever has a job has imported it already
+    from persamhq_video.output.snapshots import state_schema
+
+    # The sinks, and the files that they will make
     config, info = job.config, request.source.info
     video = SinkVideo(info, request.first_masks.ids, matte_codec=config.matte_codec)
     endpoints = load_endpoints(job.plugins, config.blocked_plugins)
     sinks = plan_sinks(endpoints.make_sinks(config.outputs), video)
     if info.is_live:
         _check_live(request, config, sinks)
+
+    # What is in the output folder decides whether there is anything to do
     identity = _identity(job, request, endpoints)
     decision = directory.decide(
-        identity, overwrite=config.overwrite, no_resume=config.no_resume, files=tuple(sinks.owners)
+        identity,
+        schema=state_schema(job.builder.state_types),
+        overwrite=config.overwrite,
+        no_resume=config.no_resume,
+        files=tuple(sinks.owners),
     )
-    if decision == "resume" and info.is_live:
+    # Starting again would remove frames of a live source, which cannot be had a second time
+    if decision in {"resume", "restart"} and info.is_live:
         raise ConfigError(
             f"{directory.path} holds an unfinished run of {request.video}, which cannot be gone on with: what"
             " is live does not come twice; use --overwrite or another --out"

@@ -16,7 +16,7 @@ from persamhq_video.executors import CallKind, Continuation, TotalUsage, Tracked
 from persamhq_video.io import FrameSource
 from persamhq_video.job.outcome import Outcome
 from persamhq_video.job.tasks import VideoTask
-from persamhq_video.output.result_writer import Results
+from persamhq_video.output.result_writer import ResultWriter
 from persamhq_video.pipeline.run_record import RunRecord, Status
 from persamhq_video.pipeline.video_plan import VideoPlan
 from persamhq_video.plugin.manager import load_registry
@@ -43,7 +43,7 @@ class VideoRun:
         self._task, self._plan, self._notify = task, plan, notify
         self._record = RunRecord(plan)
         self._pace = Pace(str(request.video), request.source.num_selected)
-        self._results = Results(
+        self._results = ResultWriter(
             plan.sinks,
             plan.directory,
             identity=plan.identity,
@@ -134,7 +134,13 @@ class VideoRun:
             for kind, index in self._early:
                 self._results.begun(kind, index)
             self._plan.directory.write_record(self._record.content("running"), final=False)
-            self._notify(self._pace.event("started", self._results.committed))
+            self._notify(self._pace.event("started", self._results.committed, message=self._restart_message()))
+
+    def _restart_message(self) -> str | None:
+        """Said once where an unfinished run cannot be resumed by this version."""
+        if self._plan.directory.decision != "restart":
+            return None
+        return f"{self._plan.directory.path} holds an unfinished run of another version; it starts again from frame 0"
 
     def _replay(self, frame: Frame) -> None:
         with self._fewer:

@@ -1,4 +1,4 @@
-"""Runs of Results without a pipeline: made-up frames are tracked, committed and made files of, and may be cut short."""
+"""Runs of ResultWriter without a pipeline: made-up frames are tracked, committed and made files of, and may be cut short."""
 
 import hashlib
 from fractions import Fraction
@@ -8,9 +8,10 @@ import numpy as np
 
 from persamhq_video.config import make_config
 from persamhq_video.job.sources_and_sinks import load_endpoints
-from persamhq_video.output.result_writer import Results
+from persamhq_video.output.result_writer import ResultWriter
 from persamhq_video.output.run_directory import RunDirectory
 from persamhq_video.output.sinks import plan_sinks
+from persamhq_video.output.snapshots import state_schema
 from persamhq_video.protocols.result_sink import SinkVideo
 from persamhq_video.types import Frame, FrameResult, ObjectResult, SourceInfo
 
@@ -55,8 +56,10 @@ def results_in(out, options=ALL, *, identity=IDENTITY, more=None, **decide):
     sinks = {**load_endpoints().make_sinks(config.outputs), **(more or {})}
     plan = plan_sinks(sinks, SinkVideo(info, (1, 2), matte_codec=config.matte_codec))
     files = tuple(plan.owners)
-    decision = directory.decide(identity, **{"overwrite": False, "no_resume": False, "files": files, **decide})
-    results = Results(plan, directory, identity=identity, state_types=(), pictures=pictures)
+    decision = directory.decide(
+        identity, **{"schema": state_schema(()), "overwrite": False, "no_resume": False, "files": files, **decide}
+    )
+    results = ResultWriter(plan, directory, identity=identity, state_types=(), pictures=pictures)
     return decision, directory, results
 
 
@@ -92,7 +95,7 @@ def advance(results, indices):
 
 def abandon(results):
     """What the end of the process does: files are closed as they are; no more is written."""
-    results._ledger.close()
+    results._journal.close()
     for video in results._videos.values():
         if video._segment is not None:
             video._segment._file.close()

@@ -62,8 +62,8 @@ def test_killed_anywhere(tmp_path, whole, cut):
 
 PLACES = [
     "persam_hq.io.atomic.commit",
-    "persamhq_video.output.result_writer.Ledger.commit",
-    "persamhq_video.output.result_writer.Results._code",
+    "persamhq_video.output.result_writer.Journal.commit",
+    "persamhq_video.output.result_writer.ResultWriter._code",
     "persamhq_video.output.result_writer.Snapshots.save",
     "persamhq_video.io.writers.segmented_video._Segment.close",
     "persamhq_video.io.writers.segmented_video.write_video",
@@ -91,16 +91,17 @@ CHILD = """
 import os, sys
 from pathlib import Path
 sys.path[:0] = {folders!r}
-import stand_in_run, test_results
+import test_result_writer
+from stand_ins.run import run
 if {place!r}:
-    test_results.kill_at({place!r}, {calls!r}, lambda: os._exit(9))
-stand_in_run.run(Path({out!r}))
+    test_result_writer.kill_at({place!r}, {calls!r}, lambda: os._exit(9))
+run(Path({out!r}))
 """
 
 
 def child(out, *, place="", calls=0):
     here = Path(__file__).parent
-    code = CHILD.format(folders=[str(here), str(here.parent)], out=str(out), place=place, calls=calls)
+    code = CHILD.format(folders=[str(here), str(here.parents[1])], out=str(out), place=place, calls=calls)
     return subprocess.Popen([sys.executable, "-c", code])
 
 

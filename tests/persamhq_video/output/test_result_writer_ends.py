@@ -10,7 +10,7 @@ from stand_ins.run import FRAMES, IDENTITY, abandon, advance, frame_at, hashes, 
 
 from persamhq_video.errors import ConfigError, OutputError
 from persamhq_video.io import open_source
-from persamhq_video.output.journal import Ledger
+from persamhq_video.output.journal import Journal
 from persamhq_video.output.snapshots import Snapshots
 
 
@@ -94,7 +94,7 @@ def test_a_full_disk_at_the_end(tmp_path, whole):
     assert hashes(tmp_path) == whole
 
 
-def test_another_run_is_refused_by_the_ledger_alone(tmp_path):
+def test_another_run_is_refused_by_the_journal_alone(tmp_path):
     run(tmp_path, until=5)
     (tmp_path / "run.json").unlink()
     other = {**IDENTITY, "config": {"model": "vit_b", "workers": 1}, "inputs": {"video": "y"}}
@@ -151,10 +151,10 @@ def test_what_is_begun_counts_even_if_it_is_never_done(tmp_path):
     _, results = start(tmp_path, until=3)
     results.begun("encode", 3)
     abandon(results)
-    ledger = Ledger(tmp_path / ".persamhq" / "ledger.jsonl")
-    ledger.open(IDENTITY)
-    assert ledger.begun == {"encode": 4, "track": 3}
-    ledger.close()
+    journal = Journal(tmp_path / ".persamhq" / "ledger.jsonl")
+    journal.open(IDENTITY, schema="")
+    assert journal.begun == {"encode": 4, "track": 3}
+    journal.close()
 
 
 def test_nothing_is_run_by_a_folder_of_somebody_else(tmp_path):

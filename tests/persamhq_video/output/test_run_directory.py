@@ -3,14 +3,15 @@ import json
 import pytest
 
 from persamhq_video.errors import ConfigError, OutputError
-from persamhq_video.output.journal import Ledger
+from persamhq_video.output.journal import Journal
 from persamhq_video.output.run_directory import RunDirectory
 
 IDENTITY = {"config": {"model": "lite", "workers": 1}, "fingerprint": {"dtype": "float32"}, "inputs": {}, "plugins": []}
+SCHEMA = "states 1"
 
 
 def decide(path, identity=IDENTITY, *, overwrite=False, no_resume=False):
-    return RunDirectory(path).decide(identity, overwrite=overwrite, no_resume=no_resume)
+    return RunDirectory(path).decide(identity, schema=SCHEMA, overwrite=overwrite, no_resume=no_resume)
 
 
 def finished(path, status="complete"):
@@ -86,7 +87,9 @@ def test_announced_files_of_somebody_else(tmp_path):
     (tmp_path / "boxes" / "1.json").write_text("mine")
     for overwrite in (False, True):
         with pytest.raises(ConfigError, match=r"boxes/1.json is there and no run wrote it"):
-            RunDirectory(tmp_path).decide(IDENTITY, overwrite=overwrite, no_resume=False, files=["boxes/1.json"])
+            RunDirectory(tmp_path).decide(
+                IDENTITY, schema=SCHEMA, overwrite=overwrite, no_resume=False, files=["boxes/1.json"]
+            )
     assert decide(tmp_path) == "run"
 
 
@@ -164,7 +167,7 @@ def test_places_that_cannot_be(tmp_path):
     RunDirectory(tmp_path / "new" / "deep").check_place()
 
 
-def test_a_run_of_before_there_were_ledgers_is_told_and_can_be_overwritten(tmp_path):
+def test_a_run_of_before_there_were_journals_is_told_and_can_be_overwritten(tmp_path):
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks" / "00000.png").write_text("old")
     (tmp_path / ".persamhq-files").write_text("masks/00000.png\n")
@@ -175,19 +178,19 @@ def test_a_run_of_before_there_were_ledgers_is_told_and_can_be_overwritten(tmp_p
     assert names(tmp_path) == [".persamhq/files"]
 
 
-def unfinished(path):
+def unfinished(path, schema=SCHEMA):
     directory = RunDirectory(path)
     directory.open()
-    ledger = Ledger(directory.ledger_path)
-    ledger.open(IDENTITY)
-    ledger.close()
+    journal = Journal(directory.journal_path)
+    journal.open(IDENTITY, schema=schema)
+    journal.close()
     for name in ("masks/00000.png", "mattes/1.mp4", "scores.csv"):
         directory.claim(name).write_text(name)
     directory.write_record({"status": "interrupted", **IDENTITY}, final=True)
 
 
 @pytest.mark.parametrize("status", ["complete", "failed", "running", None])
-def test_while_there_is_a_ledger_a_run_is_unfinished(tmp_path, status):
+def test_while_there_is_a_journal_a_run_is_unfinished(tmp_path, status):
     unfinished(tmp_path)
     record = tmp_path / "run.json"
     record.unlink() if status is None else record.write_text(json.dumps({"status": status, **IDENTITY}))
@@ -197,10 +200,23 @@ def test_while_there_is_a_ledger_a_run_is_unfinished(tmp_path, status):
     assert decide(tmp_path, overwrite=True) == "run"
 
 
+def test_a_run_whose_states_this_version_cannot_read_starts_again(tmp_path):
+    unfinished(tmp_path, "states 0")
+    assert decide(tmp_path) == "restart"
+    with pytest.raises(ConfigError, match=r"another run \(different: config.model\)"):
+        decide(tmp_path, {**IDENTITY, "config": {"model": "vit_b", "workers": 1}})
+    with pytest.raises(ConfigError, match="no_resume is set"):
+        decide(tmp_path, no_resume=True)
+    directory = RunDirectory(tmp_path)
+    directory.decide(IDENTITY, schema=SCHEMA, overwrite=False, no_resume=False)
+    directory.open()
+    assert names(tmp_path) == [".persamhq/files"]
+
+
 def test_a_resumed_run_keeps_label_maps_and_drops_what_looks_complete(tmp_path):
     unfinished(tmp_path)
     directory = RunDirectory(tmp_path)
-    assert directory.decide(IDENTITY, overwrite=False, no_resume=False) == "resume"
+    assert directory.decide(IDENTITY, schema=SCHEMA, overwrite=False, no_resume=False) == "resume"
     directory.open()
     assert names(tmp_path) == [".persamhq/files", ".persamhq/ledger.jsonl", "masks/00000.png", "run.json"]
     assert directory.owns("masks/00000.png")

@@ -14,7 +14,7 @@ import torch
 from persam_hq.segmenter import Memory
 from persam_hq.segmenter.lite.appearance import Appearance
 from persamhq_video.errors import OutputError
-from persamhq_video.output.snapshots import Snapshots
+from persamhq_video.output.snapshots import Snapshots, state_schema
 from persamhq_video.tracking.state import State
 
 
@@ -33,6 +33,9 @@ class Outer:
 
     def __post_init__(self):
         assert isinstance(self.digest, bytes)
+
+
+SCHEMA = state_schema([Inner])
 
 
 def round_trip(tmp_path, state, *types):
@@ -125,7 +128,7 @@ def test_a_tampered_one_runs_nothing(tmp_path):
     snapshots = Snapshots(tmp_path, (Inner,))
     snapshots.save(15, Inner(None, 1))
     target = tmp_path / "pwned"
-    for payload in (Exploit(target), ["object", ["x.Inner", Exploit(target)]], Inner(None, Exploit(target))):
+    for payload in (Exploit(target), [SCHEMA, ["object", ["Inner", Exploit(target)]]], Inner(None, Exploit(target))):
         saved = io.BytesIO()
         torch.save(payload, saved)
         for content in (saved.getvalue(), pickle.dumps(payload)):
@@ -139,7 +142,7 @@ def test_a_tampered_one_runs_nothing(tmp_path):
     [
         ["object", ["pathlib.Path", [["x", ["plain", "y"]]]]],
         ["object", ["builtins.eval", []]],
-        ["object", [f"{Inner.__module__}.Inner", [["other", ["plain", 1]]]]],
+        ["object", ["Inner", [["other", ["plain", 1]]]]],
         ["call", []],
         ["plain"],
         7,
@@ -147,7 +150,21 @@ def test_a_tampered_one_runs_nothing(tmp_path):
 )
 def test_only_the_given_types_are_made(tmp_path, packed):
     saved = io.BytesIO()
-    torch.save(packed, saved)
+    torch.save([SCHEMA, packed], saved)
+    put(tmp_path, saved.getvalue())
+    assert list(Snapshots(tmp_path, (Inner,)).newest_first()) == []
+
+
+def test_another_schema_is_not_read(tmp_path):
+    assert SCHEMA == "snapshot 2; Inner(keys, boxes)"
+    Snapshots(tmp_path, (Inner,)).save(15, Inner(None, 1))
+    assert list(Snapshots(tmp_path, (Outer, Inner)).newest_first()) == []
+    assert [index for index, _ in Snapshots(tmp_path, (Inner,)).newest_first()] == [15]
+
+
+def test_the_format_that_named_classes_by_modules_is_not_read(tmp_path):
+    saved = io.BytesIO()
+    torch.save(["object", [f"{Inner.__module__}.Inner", [["keys", ["plain", None]], ["boxes", ["plain", 1]]]]], saved)
     put(tmp_path, saved.getvalue())
     assert list(Snapshots(tmp_path, (Inner,)).newest_first()) == []
 
