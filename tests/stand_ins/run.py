@@ -1,4 +1,4 @@
-"""Runs of ResultWriter without a pipeline: made-up frames are tracked, committed and made files of, and may be cut short."""
+"""Runs of a ResultWriter without a pipeline: made-up frames are committed and made files of, and may be cut short."""
 
 import hashlib
 from fractions import Fraction

@@ -11,8 +11,7 @@ from stand_ins.tracker import HashTracker
 
 from persamhq_video.config import make_config
 from persamhq_video.errors import ConfigError
-from persamhq_video.job.tasks import VideoTask
-from persamhq_video.pipeline.run import run_tasks, run_video
+from persamhq_video.pipeline.run import run_video
 
 pytestmark = pytest.mark.usefixtures("stand_in")
 
@@ -86,10 +85,3 @@ def test_another_run_is_still_refused(clip, mask, whole, tmp_path):
     with pytest.raises(ConfigError, match="no_resume is set"):
         run_video(make_config({"executor": "inline", "no_resume": True}), clip, mask, tmp_path / "out")
     assert hashes(tmp_path / "out") == before
-
-
-def test_a_run_of_this_version_is_gone_on_with(clip, mask, whole, tmp_path):
-    """The same run, resumed, says nothing of versions."""
-    events = []
-    run_tasks(INLINE, [VideoTask(clip, mask, whole)], listener=events.append)
-    assert [event.event for event in events] == ["already-complete"]
