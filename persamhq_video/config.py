@@ -1,4 +1,7 @@
-"""Every option of a run, parsed once: defaults, then a YAML file, then what the command line says."""
+"""The configuration of a run, parsed once: defaults, then a YAML file, then the flags of the command line.
+
+`RunConfig` is the one place where options are declared; everything after it reads typed fields.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,7 @@ DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 MatteCodecName = Literal["h264", "ffv1", "prores"]
 PlaceName = Literal["driver", "workers"]
 OUTPUT_NAMES: Final = ("masks", "mask-video", "mattes", "overlay", "scores")
-"""What is written by default; plugins may offer more (see `persamhq_video.protocols.result_sink`)."""
+"""The result sinks of a run by default; plugins may offer more (see `persamhq_video.protocols.result_sink`)."""
 
 NEUTRAL_OPTIONS: Final = frozenset(
     {
@@ -78,7 +81,7 @@ NEUTRAL_OPTIONS: Final = frozenset(
         "workers",
     }
 )
-"""Options that no result depends on."""
+"""Options that no result depends on: two runs that differ in them alone are the same run."""
 
 _PACKAGE: Final = Path(__file__).parent
 # A wheel holds configs/run inside the package; a clone has it beside the package.
@@ -156,7 +159,7 @@ PRESETS: Final[Mapping[ModeName, Preset]] = {
 }
 
 LITE_AUTO: Final = Preset.of("dense_prior", "drop_specks")
-"""What `auto` means for lite, whose dense location prior needs neither points nor further passes."""
+"""The preset of `auto` for lite, whose dense location prior needs neither points nor further passes."""
 
 
 def _none_means_empty(names: object) -> object:
@@ -168,12 +171,16 @@ _HomePath = Annotated[Path, AfterValidator(lambda path: Path(expand_home(str(pat
 
 
 class RunConfig(BaseModel):
-    """What `persamhq-video run` can be told; the keys of the YAML files are these names."""
+    """The options of a run; the keys of the YAML files are these names, as are the flags with dashes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    # The model and its weights: a file or the name of a download; None takes the embedded ones of lite
     model: ModelName = "lite"
     checkpoint: _HomePath | None = None
+
+    # The tracker: whether state flows, the strategies (None: the mode's preset), PerSAM-F's weights from a file, and
+    # what is left out or done as published
     mode: ModeName = "auto"
     prompts: StrategyChoice | None = None
     refine: Annotated[tuple[StrategyChoice, ...] | None, BeforeValidator(_none_means_empty)] = None
@@ -187,12 +194,15 @@ class RunConfig(BaseModel):
     keep_interm: bool = False
     detail: DetailName = "normal"
 
+    # The frames: start, end (not included) and stride count frames of the source; the source and the reader by name
     start: int = Field(default=0, ge=0)
     end: int | None = Field(default=None, ge=1)
     stride: int = Field(default=1, ge=1)
     source: str | None = None
     reader: ReaderName = "pyav"
 
+    # How the work is spread, on which no result depends: workers (None: from GPUs or cores), a Ray cluster, GPUs and
+    # bytes of features per worker, seconds after which a call counts as hanging, and where frames are decoded
     executor: ExecutorName = "auto"
     workers: int | None = Field(default=None, ge=1)
     address: str | None = None
@@ -201,11 +211,14 @@ class RunConfig(BaseModel):
     call_timeout: float = Field(default=600.0, gt=0)
     decode: PlaceName = "driver"
 
+    # The numbers, which the fingerprint repeats: math threads change how sums are split, and bfloat16 attention gives
+    # other bits in a batch, so one frame is encoded at a time
     threads_per_worker: int = Field(default=1, ge=1)
     encode_batch: Literal[1] = 1
     device: DeviceName = "auto"
     dtype: DtypeName = "auto"
 
+    # The files, and what is done with a run that is in the folder already
     outputs: tuple[str, ...] = OUTPUT_NAMES
     matte_codec: MatteCodecName = "h264"
     overwrite: bool = False
@@ -214,8 +227,8 @@ class RunConfig(BaseModel):
     @property
     def strategies(self) -> Preset:
         """The strategies: what is configured, and the mode's preset for the rest."""
-        own_way = (self.model, self.mode, self.published) == ("lite", "auto", False)
-        preset = LITE_AUTO if own_way else PRESETS[self.mode]
+        is_lite_auto = (self.model, self.mode, self.published) == ("lite", "auto", False)
+        preset = LITE_AUTO if is_lite_auto else PRESETS[self.mode]
         prompts = preset.prompts if self.prompts is None else self.prompts
         return Preset(prompts=prompts, refine=preset.refine if self.refine is None else self.refine)
 
@@ -274,7 +287,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _one_line(error: ValidationError) -> str:
-    """The first complaint of pydantic in our words: the option, what was got, what was expected."""
+    """The first error of pydantic as one line: the option, what was got, what was expected."""
     first = error.errors(include_url=False)[0]
     option = str(first["loc"][0]) if first["loc"] else "options"
     if first["type"] == "extra_forbidden":

@@ -1,4 +1,7 @@
-"""Everything the video shell raises on purpose; a message is one line: what was got, what was expected, what to do."""
+"""The errors that the video shell raises on purpose.
+
+A message is one line: what was got, what was expected, what to do. Only the command line turns errors into output.
+"""
 
 from __future__ import annotations
 

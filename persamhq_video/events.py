@@ -1,4 +1,4 @@
-"""What a caller is told while videos are run."""
+"""Events: how a caller learns of the progress of videos, be it a progress bar, `--json` or a script of a user."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Event", "EventKind", "Listener", "Pace"]
+__all__ = ["Event", "EventKind", "Listener", "ProgressMeter"]
 
 EventKind = Literal["started", "frame", "complete", "already-complete", "failed", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to one video.
+    """One thing that happened to one video of a job.
 
     `frame` counts finished frames; `frames` is how many will come, None if the source does not say; `fps` are frames
     a second since the first result; `eta_s` is the time left in seconds; `message` says what a user should read, such
@@ -33,8 +33,8 @@ class Event:
 Listener = Callable[[Event], None]
 
 
-class Pace:
-    """Turns finished frames into events with a speed and the time left."""
+class ProgressMeter:
+    """Makes the events of one video: counts finished frames, and works out the speed and the time left."""
 
     def __init__(self, video: str, frames: int | None) -> None:
         self._video, self._frames = video, frames
@@ -46,6 +46,8 @@ class Pace:
         if self._began is None:
             self._began = now
         elapsed = now - self._began
+
+        # The clock starts with the first finished frame, which is therefore not counted
         fps = (frame - 1) / elapsed if frame > 1 and elapsed > 0 else None
         left = None if fps is None or self._frames is None else max(0.0, (self._frames - frame) / fps)
         return Event(

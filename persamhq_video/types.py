@@ -1,4 +1,4 @@
-"""The values that cross the stages of the pipeline: frames in, results out."""
+"""The values that cross the stages of the pipeline: frames from a source go in, results with label maps come out."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 PresenceState = Literal["given", "present", "uncertain", "absent"]
+"""Of an object on a frame: its mask was given, found, found with doubt, or the object is not there."""
+
+CallKind = Literal["encode", "track"]
+"""What a worker is asked to do with a frame; beginning with a video's first frame counts as `encode`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +53,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What is known of a source before its first frame is decoded; sizes are upright display sizes.
+    """A source as it is known before its first frame is decoded; sizes are upright display sizes.
 
     `path` is a file, a folder, or the text that another kind of source takes; `kind` is the name of the kind. What is
     `is_live` comes once: it is not decoded again, so a run of it cannot be resumed.
@@ -68,7 +72,7 @@ class SourceInfo:
 
 @dataclass(frozen=True, slots=True)
 class ObjectResult:
-    """What is said of one object on one frame.
+    """The verdict on one object on one frame.
 
     `score` in [0, 1] is the confidence that the mask is right; `similarity` in [-1, 1] is the cosine similarity of
     the target embedding to the features under the mask; `predicted_iou` in [0, 1] is the IoU head's; `box` is
@@ -86,7 +90,7 @@ class ObjectResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
-    """The label map of one frame, (H, W) uint8 with object ids (0 = background), and a record an object."""
+    """The label map of one frame, (H, W) uint8 with object ids (0 = background), and a record per object."""
 
     index: int
     pts: int

@@ -60,7 +60,7 @@ def run_and_report(args: argparse.Namespace, config: RunConfig, tasks: Sequence[
     code = exit_code(outcomes)
     _tell(args, tasks, outcomes)
     if code == _INTERRUPTED:
-        goes_on = all(outcome.goes_on for outcome in outcomes)
+        goes_on = all(outcome.resumable for outcome in outcomes)
         print(_GOES_ON if goes_on else _WAS_LIVE, file=sys.stderr)
     return code
 

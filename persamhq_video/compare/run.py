@@ -19,7 +19,7 @@ from persamhq_video.compare.shared_tracker import CombinedResult
 from persamhq_video.compare.svg_charts import Curve
 from persamhq_video.compare.table import ComparisonTable, Row
 from persamhq_video.compare.tile_grid import COLOURS
-from persamhq_video.events import Listener, Pace
+from persamhq_video.events import Listener, ProgressMeter
 from persamhq_video.executors import TotalUsage, open_executor
 from persamhq_video.io import atomic_write
 
@@ -53,7 +53,7 @@ def run_comparison(plan: ComparisonPlan, *, command: str, listener: Listener) ->
 
 def _track(plan: ComparisonPlan, recorder: Recorder, listener: Listener) -> TotalUsage:
     """Take every frame through every strategy, in order; the time and memory that the workers used."""
-    source, pace = plan.request.source, Pace(str(plan.request.video), plan.request.source.num_selected)
+    source, pace = plan.request.source, ProgressMeter(str(plan.request.video), plan.request.source.num_selected)
     with open_executor(plan.job) as executor:
         listener(pace.event("started", 0))
         with closing(executor.stream(source.frames(), plan.request.first_masks.labels)) as stream:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from persam_hq.evaluation import ConfidenceRow, DavisSequence, SequenceScore, compare_confidence
 from persamhq_video.config import RunConfig
-from persamhq_video.events import Listener, Pace
+from persamhq_video.events import Listener, ProgressMeter
 from persamhq_video.executors import Executor
 from persamhq_video.io import open_source, write_label_png
 from persamhq_video.types import ObjectResult
@@ -41,7 +41,7 @@ class TrackerMethod:
         """The label map of every frame, first one included."""
         source = open_source(sequence.frame_paths[0].parent, reader=self.config.reader)
         said = self._said[sequence.name] = []
-        pace = Pace(sequence.name, len(sequence))
+        pace = ProgressMeter(sequence.name, len(sequence))
         self.listener(pace.event("started", 0))
         with closing(self.executor.stream(source.frames(), _objects(sequence.first_mask()))) as stream:
             for count, tracked in enumerate(stream, start=1):

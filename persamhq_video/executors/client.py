@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from persamhq_video.executors.usage import TotalUsage, Tracked
 from persamhq_video.io.readers.open import FrameSource
-from persamhq_video.types import Frame
+from persamhq_video.types import CallKind, Frame
 
 __all__ = ["CallKind", "Client", "Continuation"]
-
-CallKind = Literal["encode", "track"]
-"""What a worker is asked to do with a frame; beginning with a video's first frame counts as `encode`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

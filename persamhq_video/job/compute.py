@@ -16,9 +16,9 @@ __all__ = ["computing", "feature_budget", "free_memory", "release_memory"]
 _SHARE: Final = 0.25
 """Of what is free: decoding, decoding threads, the model's own activations and other programs need the rest."""
 _LEAST_BYTES: Final = 64_000_000
-"""A few frames of features of the largest model: with less, workers would only wait for each other."""
+"""A few frames of features of the largest model, so that encoding can run ahead of tracking at all."""
 _UNKNOWN_BYTES: Final = 2_000_000_000
-"""Taken as available where the system does not say: what the smallest machines in use have to spare."""
+"""Taken as available where the system does not say: a guess that suits a small machine."""
 _MEMORY_TABLE: Final = Path("/proc/meminfo")
 
 

@@ -1,4 +1,7 @@
-"""What the numbers of a run depend on beside its inputs, and where device and dtype are decided."""
+"""The numeric fingerprint: what the bits of a result depend on beside its inputs. Device and dtype are decided here.
+
+It is measured where the job is made and again by every worker; a worker with another one is refused.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +50,7 @@ def resolve_numerics(config: RunConfig) -> RunConfig:
 
 def measure_fingerprint(config: RunConfig, weights: Path) -> Fingerprint:
     """The fingerprint of this process for a configuration whose device and dtype are decided."""
+    # Weights and torch are as they are here; the rest is as the configuration asks for
     assert config.device != "auto" and config.dtype != "auto", "resolve_numerics comes first"  # noqa: PT018 - one fact
     return Fingerprint(
         weights_sha256=sha256_of(weights),
@@ -92,7 +96,7 @@ def _capability(device: Device) -> str:
     if device == "cuda":
         return str(torch.cuda.get_device_name())
     if device == "cpu":
-        # What get_cpu_capability does not tell, and what changes how bfloat16 is summed
+        # get_cpu_capability does not tell of these two, and they change how bfloat16 is summed
         amx = "+amx" if torch.cpu._is_amx_tile_supported() else ""  # noqa: SLF001 - torch has no public name for it
         bf16 = "+bf16" if torch.cpu._is_avx512_bf16_supported() else ""  # noqa: SLF001 - as above
         return f"{torch.backends.cpu.get_cpu_capability()}{amx}{bf16}"

@@ -1,4 +1,7 @@
-"""A list of videos in a file: CSV as spreadsheets write it, or one JSON object a line."""
+"""Manifests: the videos of a job in a file, as CSV that spreadsheets write or as one JSON object per line.
+
+Every row is checked before any video is opened; what is wrong is told with the file and the line.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ def never_taken(source: str | None, text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """One video of a manifest; paths are as the rest of the program takes them, options checked."""
+    """One video of a manifest: `where` is its line, paths are relative to the manifest no more, options are checked."""
 
     where: str
     video: Path | str
@@ -99,6 +102,7 @@ def _csv_lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _check_header(where: str, cells: list[str]) -> list[str]:
+    # A name that is unknown or there twice is most likely a slip
     header = [cell.lower() for cell in cells]
     _check_names(where, "column", [name for name in header if name])
     doubled = next((name for name in header if name and header.count(name) > 1), None)
@@ -110,7 +114,7 @@ def _check_header(where: str, cells: list[str]) -> list[str]:
 
 
 def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number and values by key, those of `options` among the others; null is as good as nothing."""
+    """Line number and values by key, those of `options` among the others; null counts as left out."""
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             where = f"{path}, line {number}"
@@ -124,6 +128,8 @@ def _json_object(where: str, line: str) -> dict[str, Any]:
         raise ConfigError(f"{where}: not JSON ({exc})") from exc
     if not isinstance(content, dict):
         raise ConfigError(f"{where}: got a {type(content).__name__}; expected an object such as {{'video': ...}}")
+
+    # Options may stand beside the paths or in an object of their own, but each in one place only
     options = content.pop(_NESTED, None) or {}
     if not isinstance(options, dict):
         raise ConfigError(f"{where}: got {options!r} as options; expected an object of them")
@@ -146,6 +152,8 @@ def _make_row(folder: Path, where: str, content: Mapping[str, Any], takes_text: 
     paths = {name: _path_text(where, name, content.get(name)) for name in _PATHS}
     if paths["video"] is None:
         raise ConfigError(f"{where}: no video; fill in its path")
+
+    # What else stands in the row are options of this video
     options = _checked_options(where, {name: value for name, value in content.items() if name not in _PATHS})
     path = folder / paths["video"]
     is_name = not path.exists() and takes_text(options.get("source"), paths["video"])
@@ -166,9 +174,12 @@ def _path_text(where: str, name: str, value: object) -> str | None:
 
 def _checked_options(where: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options in the types of a RunConfig."""
+    # pydantic would take true for the number 1
     wrong = next((name for name, value in options.items() if isinstance(value, bool)), None)
     if wrong is not None:
         raise ConfigError(f"{where}: option {wrong}: got {options[wrong]}; none of a video's options is yes or no")
+
+    # A cell holds the outputs as --outputs has them
     split = dict(options)
     if isinstance(split.get("outputs"), str):
         split["outputs"] = [name.strip() for name in split["outputs"].split(",") if name.strip()]

@@ -1,4 +1,4 @@
-"""How each video of a job ended, and what a user is told about all of them."""
+"""Outcomes: how each video of a job ended, the exit code that follows, and the summary of all of them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, Final, Literal, get_args
 from persam_hq.errors import one_line
 from persamhq_video.job.tasks import VideoTask
 
-__all__ = ["Ending", "Outcome", "exit_code", "summary_event", "summary_table"]
+__all__ = ["Outcome", "VideoStatus", "exit_code", "summary_event", "summary_table"]
 
-Ending = Literal["complete", "already complete", "failed", "refused", "interrupted"]
+VideoStatus = Literal["complete", "already complete", "failed", "refused", "interrupted"]
 
 _HEADINGS: Final = ("video", "status", "frames", "seconds", "frames/s")
 _FAILED: Final = 3
@@ -28,14 +28,14 @@ class Outcome:
     """
 
     task: VideoTask
-    status: Ending
+    status: VideoStatus
     frames: int = 0
     seconds: float | None = None
     fps: float | None = None
     reason: str | None = None
     error: BaseException | None = field(default=None, compare=False, repr=False)
-    goes_on: bool = True
-    """Whether an interrupted run can be resumed; what is live does not come again."""
+    resumable: bool = True
+    """Whether an interrupted run can be resumed; a live source cannot, as its frames do not come again."""
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
@@ -49,10 +49,11 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
 
 
 def summary_table(outcomes: Sequence[Outcome]) -> str:
-    """A line a video, the reason of what went wrong in full below it, and how many ended how."""
+    """One line per video, the reason of a failure in full below it, and how many videos ended in each way."""
     rows = [_HEADINGS, *map(_cells, outcomes)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     lines = [_aligned(row, widths) for row in rows]
+    # From the last one up, so that no insertion moves the place of another
     for number, outcome in reversed(list(enumerate(outcomes, start=1))):
         if outcome.reason is not None:
             lines.insert(number + 1, f"  {one_line(outcome.reason)}")
@@ -83,7 +84,7 @@ def _cells(outcome: Outcome) -> tuple[str, ...]:
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    """Words to the left, numbers to the right."""
+    """A row of the table: the two columns of words to the left, those of numbers to the right."""
     words, numbers = row[:2], row[2:]
     cells = [f"{word:<{width}}" for word, width in zip(words, widths, strict=False)]
     return "  ".join([*cells, *(f"{number:>{width}}" for number, width in zip(numbers, widths[2:], strict=True))])
@@ -91,7 +92,7 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
 
 def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
     counts = Counter(outcome.status for outcome in outcomes)
-    return {ending: counts[ending] for ending in get_args(Ending) if counts[ending]}
+    return {ending: counts[ending] for ending in get_args(VideoStatus) if counts[ending]}
 
 
 def _counted(outcomes: Sequence[Outcome]) -> str:

@@ -1,4 +1,7 @@
-"""Jobs made from options, and their inputs opened: what is wrong with either is found before a frame is tracked."""
+"""Jobs made from options, and the inputs of videos opened.
+
+What is wrong with either is found here, before a frame is tracked and before anything is written.
+"""
 
 from __future__ import annotations
 

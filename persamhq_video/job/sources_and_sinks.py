@@ -1,4 +1,7 @@
-"""Where frames come from and where results go, chosen by name from what the plugins offer. Needs no torch."""
+"""The frame sources and result sinks of a job, chosen by name from what the plugins offer.
+
+It needs no torch, so that wrong paths and names are told at once.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,8 @@ class Endpoints:
         """The kind of source named `chosen`, else the one that takes the video: a plugin's before the built-in ones."""
         if chosen is not None:
             return chosen, self._make_source(chosen)
+
+        # Plugins first; two that both take it leave the choice to the user
         takers = self._plugin_takers(str(video))
         if len(takers) > 1:
             both = " and ".join(f"{entry.name!r} ({entry.plugin})" for entry, _ in takers[:2])
@@ -40,6 +45,8 @@ class Endpoints:
         if takers:
             entry, kind = takers[0]
             return entry.name, kind
+
+        # The built-in ones, in the order of their names
         for entry in self._entries(built_in=True):
             kind = self._make_source(entry.name)
             if kind.accepts(str(video)):
@@ -74,7 +81,7 @@ class Endpoints:
         return {name: self._make_sink(name) for name in names}
 
     def origins(self, config: RunConfig, video: Path | str) -> dict[str, str]:
-        """What tells the versions of other people's plugins apart that a video's frames or files come from."""
+        """The origins of the plugins not our own that a video's frames or files come from; they tell versions apart."""
         sinks = [self.registry.result_sinks.entry(name).plugin for name in config.outputs]
         source = self.registry.frame_sources.entry(self.choose_source(config.source, video)[0]).plugin
         return {name: self.registry.origin(name) for name in (source, *sinks) if name not in SOURCES_AND_SINKS}

@@ -1,4 +1,4 @@
-"""The strategies of a job: made from the registry by the names in the configuration, and checked against it."""
+"""The strategies of a job: made from the plugin registry by the names in the configuration, and checked against it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ def choose_strategies(
     """Make the strategies that the configuration names and check that all of it fits together."""
     if config.detail != "normal" and config.model != "lite":
         raise ConfigError(f"option detail: got {config.detail} with the model {config.model}; lite alone has a choice")
+
+    # The selector and the refiners that the configuration names, or those of its preset
     strategies = config.strategies
     selector = _make(registry.prompt_selectors, strategies.prompts)
     refiners = tuple(_make(registry.mask_refiners, choice) for choice in strategies.refine)
+
+    # Each against what this run offers it
     _check_fits(selector, config)
     for refiner in refiners:
         _check_fits(refiner, config)
@@ -49,6 +53,7 @@ def _known_weights(path: Path | None) -> tuple[StrategyChoice, ...]:
     if path is None:
         return ()
     objects = read_mask_weights(path)
+    # Object 0 stands for every object that has no weights of its own
     named = {int(name) if name.isdigit() else 0: found.weights for name, found in objects.items()}
     weights = {0: next(iter(named.values()))} if len(named) == 1 else named
     return (StrategyChoice(name="scale_weights", options={"weights": weights}),)
@@ -60,6 +65,7 @@ def _make(register: Register[StrategyT], choice: StrategyChoice) -> Strategy[Str
 
 
 def _check_fits(strategy: Strategy[Any], config: RunConfig) -> None:
+    """Refuse a strategy that needs what this run lacks: earlier results, lite's prior, HQ or interm embeddings."""
     who = f"the {strategy.kind} {strategy.name!r}"
     if config.mode == "independent" and strategy.needs_history:
         raise ConfigError(

@@ -17,19 +17,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from persamhq_video.errors import ConfigError, OutputError
+from persamhq_video.types import CallKind
 
 try:
     import fcntl
 except ImportError:  # pragma: no cover - not on Windows, where two runs in one folder are not told apart
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["CommittedFrame", "Journal", "JournalHead", "Stage", "check_unlocked", "read_head"]
-
-Stage = Literal["encode", "track"]
-"""The two stages of a frame whose beginning is recorded."""
+__all__ = ["CommittedFrame", "Journal", "JournalHead", "check_unlocked", "read_head"]
 
 _FORMAT: Final = 1
 """Of the lines; raised when a reader of the version before would misread them."""
@@ -103,11 +101,11 @@ class Journal:
         self.attempts += 1
         self.sync()
 
-    def begin(self, stage: Stage, index: int) -> None:
+    def begin(self, kind: CallKind, index: int) -> None:
         """Record that work on a frame is about to begin."""
-        self._append({"begin": stage, "frame": index})
+        self._append({"begin": kind, "frame": index})
         with self._lock:
-            self.begun[stage] += 1
+            self.begun[kind] += 1
 
     def commit(self, frame: CommittedFrame) -> None:
         """Record that a frame's label map is on the disk; the last line about a frame counts."""

@@ -26,12 +26,12 @@ from persamhq_video.io import (
     read_score_rows,
     score_rows,
 )
-from persamhq_video.output.journal import CommittedFrame, Journal, Stage
+from persamhq_video.output.journal import CommittedFrame, Journal
 from persamhq_video.output.run_directory import LABEL_FOLDER, RunDirectory
 from persamhq_video.output.sinks import SinkPlan, sink_failure, write_files
 from persamhq_video.output.snapshots import Snapshots
 from persamhq_video.protocols.result_sink import SinkFrame
-from persamhq_video.types import Frame, FrameResult
+from persamhq_video.types import CallKind, Frame, FrameResult
 
 __all__ = ["ResultWriter"]
 
@@ -92,9 +92,9 @@ class ResultWriter:
         if self._directory.resumes:
             self._resume()
 
-    def begun(self, stage: Stage, index: int) -> None:
+    def begun(self, kind: CallKind, index: int) -> None:
         """Record that a frame is about to be encoded or tracked; any thread may."""
-        self._journal.begin(stage, index)
+        self._journal.begin(kind, index)
 
     def replay(self, frame: Frame) -> None:
         """Code a committed frame again, for the segments that were not finished."""

@@ -1,1 +1,1 @@
-"""The chain from a video file to its results: source, encode, track, files."""
+"""The pipeline: videos of a job are planned, run on one pool of workers, and their results written."""

@@ -1,4 +1,4 @@
-"""Handling of SIGINT: the first one stops the executor cleanly, the second one is the caller's."""
+"""Interrupts (SIGINT) while a job runs: the first one stops the executor cleanly, the second one is the caller's."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any, Self
 
 from persamhq_video.executors import Executor
 
+__all__ = ["Interrupts", "SignalHandler"]
+
 SignalHandler = Callable[[int, FrameType | None], Any]
 
 
-class _Interrupts:
+class Interrupts:
     """The first SIGINT stops the executor cleanly, the second one goes to `second`; also while workers end.
 
     Only the main thread may be told of signals; in another one nothing is changed.
@@ -35,6 +37,7 @@ class _Interrupts:
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, self._second)
+        # While workers are started there is nothing to be stopped cleanly
         if self.executor is None:
             signal.default_int_handler(number, frame)
         else:

@@ -1,4 +1,8 @@
-"""The chain in one place: source -> encode -> track -> files, for one video or many."""
+"""The pipeline in one place: source -> encode -> track -> files, for one video or many.
+
+`run_tasks` opens each video while the one before it runs, hands it to the executor as a `VideoRun`, and gathers how
+each ended; `personalize_video` is the same for Python, with results instead of files.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ from persamhq_video.job.prepare import make_job, open_request
 from persamhq_video.job.sources_and_sinks import load_endpoints
 from persamhq_video.job.tasks import VideoTask
 from persamhq_video.output.run_directory import RunDirectory
-from persamhq_video.pipeline.interrupts import SignalHandler, _Interrupts
+from persamhq_video.pipeline.interrupts import Interrupts, SignalHandler
 from persamhq_video.pipeline.video_plan import VideoPlan, plan_video
 from persamhq_video.pipeline.video_run import VideoRun
 from persamhq_video.types import FrameResult
@@ -58,19 +62,19 @@ def run_tasks(
     `at_second_interrupt`, by default with a KeyboardInterrupt.
     """
     notify = _serialised(listener)
-    queue = _Queue(make_job(config), tasks, notify)
-    why: BaseException = KeyboardInterrupt()
+    queue = _VideoQueue(make_job(config), tasks, notify)
+    reason: BaseException = KeyboardInterrupt()
     with closing(queue.plans()) as plans:
         first = next(plans, None)
         if first is None:  # so no worker is started
-            return queue.outcomes(why)
-        with _Interrupts(at_second_interrupt) as interrupts, open_executor(queue.job) as executor:
+            return queue.outcomes(reason)
+        with Interrupts(at_second_interrupt) as interrupts, open_executor(queue.job) as executor:
             interrupts.executor = executor
             try:
                 executor.run(map(queue.begin, chain([first], plans)))
             except (PersamHQVideoError, KeyboardInterrupt) as exc:
-                why = exc
-            return queue.outcomes(why)
+                reason = exc
+            return queue.outcomes(reason)
 
 
 def personalize_video(
@@ -81,6 +85,7 @@ def personalize_video(
     `mask` is an image file or a label map (H, W) uint8. `options` are those of `persamhq-video run` (`model="lite"`,
     `executor="ray"`, `workers=2`, ...); those about output files have no effect. Nothing is written.
     """
+    # The inputs, checked before a worker is started
     config = make_config(options)
     job = make_job(config)
     source = load_endpoints(job.plugins, config.blocked_plugins).open_source(config, video)
@@ -88,44 +93,48 @@ def personalize_video(
     labels = mask if isinstance(mask, np.ndarray) else read_first_masks(Path(mask), size=size).labels
     if labels.shape != size or labels.dtype != np.uint8 or not labels.any():
         raise InputError(f"got a mask {labels.shape} {labels.dtype}; expected {size} uint8 with at least one object")
+
+    # Leaving the generator early ends the workers too
     with open_executor(job) as executor, closing(executor.stream(source.frames(), labels)) as stream:
         for tracked in stream:
             yield tracked.result
 
 
-class _Queue:
-    """The videos that wait; each is opened and compared with what is in its folder while the one before it runs."""
+class _VideoQueue:
+    """The videos of a job in their order; each is opened and compared with its folder while the one before it runs."""
 
     def __init__(self, job: Job, tasks: Sequence[VideoTask], notify: Listener) -> None:
         self.job, self._tasks, self._notify = job, tasks, notify
-        self._known: dict[int, Outcome] = {}
+        self._early_outcomes: dict[int, Outcome] = {}
         self._runs: dict[int, VideoRun] = {}
 
     def plans(self) -> Generator[tuple[int, VideoPlan], None, None]:
         """The videos that there is something to do for, by number."""
         with ThreadPoolExecutor(1, thread_name_prefix="open") as pool:
+            # One video ahead: more would hold more sources open than are of use
             coming = deque(pool.submit(self._plan, task) for task in self._tasks[:1])
             for number in range(len(self._tasks)):
                 coming.extend(pool.submit(self._plan, later) for later in self._tasks[number + 1 : number + 2])
                 plan = coming.popleft().result()
                 if isinstance(plan, Outcome):
-                    self._known[number] = plan
+                    self._early_outcomes[number] = plan
                 else:
                     yield number, plan
 
     def begin(self, planned: tuple[int, VideoPlan]) -> VideoRun:
-        """It is the turn of a video."""
+        """Start the run of a planned video."""
         number, plan = planned
         run = self._runs[number] = VideoRun(self._tasks[number], plan, self._notify)
         return run
 
-    def outcomes(self, why: BaseException) -> list[Outcome]:
-        """How each video ended, once all files are written; `why` those that had no turn will not have it."""
+    def outcomes(self, reason: BaseException) -> list[Outcome]:
+        """How each video ended, once all files are written; `reason` is why the rest were never started."""
         joined = {number: run.join() for number, run in self._runs.items()}
-        known = {**self._known, **joined}
-        return [known.get(number) or _no_turn(task, why) for number, task in enumerate(self._tasks)]
+        known = {**self._early_outcomes, **joined}
+        return [known.get(number) or _never_started(task, reason) for number, task in enumerate(self._tasks)]
 
     def _plan(self, task: VideoTask) -> VideoPlan | Outcome:
+        """Open a video and compare it with its folder; an outcome where there is nothing to do, or nothing can be."""
         try:
             config = self.job.config.for_video(task.options)
             directory = RunDirectory(task.out)
@@ -143,14 +152,14 @@ class _Queue:
         return plan
 
 
-def _no_turn(task: VideoTask, why: BaseException) -> Outcome:
-    if isinstance(why, KeyboardInterrupt):
-        return Outcome(task, "interrupted", error=why)
-    return Outcome(task, "failed", reason=str(why), error=why)
+def _never_started(task: VideoTask, reason: BaseException) -> Outcome:
+    if isinstance(reason, KeyboardInterrupt):
+        return Outcome(task, "interrupted", error=reason)
+    return Outcome(task, "failed", reason=str(reason), error=reason)
 
 
 def _serialised(listener: Listener | None) -> Listener:
-    """One event at a time, as videos tell of theirs from several threads."""
+    """A listener that is called by one thread at a time; videos report from several."""
     lock = threading.Lock()
 
     def notify(event: Event) -> None:

@@ -1,4 +1,7 @@
-"""What run.json says: the resolved configuration, where the time went, and how the run ended."""
+"""The content of run.json: the resolved configuration, the time and memory each stage took, and how the run ended.
+
+`VideoRun` keeps one record per video; `output.record_file` writes it.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ __all__ = ["RunRecord", "Status"]
 
 Status = Literal["running", "complete", "failed", "interrupted"]
 
+# Those whose versions may change a result, or how long it takes
 _PACKAGES: Final = (
     "persam-hq-video",
     "torch",
@@ -33,7 +37,7 @@ _PACKAGES: Final = (
 
 
 class RunRecord:
-    """Gathers what happens while a video is run, and puts it in the words of run.json."""
+    """Gathers the timings and counts of one video while it is run, and makes the content of run.json of them."""
 
     def __init__(self, plan: VideoPlan) -> None:
         self._plan = plan
@@ -44,7 +48,7 @@ class RunRecord:
         self.usage: TotalUsage | None = None
 
     def begin(self) -> None:
-        """The time of the workers' start is no time of the video."""
+        """Start the clock; the time that workers took to start does not count as the video's."""
         self._began, self._began_at = time.perf_counter(), _now()
 
     @property
@@ -62,7 +66,8 @@ class RunRecord:
             self._seconds[name] += time.perf_counter() - before
 
     def content(self, status: Status, *, failure: BaseException | None = None) -> dict[str, Any]:
-        """run.json as it is now."""
+        """The content of run.json as it is now."""
+        # The identity is spread into the record: `RunDirectory.decide` reads it there once the run is complete
         plan = self._plan
         record: dict[str, Any] = {
             "status": status,
@@ -78,6 +83,8 @@ class RunRecord:
             "peak_memory_bytes": self._memory(),
             "counts": {**({} if self.usage is None else self.usage.counts), **self.totals},
         }
+
+        # Where and why it ended, for a run that failed
         if failure is not None:
             frame = getattr(failure, "frame", self.committed)
             record["failure"] = {"frame": frame, "error": type(failure).__name__, "reason": str(failure)}

@@ -1,4 +1,8 @@
-"""Everything that can be found wrong before the first frame is tracked, and before anything is written."""
+"""Planning: what can be found wrong with a video before its first frame is tracked and before anything is written.
+
+`check_tasks` needs no torch, so that wrong options and paths are told at once; `plan_video` compares the run that is
+asked for with what is in its folder.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,7 @@ __all__ = ["VideoPlan", "check_tasks", "plan_video"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoPlan:
-    """A video with everything that is needed to run it."""
+    """A video with everything that is needed to run it; `identity` is what makes two runs the same one."""
 
     job: Job
     request: Request
@@ -44,7 +48,7 @@ class VideoPlan:
 
 
 def check_tasks(config: RunConfig, tasks: Sequence[VideoTask]) -> None:
-    """What can be told wrong with a job without torch; with the files too where it is about a single video."""
+    """Check a job as far as that needs no torch; a single video's source and mask are opened too."""
     endpoints = load_endpoints(read_plugins(config.plugins), config.blocked_plugins)
     for task in tasks:
         own = config.for_video(task.options)
@@ -52,7 +56,7 @@ def check_tasks(config: RunConfig, tasks: Sequence[VideoTask]) -> None:
         RunDirectory(task.out).check_place()
         _check_outputs(own, task, endpoints, alone=len(tasks) == 1)
         if len(tasks) == 1:
-            _check_alone(own, task, endpoints)
+            _check_inputs(own, task, endpoints)
 
 
 def _check_outputs(config: RunConfig, task: VideoTask, endpoints: Endpoints, *, alone: bool) -> None:
@@ -62,8 +66,8 @@ def _check_outputs(config: RunConfig, task: VideoTask, endpoints: Endpoints, *, 
         raise exc if alone else ConfigError(f"{task.video}: {exc}") from exc
 
 
-def _check_alone(config: RunConfig, task: VideoTask, endpoints: Endpoints) -> None:
-    """The source and the mask of a single video; what is live is opened only once, when it is its turn."""
+def _check_inputs(config: RunConfig, task: VideoTask, endpoints: Endpoints) -> None:
+    """Open the source and the mask of a single video; a live source is opened only once, when it is run."""
     _, kind = endpoints.choose_source(config.source, task.video)
     if kind.is_live:
         find_mask_for(task.video, task.mask)
@@ -103,7 +107,7 @@ def plan_video(job: Job, request: Request, directory: RunDirectory) -> VideoPlan
 
 
 def _check_live(request: Request, config: RunConfig, sinks: SinkPlan) -> None:
-    """What is live cannot be read by a worker or a second time."""
+    """Refuse options for which a live source would have to be read by a worker, or a second time."""
     if config.decode == "workers":
         raise ConfigError(f"{request.video} is live, so no worker can decode it too; use --decode driver")
     if sinks.needs_pictures is not None:
@@ -114,7 +118,7 @@ def _check_live(request: Request, config: RunConfig, sinks: SinkPlan) -> None:
 
 
 def _identity(job: Job, request: Request, endpoints: Endpoints) -> dict[str, Any]:
-    """What makes two runs the same one; as JSON would give it back."""
+    """What makes two runs the same one, in values that come back equal from JSON."""
     config, masks = job.config, request.first_masks
     return {
         "config": config.model_dump(mode="json"),
@@ -129,7 +133,7 @@ def _identity(job: Job, request: Request, endpoints: Endpoints) -> dict[str, Any
 
 
 def _video_identity(request: Request) -> dict[str, str]:
-    """What is in the files; of what is no file, what it was asked for with."""
+    """The hash of the files; of a source that is no file, the text that it was asked for with."""
     kind = request.source.info.kind
     known = {} if kind in FILE_SOURCES else {"source": kind}
     path = Path(request.video)

@@ -1,4 +1,8 @@
-"""One video of a job on its way to the disk: a client of the executor, with a thread of its own that writes."""
+"""The run of one video: a client of the executor, with a thread of its own that writes the results.
+
+The scheduler's thread calls most methods and must not wait, so results are queued as commands for the writing thread.
+The first thing that goes wrong is kept as `failure`, which the scheduler asks for.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from typing import Any, Final
 
 from persam_hq.errors import error_line
 from persamhq_video.errors import DecodeError, ExecutorError, InputError, OutputError, PersamHQVideoError
-from persamhq_video.events import Event, Listener, Pace
+from persamhq_video.events import Event, Listener, ProgressMeter
 from persamhq_video.executors import CallKind, Continuation, TotalUsage, Tracked
 from persamhq_video.io import FrameSource
 from persamhq_video.job.outcome import Outcome
@@ -24,8 +28,8 @@ from persamhq_video.types import Frame
 
 __all__ = ["VideoRun"]
 
-_MOST_REPLAYS: Final = 4
-"""Frames read again for an unfinished segment that may wait to be coded."""
+_MAX_QUEUED_REPLAYS: Final = 4
+"""Frames read again for an unfinished segment that may wait to be coded: a whole segment would fill the memory."""
 
 Command = Callable[[], None]
 
@@ -42,7 +46,7 @@ class VideoRun:
         self.outcome: Outcome | None = None
         self._task, self._plan, self._notify = task, plan, notify
         self._record = RunRecord(plan)
-        self._pace = Pace(str(request.video), request.source.num_selected)
+        self._progress = ProgressMeter(str(request.video), request.source.num_selected)
         self._results = ResultWriter(
             plan.sinks,
             plan.directory,
@@ -50,14 +54,18 @@ class VideoRun:
             state_types=plan.job.builder.state_types,
             pictures=request.source.frames,
         )
+
+        # Results go through a queue to the writing thread; its length is the backlog
         self._is_open = False
         self._last_error: BaseException | None = None
-        self._early: list[tuple[CallKind, int]] = []
+        self._begun_early: list[tuple[CallKind, int]] = []
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
-        self._waiting = 0
-        self._fewer = threading.Condition()
+        self._queued = 0
+        self._queue_shrank = threading.Condition()
         self._thread = threading.Thread(target=self._write, name="write", daemon=True)
         self._thread.start()
+
+        # A resumed run says where it goes on before the scheduler asks for its first frame
         if plan.directory.resumes:
             self._open()
             if self._results.next_index:
@@ -67,6 +75,8 @@ class VideoRun:
         """See Client: what is committed already is decoded again only for a segment that was not finished."""
         self._record.begin()
         source = self._plan.request.source.frames()
+
+        # Frame 0 always comes; committed frames are replayed for unfinished segments, the rest are to be tracked
         first, following = self._results.decode_from, self._results.next_index
         while True:
             with self._record.stage("decode"):
@@ -81,10 +91,10 @@ class VideoRun:
     def begun(self, kind: CallKind, index: int) -> None:
         """See Client."""
         if self._is_open:
-            with self._failing():
+            with self._keeping_failure():
                 self._results.begun(kind, index)
         else:
-            self._early.append((kind, index))
+            self._begun_early.append((kind, index))
 
     def deliver(self, tracked: Tracked) -> None:
         """See Client."""
@@ -95,13 +105,13 @@ class VideoRun:
             with self._record.stage("write"):
                 self._results.commit(tracked.frame, tracked.result)
             self._record.committed = self._results.committed
-            self._notify(self._pace.event("frame", self._results.committed))
+            self._notify(self._progress.event("frame", self._results.committed))
 
-        self._order(commit)
+        self._enqueue(commit)
 
     def snapshot(self, index: int, state: Any) -> None:
         """See Client."""
-        self._order(lambda: self._results.snapshot(index, state))
+        self._enqueue(lambda: self._results.snapshot(index, state))
 
     @property
     def safe_until(self) -> int:
@@ -111,8 +121,8 @@ class VideoRun:
     @property
     def backlog(self) -> int:
         """See Client."""
-        with self._fewer:
-            return self._waiting
+        with self._queue_shrank:
+            return self._queued
 
     def ended(self, usage: TotalUsage, error: BaseException | None) -> None:
         """See Client; the files are finished in the thread, see `join`."""
@@ -127,14 +137,14 @@ class VideoRun:
         return self.outcome
 
     def _open(self) -> None:
-        with self._failing():
+        with self._keeping_failure():
             self._results.open()
             self._is_open = True
             self._record.committed = self._results.committed
-            for kind, index in self._early:
+            for kind, index in self._begun_early:
                 self._results.begun(kind, index)
             self._plan.directory.write_record(self._record.content("running"), final=False)
-            self._notify(self._pace.event("started", self._results.committed, message=self._restart_message()))
+            self._notify(self._progress.event("started", self._results.committed, message=self._restart_message()))
 
     def _restart_message(self) -> str | None:
         """Said once where an unfinished run cannot be resumed by this version."""
@@ -143,24 +153,24 @@ class VideoRun:
         return f"{self._plan.directory.path} holds an unfinished run of another version; it starts again from frame 0"
 
     def _replay(self, frame: Frame) -> None:
-        with self._fewer:
-            self._fewer.wait_for(lambda: self._waiting < _MOST_REPLAYS)
-        self._order(lambda: self._results.replay(frame))
+        with self._queue_shrank:
+            self._queue_shrank.wait_for(lambda: self._queued < _MAX_QUEUED_REPLAYS)
+        self._enqueue(lambda: self._results.replay(frame))
 
-    def _order(self, command: Command) -> None:
-        with self._fewer:
-            self._waiting += 1
+    def _enqueue(self, command: Command) -> None:
+        with self._queue_shrank:
+            self._queued += 1
         self._commands.put(command)
 
     def _write(self) -> None:
-        """Do what was ordered, one after the other; after a failure only the end."""
+        """The writing thread: carry out the commands in order; after a failure only the end."""
         while (command := self._commands.get()) is not None:
             if self.failure is None:
-                with self._failing():
+                with self._keeping_failure():
                     command()
-            with self._fewer:
-                self._waiting -= 1
-                self._fewer.notify_all()
+            with self._queue_shrank:
+                self._queued -= 1
+                self._queue_shrank.notify_all()
         self._end(self._last_error)
 
     def _end(self, error: BaseException | None) -> None:
@@ -168,9 +178,9 @@ class VideoRun:
         try:
             self._finish(error)
         except PersamHQVideoError as exc:
-            # What was wrong first is told; a disk that is full makes trouble again here.
+            # The first error counts; a disk that is full raises another one here
             error = error or exc
-            self._say(error)
+            self._write_final_record(error)
         except Exception as exc:  # noqa: BLE001 - whatever it is
             error = error or OutputError(f"the run could not be told of: {error_line(exc)}")
         self.outcome = self._outcome(error)
@@ -181,10 +191,10 @@ class VideoRun:
         if error is None:
             self._make_files()
         else:
-            # Who interrupts what is live has seen enough of it, and wants what there is.
+            # Whoever interrupts a live source has seen enough of it, and wants the files of what there is
             ends_live = isinstance(error, KeyboardInterrupt) and self._plan.request.source.info.is_live
             self._results.stop(keep_going=ends_live or isinstance(error, DecodeError | ExecutorError))
-        self._say(error)
+        self._write_final_record(error)
         if error is None:
             count = self._results.committed
             self._notify(Event("complete", str(self._task.video), count, count))
@@ -196,14 +206,18 @@ class VideoRun:
             self._results.stop(keep_going=False)
             raise
 
-    def _say(self, error: BaseException | None) -> None:
-        """The last run.json, and word to the plugins that observe runs."""
+    def _write_final_record(self, error: BaseException | None) -> None:
+        """Write the last run.json, and call the plugins that observe runs."""
         statuses: dict[bool, Status] = {True: "complete", False: "failed"}
         status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else statuses[error is None]
+
+        # An interrupt is no failure: its status says it all
         self._record.totals = self._results.totals
         failure = error if isinstance(error, PersamHQVideoError) else None
         content = self._record.content(status, failure=failure)
         self._plan.directory.write_record(content, final=True)
+
+        # The observers of this process, whatever workers have
         job = self._plan.job
         registry = load_registry(job.plugins, blocked=job.config.blocked_plugins)
         registry.run_finished(self._plan.directory.path, content)
@@ -211,21 +225,25 @@ class VideoRun:
     def _outcome(self, error: BaseException | None) -> Outcome:
         count = self._results.committed if self._is_open else 0
         seconds = self._record.elapsed
+
+        # Ended as it should, or as somebody wanted
         if error is None:
             return Outcome(self._task, "complete", count, seconds, count / seconds if seconds else None)
         if isinstance(error, KeyboardInterrupt):
-            goes_on = not self._plan.request.source.info.is_live
-            return Outcome(self._task, "interrupted", count, seconds, error=error, goes_on=goes_on)
+            resumable = not self._plan.request.source.info.is_live
+            return Outcome(self._task, "interrupted", count, seconds, error=error, resumable=resumable)
+
+        # Refused where nothing was written yet and the input is to blame, else failed
         refused = not self._is_open and isinstance(error, InputError | DecodeError)
         if refused and isinstance(error, DecodeError):
             error = InputError(str(error))
-        with contextlib.suppress(Exception):  # that nobody listens any more may be the very reason
+        with contextlib.suppress(Exception):  # a listener that is gone may be the very reason
             self._notify(Event("refused" if refused else "failed", str(self._task.video), message=str(error)))
         return Outcome(self._task, "refused" if refused else "failed", count, seconds, reason=str(error), error=error)
 
     @contextmanager
-    def _failing(self) -> Iterator[None]:
-        """Errors inside become the video's failure, which the scheduler asks for; the first one counts."""
+    def _keeping_failure(self) -> Iterator[None]:
+        """Errors inside become the video's failure; the first one counts."""
         try:
             yield
         except PersamHQVideoError as exc:

@@ -1,4 +1,4 @@
-"""What is said of a frame: the label map that the objects' masks make together, and a record an object."""
+"""The result of a frame: the label map that the masks of all objects make together, and a record per object."""
 
 from __future__ import annotations
 
@@ -17,24 +17,28 @@ __all__ = ["frame_result", "given_object", "label_map_from_logits", "object_resu
 
 
 def label_map_from_logits(logits: Tensor, present: Tensor, ids: Sequence[int]) -> NDArray[np.uint8]:
-    """One label map (H, W) from logits (K, H, W): each pixel goes to the object that claims it most."""
+    """One label map (H, W) from logits (K, H, W) of objects `present` (K,): each pixel goes to its highest logit.
+
+    A pixel without a positive logit is background; of equal logits the object that comes first has it.
+    """
     strongest = torch.zeros_like(logits[0])
     labels = torch.zeros_like(strongest, dtype=torch.uint8)
-    for claim, here, object_id in zip(logits, present.tolist(), ids, strict=True):
-        if here:
-            labels.masked_fill_(claim > strongest, object_id)
-            strongest = torch.maximum(strongest, claim)
+    for own_logits, is_present, object_id in zip(logits, present.tolist(), ids, strict=True):
+        if is_present:
+            labels.masked_fill_(own_logits > strongest, object_id)
+            strongest = torch.maximum(strongest, own_logits)
     return labels.cpu().numpy()
 
 
 def object_results(
     decoded: Decoded, states: Sequence[PresenceState], ids: Sequence[int], labels: NDArray[np.uint8]
 ) -> list[ObjectResult]:
-    """The record of each object; its mask is what is left of it in the label map (H, W)."""
+    """The record of each object; its mask is what the label map (H, W) leaves it of its pixels."""
     results = []
     scores = (decoded.presence * decoded.certainty).tolist()
     for row, (object_id, state) in enumerate(zip(ids, states, strict=True)):
         mask = labels == object_id
+        # The IoU head is a regression, which may leave the range of an IoU
         iou = min(max(float(decoded.prediction.scores[row]), 0.0), 1.0)
         results.append(
             ObjectResult(
@@ -64,7 +68,7 @@ def given_object(object_id: int, mask: NDArray[np.bool_]) -> ObjectResult:
 
 
 def frame_result(frame: Frame, labels: NDArray[np.uint8], objects: Sequence[ObjectResult]) -> FrameResult:
-    """The result of a frame."""
+    """The result of a frame, with the frame's own index, time and name."""
     return FrameResult(
         index=frame.index,
         pts=frame.pts,

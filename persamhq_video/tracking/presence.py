@@ -1,4 +1,4 @@
-"""What is said of an object on a frame: present, uncertain or absent."""
+"""The decision whether an object is present, uncertain or absent on a frame, from what the decoder says of its mask."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ class Presence:
     a wrong mask is followed for long. With `absent_below` 0 an object is absent where its mask is empty.
     """
 
+    # Set by hand: an object that is followed stays unless presence is all but ruled out, and one that was lost has to
+    # be likelier there than not
     absent_below: float = 0.1
     returns_from: float = 0.5
+    # Of presence times certainty, which is the score of scores.csv
     uncertain_below: float = 0.5
 
     def states(self, decoded: Decoded, missing: Tensor) -> tuple[PresenceState, ...]:
-        """What is said of each object; `missing` (K,) counts the frames since it was last seen."""
+        """The state of each object; `missing` (K,) counts the frames since it was last seen."""
         areas = decoded.prediction.masks.flatten(1).sum(dim=1)
         return tuple(
             self._state(int(area), float(probability), float(certainty), was_absent=bool(gone))

@@ -1,4 +1,7 @@
-"""The state that travels from frame to frame, and what each frame and each video keep beside it."""
+"""The values of a tracker: the state that travels from frame to frame, the target of a video, an encoded frame.
+
+The state is small and bounded, as it goes to another worker after each frame; features stay where they were made.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from persamhq_video.tracking.strategy import Slots, slot_bytes
 from persamhq_video.types import Frame
 
 BYTES_PER_OBJECT, BYTES_PER_VIDEO = 256 * 1024, 1024 * 1024
-"""The bound of the travelling state."""
+"""The bound of the travelling state, which goes to another worker after each frame: 1 MiB, and 256 KiB per object."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,9 +33,9 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackTarget:
-    """The object ids of a video, in the order of everything else, and what the first frame taught.
+    """The object ids of a video, in the order of everything else, and what was learned from the first frame.
 
-    `reference` is the segmenter's; `fitted` has the slots that the strategies fitted, one an object, selector first.
+    `reference` is the segmenter's; `fitted` has the slots that the strategies fitted, one per object, selector first.
     """
 
     ids: tuple[int, ...]
@@ -63,7 +66,7 @@ STATE_TYPES: tuple[type, ...] = (State, Memory, Appearance, RidgeSums)
 
 
 def check_room(memory: Memory) -> None:
-    """Too many objects for the bound of the state are an InputError; what they take does not grow later."""
+    """Refuse more objects than the state has room for, on the first frame: what they take does not grow later."""
     k = len(memory.boxes)
     beyond = memory.nbytes - k * BYTES_PER_OBJECT
     if beyond > BYTES_PER_VIDEO:

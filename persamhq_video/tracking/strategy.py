@@ -1,4 +1,7 @@
-"""A chosen strategy under its name, so that whatever goes wrong in it is told by that name."""
+"""A strategy of a run under its name, and the slots that it keeps.
+
+Whatever goes wrong in a strategy, or is wrong with what it returns, becomes a StrategyError with that name.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ StrategyT = TypeVar("StrategyT")
 ValueT = TypeVar("ValueT")
 
 SLOT_BYTES: Final = 64 * 1024
-"""What a strategy may keep of one object."""
+"""The most bytes that a strategy may keep of one object: a quarter of the state's room per object."""
 
 Slots = tuple[tuple[Slot, ...], ...]
 """The slots of all strategies, the selector's first: per strategy one slot per object, or nothing."""
@@ -42,17 +45,17 @@ class Strategy(Generic[StrategyT]):
         return isinstance(self.call, Remembers) if said is None else bool(said)
 
     @property
-    def shuns_history(self) -> bool:
-        """Whether it says that it has no use for the results of earlier frames."""
+    def declines_history(self) -> bool:
+        """Whether it declares that it has no use for the results of earlier frames."""
         return getattr(self.call, "needs_history", None) is False
 
     @property
     def remembers(self) -> bool:
         """Whether it keeps something from frame to frame."""
-        return isinstance(self.call, Remembers) and not self.shuns_history
+        return isinstance(self.call, Remembers) and not self.declines_history
 
     def needs(self, what: str) -> bool:
-        """Whether it says `needs_<what> = True`."""
+        """Whether it declares `needs_<what> = True`."""
         return bool(getattr(self.call, f"needs_{what}", False))
 
     @contextmanager
@@ -70,14 +73,14 @@ class Strategy(Generic[StrategyT]):
         return StrategyError(f"the {self.kind} {self.name!r} (plugin {self.plugin}) failed at {place}: {reason}")
 
     def expect(self, value: object, expected: type[ValueT], frame: int, object_id: int | None = None) -> ValueT:
-        """What it returned, if that is of the type that strategies of its kind return."""
+        """The returned value, if it is of the type that strategies of this kind return; else a StrategyError."""
         if not isinstance(value, expected):
             got, wanted = type(value).__name__, expected.__name__
             raise self.failed(frame, object_id, f"it returned a {got}, expected a {wanted}")
         return value
 
     def fit(self, first: FirstFrame, object_ids: Sequence[int]) -> tuple[Slot, ...]:
-        """What it learns from the annotated frame, one slot an object; all None where it learns nothing."""
+        """The slots learned from the annotated frame, one per object; all None where it learns nothing."""
         if not isinstance(self.call, Fits):
             return (None,) * len(object_ids)
         index = first.frame.index
@@ -90,7 +93,7 @@ class Strategy(Generic[StrategyT]):
         return slots
 
     def remember(self, slot: Slot, seen: Seen) -> Slot:
-        """What it keeps of an object after a frame."""
+        """The slot of an object after a frame."""
         assert isinstance(self.call, Remembers)
         index, object_id = seen.frame.index, seen.object_id
         with self.at(index, object_id):
@@ -109,12 +112,14 @@ class Strategy(Generic[StrategyT]):
 
 def slot_bytes(slot: Slot) -> int:
     """Bytes that a slot holds; TypeError for what does not travel."""
+    # Plain values: counted as a machine word, however Python stores them
     if slot is None or type(slot) in {bool, int, float}:
         return 8
     if type(slot) in {str, bytes}:
         return len(slot)
     if isinstance(slot, torch.Tensor | np.ndarray | np.generic):
         return _array_bytes(slot)
+    # Containers: their members alone
     if type(slot) in {tuple, list}:
         return sum(map(slot_bytes, slot))
     if type(slot) is dict:

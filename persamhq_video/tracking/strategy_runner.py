@@ -57,7 +57,7 @@ class StrategyRunner:
     @property
     def reads_history(self) -> bool:
         """Whether the selector may have a use for earlier results."""
-        return not self.selector.shuns_history
+        return not self.selector.declines_history
 
     @property
     def fits(self) -> bool:

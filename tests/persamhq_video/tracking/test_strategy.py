@@ -65,7 +65,7 @@ class TestWhatItSaysOfItself:
     )
     def test_history(self, strategy, needs, shuns, remembers):
         it = named("x", strategy)
-        assert (it.needs_history, it.shuns_history, it.remembers) == (needs, shuns, remembers)
+        assert (it.needs_history, it.declines_history, it.remembers) == (needs, shuns, remembers)
 
 
 class TestSlots:
