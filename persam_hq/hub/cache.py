@@ -10,7 +10,7 @@ from pathlib import Path
 
 from persam_hq.errors import CheckpointError
 from persam_hq.hub.catalogue import PUBLISHED, Published
-from persam_hq.io.atomic import sha256_of
+from persam_hq.io.atomic import atomic_write, sha256_of
 
 __all__ = ["FOLDER_VARIABLE", "Cache", "Record", "cached_path", "default_folder"]
 
@@ -78,9 +78,7 @@ class Cache:
         record = Record(sha256=sha256, size=stat.st_size, modified=stat.st_mtime_ns)
         if record == self._record(entry):
             return
-        part = self._record_path(entry).with_suffix(".part")
-        part.write_text(json.dumps(asdict(record)))
-        part.replace(self._record_path(entry))
+        atomic_write(self._record_path(entry), json.dumps(asdict(record)).encode())
 
     def _record_path(self, entry: Published) -> Path:
         return self.folder / f"{entry.file}.json"

@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 from persam_hq.errors import CheckpointError
 from persam_hq.hub.cache import Cache
 from persam_hq.hub.catalogue import Published
-from persam_hq.io.atomic import sha256_of
+from persam_hq.io.atomic import move_into_place, sha256_of
 
 __all__ = ["OFFLINE_VARIABLE", "download", "is_offline"]
 
@@ -70,7 +70,7 @@ def _admit(entry: Published, part: Path, cache: Cache) -> Path:
             f"what {entry.url} sent is not what was published: its SHA-256 is {found}, expected {entry.sha256}; "
             "it was removed; try again, or download it by another way"
         )
-    part.replace(cache.path(entry))
+    move_into_place(part, cache.path(entry))
     _tag_path(part).unlink(missing_ok=True)
     cache.keep(entry, found)
     return cache.path(entry)

@@ -1,4 +1,7 @@
-"""Files that appear whole or not at all."""
+"""Atomic file writes: a file is written under a temporary name beside its own, synced, then renamed.
+
+A run that is killed at any moment, or a machine that loses power, so leaves each file either whole or as it was.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+__all__ = ["atomic_write", "commit", "discard", "move_into_place", "part_path", "sha256_of"]
 
 
 def part_path(path: Path) -> Path:
@@ -21,7 +26,7 @@ def commit(path: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Remove ``part_path(path)`` if it is there."""
+    """Remove the unfinished ``part_path(path)`` if it is there."""
     part_path(path).unlink(missing_ok=True)
 
 
@@ -39,6 +44,7 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 def move_into_place(part: Path, path: Path) -> None:
     """Give a file that was written elsewhere on the same disk its place, after its bytes have reached the disk."""
+    # Without this the new name may outlive a power cut that its bytes do not
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     part.replace(path)
@@ -52,6 +58,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
+    """Bring a folder's list of names to the disk, where the system can."""
     # The name is on disk only once the folder is; not every system lets a folder be opened.
     try:
         handle = os.open(folder, os.O_RDONLY)
@@ -59,7 +66,7 @@ def _sync_folder(folder: Path) -> None:
         return
     try:
         os.fsync(handle)
-    except OSError:
+    except OSError:  # some network file systems sync files only
         pass
     finally:
         os.close(handle)

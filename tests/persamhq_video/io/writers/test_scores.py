@@ -1,17 +1,15 @@
-"""scores.csv, and files that appear whole."""
+"""scores.csv."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from persam_hq.io.atomic import move_into_place
-from persamhq_video.io import ScoresWriter, atomic_write, read_score_rows, score_rows, sha256_of
+from persamhq_video.io import ScoresWriter, read_score_rows, score_rows
 from persamhq_video.types import FrameResult, ObjectResult
 
 HEADER = "frame,pts,time_base,pts_seconds,object_id,state,score,similarity,predicted_iou,area_px,x0,y0,x1,y1"
@@ -69,31 +67,6 @@ def test_writing_to_a_closed_file_is_refused(tmp_path):
         ScoresWriter(tmp_path / "scores.csv").write(score_rows(result(0, entry())))
 
 
-def test_atomic_write_replaces_as_a_whole(tmp_path):
-    path = tmp_path / "a" / "b.json"
-    atomic_write(path, b"one")
-    atomic_write(path, b"two")
-    assert path.read_bytes() == b"two"
-    assert [file.name for file in path.parent.iterdir()] == ["b.json"]
-
-
-def test_atomic_write_leaves_what_was_there_if_it_fails(tmp_path):
-    path = tmp_path / "b.json"
-    atomic_write(path, b"one")
-    with pytest.raises(TypeError, match=r"bytes-like"):
-        atomic_write(path, "not bytes")
-    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("b.json", b"one")]
-
-
-def test_a_file_gets_its_place(tmp_path):
-    (tmp_path / "aside").mkdir()
-    (tmp_path / "aside" / "a.txt").write_text("new")
-    (tmp_path / "b.txt").write_text("old")
-    move_into_place(tmp_path / "aside" / "a.txt", tmp_path / "b.txt")
-    assert (tmp_path / "b.txt").read_text() == "new"
-    assert list((tmp_path / "aside").iterdir()) == []
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -114,8 +87,3 @@ def test_rows_can_be_read_back(changes):
 
 def test_a_frame_without_objects_has_no_rows():
     assert read_score_rows(score_rows(result(3))) == ()
-
-
-def test_the_hash_is_sha256(tmp_path):
-    (tmp_path / "x").write_bytes(b"abc" * 1000)
-    assert sha256_of(tmp_path / "x") == hashlib.sha256(b"abc" * 1000).hexdigest()
