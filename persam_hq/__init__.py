@@ -12,16 +12,18 @@ if TYPE_CHECKING:
 
 __all__ = ["PerSamPredictor", "SamPredictor", "load_model", "sam_model_registry"]
 
-_HOMES = {
+_MODULES = {
     "PerSamPredictor": "persam_hq.predictor",
     "SamPredictor": "persam_hq.predictor",
     "load_model": "persam_hq.build.pretrained",
     "sam_model_registry": "persam_hq.build.sam",
 }
+"""The module that each public name is defined in."""
 
 
 def __getattr__(name: str) -> Any:
+    """The public names, imported on first use."""
     # Importing torch takes seconds and 200 MB; whoever wants a type or an error should not wait for it.
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

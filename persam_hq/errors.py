@@ -1,4 +1,7 @@
-"""What can go wrong, by kind; the command line turns these into one line and an exit code."""
+"""Errors by kind, which the command line turns into one line and an exit code, and how their messages are made.
+
+A message says what was got, what was expected and what to do.
+"""
 
 from __future__ import annotations
 

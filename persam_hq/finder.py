@@ -1,4 +1,7 @@
-"""An object of one photo, shown by its mask, found in other photos."""
+"""Finders: one object, shown by a reference photo and its mask, searched for in other photos.
+
+There is one per model (lite, SAM) and per method (PerSAM, PerSAM-F); `build_finder` and `build_tuned_finder` choose.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +33,12 @@ from persam_hq.transforms import RgbImage
 from persam_hq.types import LocationPrior, MaskPrediction, PromptSet
 
 PRESENT_FROM = 0.5
-"""An object is there from this probability on."""
+"""Presence probability from which an object counts as there."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """Where an object is in a photo: mask (H, W) bool, empty where it was not found.
+    """A finder's result for one photo: mask (H, W) bool, empty where the object was not found.
 
     presence: probability in [0, 1] that it is there; similarity: cosine of the target to the features under the mask;
     predicted_iou: the decoder's own estimate.
@@ -57,10 +60,10 @@ class Found:
 
 
 class Finder(Protocol):
-    """Knows one object."""
+    """One object, ready to be searched for."""
 
     def find(self, image: RgbImage) -> Found:
-        """Look for it in a photo (H, W, 3) uint8 RGB."""
+        """The object in a photo (H, W, 3) uint8 RGB."""
         ...
 
 
@@ -119,6 +122,7 @@ class LiteFinder:
 
     def find(self, image: RgbImage) -> Found:
         """See Finder."""
+        # Without a memory the segmenter searches the whole photo, then looks at what it found through a window
         features = self.segmenter.encode(image)
         located = self.segmenter.locate(self.reference, features, None)
         decoded = self.segmenter.decode(located, [PromptSet.from_points()], guided=True, choice="single")
@@ -134,6 +138,7 @@ class SamFinder:
 
     def find(self, image: RgbImage) -> Found:
         """See Finder. Segment Anything has no presence head: the object is there where the mask is not empty."""
+        # The location prior gives both points and the guidance of the first pass
         features = encode(self.model, image, with_hq=self.use_hq)
         prior = locate(features, self.target)
         prompts = PromptSet.from_points(positive=top_points(prior.similarity), negative=bottom_points(prior.similarity))
@@ -148,6 +153,7 @@ class TunedLiteFinder(LiteFinder):
         self, model: Lite, image: RgbImage, mask: NDArray[np.bool_], *, solver: ScaleSolver, use_hq: bool = True
     ) -> None:
         super().__init__(model, image, mask, use_hq=use_hq)
+        # The weights are fitted to what a search of the reference photo itself gives
         located = self.segmenter.locate(self.reference, self.segmenter.encode(image), None)
         self.fit = ScaleFit.of(self.segmenter.decode_scales(located)[0], mask, solver)
 
@@ -172,6 +178,7 @@ class TunedSamFinder:
 
     def find(self, image: RgbImage) -> Found:
         """See SamFinder."""
+        # As published: the weighed mask of an unguided pass, then two passes that refine it
         features = encode(self.model, image, with_hq=self.use_hq)
         prior = locate(features, self.target)
         prompts = self._prompts(prior)
@@ -185,7 +192,7 @@ class TunedSamFinder:
 
 
 def _best_of(last: MaskPrediction, prior: LocationPrior) -> Found:
-    """The best mask of SAM's last pass, of one object."""
+    """The result of SAM's last pass: its best mask, whose similarity is the mean of the prior inside it."""
     mask = last.masks[last.best]
     similarity = prior.similarity[mask]
     return Found(
@@ -197,7 +204,7 @@ def _best_of(last: MaskPrediction, prior: LocationPrior) -> Found:
 
 
 def _found(decoded: Decoded) -> Found:
-    """One object's result; an object that is hardly there has an empty mask."""
+    """The result of lite for one object; one that is probably absent has an empty mask."""
     presence = float(decoded.presence[0])
     mask = decoded.prediction.masks[0].cpu().numpy()
     return Found(

@@ -1,7 +1,8 @@
-"""Images and prompts in, masks out: one core of plain functions, and two thin faces that hold a current image.
+"""Prompted segmentation of images: functions on features, and the two published predictor classes around them.
 
-The core takes features as values: `encode` an image once, `decode` as many prompt sets on it as there are. Models are
-those of Segment Anything, which see the whole image at once, and `lite`, which looks through windows.
+The functions take features as values: `encode` an image once, `decode` as many prompt sets on it as there are. The
+classes hold a current image, as scripts expect. Models are those of Segment Anything, which see the whole image at
+once, and `lite`, which sees it through windows.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ def encode(model: ImageModel, image: RgbImage, *, with_hq: bool = True) -> Image
 def personalize(
     model: ImageModel, features: ImageFeatures, mask: NDArray[np.bool_], *, pooling: Pooling = "mean"
 ) -> Target:
-    """The target that a reference image's features and its mask (H, W) bool show."""
+    """The target of a reference image: its features under the mask (H, W) bool."""
+    # PerSAM takes the mask through the image's own preparation, so that both lie on the same grid
     prepared, geometry = model.prepare(mask_image(mask))
     _, _, h, w = features.image_embedding.shape
     cells = foreground_cells(torch.from_numpy(mask).to(model.device), prepared=prepared, geometry=geometry, grid=(h, w))
@@ -72,7 +74,8 @@ def personalize(
 def decode_unselected(
     model: Sam, features: ImageFeatures, prompts: PromptSet, *, guidance: Guidance | None = None
 ) -> DecoderOutput:
-    """Everything the decoder says to one prompt set, in pixels of the original image; B is 1."""
+    """The decoder's whole output for one prompt set, in pixels of the original image; B is 1."""
+    # To pixels of the input frame, with a batch dimension, where the features are
     geometry, device = features.geometry, features.image_embedding.device
     points = boxes = masks = None
     if len(prompts.points):
@@ -99,6 +102,7 @@ def decode(
 
     mask_weights: (3,) float, PerSAM-F's; the three masks are weighed into one, whatever `multimask_output` says.
     """
+    # Lite's decoder sees windows, which have to be chosen first
     if isinstance(model, Lite):
         return segment_prompts(
             model,
@@ -112,6 +116,8 @@ def decode(
     if hq_token_only and not model.has_hq:
         raise InputError("hq_token_only asks for the HQ mask, but this model has no HQ parts; build it with hq=True")
     output = decode_unselected(model, features, prompts, guidance=guidance)
+
+    # One mask or three by the published rules, or PerSAM-F's weighted one
     if mask_weights is None:
         low_res, scores = select_masks(output, multimask_output=multimask_output, hq_token_only=hq_token_only)
     else:
@@ -126,7 +132,7 @@ def decode(
 def decode_scales(
     model: Sam, features: ImageFeatures, prompts: PromptSet, *, guidance: Guidance | None = None
 ) -> Tensor:
-    """SAM's masks 1 to 3, which PerSAM-F's weights are fitted to, as logits (3, H, W) of the original image.
+    """SAM's masks 1 to 3, for which PerSAM-F's weights are fitted, as logits (3, H, W) of the original image.
 
     The HQ mask, which is added after weighing, is not in them.
     """
@@ -146,7 +152,7 @@ def bind(model: ImageModel, features: ImageFeatures, *, hq_token_only: bool = Fa
 
 
 class _CurrentImage:
-    """A model and the features of the image that was set last."""
+    """State of both predictors: a model and the features of the image that was set last."""
 
     def __init__(self, sam_model: ImageModel) -> None:
         self.model = sam_model
@@ -206,6 +212,7 @@ class _CurrentImage:
 
     def _take(self, image: RgbImage, *, mask: RgbImage | None, image_format: str, cal_image: bool) -> Tensor | None:
         """Make `image` the current one, if `cal_image`, and prepare `mask` as an image is."""
+        # The published flag: without it the current image stays, and only the mask is prepared
         if cal_image:
             self._features = encode(self.model, self._as_rgb(image, image_format))
         if mask is None:
@@ -218,6 +225,7 @@ class _CurrentImage:
     def _as_rgb(self, image: RgbImage, image_format: str) -> RgbImage:
         if image_format not in ("RGB", "BGR"):
             raise InputError(f"image_format must be 'RGB' or 'BGR', got {image_format!r}")
+        # Published models have an attribute that says which they were trained with
         wanted = "RGB" if isinstance(self.model, Lite) else self.model.image_format
         return image if image_format == wanted else image[..., ::-1]
 
@@ -304,9 +312,10 @@ def prompts_from_arrays(
     box: ArrayLike | None,
     mask_input: ArrayLike | None,
 ) -> PromptSet:
-    """What scripts pass to `predict`, checked; a box may be (4,) or (1, 4)."""
+    """A prompt set from the arguments of `predict`, checked; a box may be (4,) or (1, 4)."""
     if (point_coords is None) != (point_labels is None):
         raise InputError("point_coords and point_labels go together; got one of them")
+    # No points are empty tensors
     points = _float_tensor(np.empty((0, 2)) if point_coords is None else point_coords)
     labels = _float_tensor(np.empty(0) if point_labels is None else point_labels)
     corners = None if box is None else _float_tensor(box)
@@ -321,4 +330,5 @@ def prompts_from_arrays(
 
 
 def _float_tensor(values: ArrayLike) -> Tensor:
+    """A float32 tensor with memory of its own: a later change of the caller's array does not reach it."""
     return torch.from_numpy(np.array(values, dtype=np.float32))

@@ -1,4 +1,4 @@
-"""From an image to the model's input frame, and the way back for coordinates and masks.
+"""Image geometry: from an image to the model's input frame, and back for coordinates and masks.
 
 Sizes are (height, width); coordinates are (x, y). Two frames occur: the original image, and the input frame, in which
 the resized image sits in the upper left corner of the padding around it.
@@ -43,7 +43,7 @@ RgbImage: TypeAlias = "NDArray[np.uint8]"
 
 
 class InputFrame(Protocol):
-    """How a model wants images laid out: a size in, the geometry of its input out."""
+    """The layout of a model's input: a rule from the size of an image to its geometry."""
 
     def __call__(self, original: Size) -> ImageGeometry:
         """The geometry of an image of size `original` (h, w)."""
@@ -59,6 +59,7 @@ class LongestSide:
     def __call__(self, original: Size) -> ImageGeometry:
         """The geometry of an image of size `original` (h, w)."""
         height, width = original
+        # Rounded half up, as the published resize does; Python's round would go to the even side
         scale = self.size / max(height, width)
         resized = (max(int(height * scale + 0.5), 1), max(int(width * scale + 0.5), 1))
         return ImageGeometry(original=original, input=resized, padded=(self.size, self.size))
@@ -86,6 +87,7 @@ class NearNative:
 
     def __call__(self, original: Size) -> ImageGeometry:
         """The geometry of an image of size `original` (h, w)."""
+        # The scale is 1 within the limits; the padding, at the right and below, is to multiples of the coarsest stride
         longest = max(original)
         scale = min(max(longest, self.smallest), self.largest) / longest
         height, width = (max(int(side * scale + 0.5), 1) for side in original)
@@ -108,7 +110,7 @@ def image_tensor(image: RgbImage) -> Tensor:
 
 
 def mask_image(mask: NDArray[np.bool_]) -> RgbImage:
-    """(H, W) bool to the (H, W, 3) uint8 image, 0 and 255, that PerSAM treats a reference mask as."""
+    """A reference mask (H, W) bool as the image (H, W, 3) uint8, 0 and 255, that PerSAM prepares it as."""
     return np.repeat(mask[..., None], 3, axis=2).astype(np.uint8) * np.uint8(255)
 
 
@@ -118,6 +120,7 @@ def normalize_and_pad(pixels: Tensor, *, mean: Tensor, std: Tensor, padded: Size
     mean and std: (3, 1, 1) float, in the units of the pixels.
     """
     height, width = pixels.shape[-2:]
+    # Padded after normalising, so that the padding is the mean colour, as in training
     if height > padded[0] or width > padded[1]:
         raise ShapeError(f"an image of {(height, width)} does not fit into the input frame {padded}; resize it first")
     return F.pad((pixels - mean) / std, (0, padded[1] - width, 0, padded[0] - height))
@@ -141,6 +144,8 @@ def boxes_to_input(boxes: Tensor, geometry: ImageGeometry) -> Tensor:
 
 def masks_to_original(maps: Tensor, geometry: ImageGeometry) -> Tensor:
     """(B, N, L, L') float maps over the padded frame to (B, N, H, W) over the original image, padding cut off."""
+    # In two steps, as the published post-processing goes: to the padded frame, then from the image's part of it. One
+    # interpolation would give other masks
     height, width = geometry.input
     padded = F.interpolate(maps, size=geometry.padded, mode="bilinear", align_corners=False)
     return F.interpolate(padded[..., :height, :width], size=geometry.original, mode="bilinear", align_corners=False)

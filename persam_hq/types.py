@@ -1,4 +1,4 @@
-"""The values that cross from one stage of the model to the next.
+"""Values that cross from one stage of the model to the next: encode, locate, prompt, decode.
 
 All of them are frozen, compare by identity and show the shapes of their tensors only. Sizes are (height, width)
 pairs; points and boxes are (x, y) pixels.
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 Size: TypeAlias = tuple[int, int]
+"""(height, width) in pixels or cells."""
 
 
 class _ShapeRepr:
@@ -45,7 +46,7 @@ class _ShapeRepr:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ImageGeometry(_ShapeRepr):
-    """How an image lies in the model's input: its own size, its size once resized, and the padded frame around it.
+    """Sizes of an image on its way into the model: its own, resized (`input`), and of the padded frame around that.
 
     The resized image sits in the upper left corner of the padded frame.
     """
@@ -55,6 +56,7 @@ class ImageGeometry(_ShapeRepr):
     padded: Size
 
     def __post_init__(self) -> None:
+        # Every stage divides by these
         for name in ("original", "input", "padded"):
             height, width = getattr(self, name)
             if height < 1 or width < 1:
@@ -65,11 +67,11 @@ class ImageGeometry(_ShapeRepr):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ImageFeatures(_ShapeRepr):
-    """What the image encoder makes of one image.
+    """Features of one image, as the image encoder makes them; every later stage reads them.
 
     image_embedding: (1, C, h, w) float over the padded frame.
     interm_embeddings: (1, h', w', C') float each, channels last; the first one feeds the HQ features.
-    hq_features: (1, C'', 4h, 4w) float, fused once an image from the two above; None on a plain decoder.
+    hq_features: (1, C'', 4h, 4w) float, fused once per image from the two above; None on a plain decoder.
     """
 
     image_embedding: Tensor
@@ -87,7 +89,7 @@ class ImageFeatures(_ShapeRepr):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Target(_ShapeRepr):
-    """What is looked for, as the reference image and mask show it.
+    """The object to find, described by features of the reference image under its mask.
 
     feature: (C,) float, unit length; the direction compared with every cell of a test image.
     embedding: (1, 1, C) float; the mean feature before normalisation, added to the decoder's queries.
@@ -107,11 +109,11 @@ class Target(_ShapeRepr):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LocationPrior(_ShapeRepr):
-    """Where in an image the target is likely to be.
+    """Similarity of each place of an image to the target: PerSAM's location prior.
 
-    grid: (h, w) float, cosine similarity in [-1, 1] of every cell of the padded frame.
+    grid: (h, w) float, cosine similarity in [-1, 1] of each cell of the padded frame.
     similarity: (H, W) float, the same at the size of the original image, padding cut off.
-    embedding: (C, h, w) float, the features of every cell, or None where they are not handed on.
+    embedding: (C, h, w) float, the features of each cell, or None where they are not handed on.
     """
 
     grid: Tensor
@@ -176,6 +178,7 @@ class PromptSet(_ShapeRepr):
         mask_input: Tensor | None = None,
     ) -> PromptSet:
         """Foreground points (P, 2) first, background points (Q, 2) after them."""
+        # The order is PerSAM's, and tokens that differ in order give other masks
         inside, outside = _as_points(positive), _as_points(negative)
         labels = torch.cat([torch.ones(len(inside)), torch.zeros(len(outside))]).to(inside.device)
         return cls(points=torch.cat([inside, outside]), labels=labels, box=box, mask_input=mask_input)
@@ -183,7 +186,7 @@ class PromptSet(_ShapeRepr):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DecoderOutput(_ShapeRepr):
-    """Everything the mask decoder computes, nothing selected yet.
+    """Everything the mask decoder computes, before any mask is selected.
 
     masks: (B, 4, L, L') float logits of SAM's mask tokens; iou_predictions: (B, 4) float, their predicted IoU;
     hq_masks: (B, 1, sL, sL') float logits of the HQ-Output token on a grid s = 1, 2 ... times as fine, None on a plain
@@ -198,6 +201,7 @@ class DecoderOutput(_ShapeRepr):
     def __post_init__(self) -> None:
         _check("DecoderOutput.masks", self.masks, (None, None, None, None))
         b, tokens, height, width = self.masks.shape
+        # The HQ mask may be finer, by the same whole factor on both axes
         _check("DecoderOutput.iou_predictions", self.iou_predictions, (b, tokens))
         if self.hq_masks is not None:
             finer = max(1, self.hq_masks.shape[-1] // width)
@@ -242,6 +246,7 @@ def _as_points(points: Tensor | Sequence[Sequence[float]]) -> Tensor:
 def _check(name: str, tensor: Tensor, expected: Sequence[int | None]) -> None:
     """Raise ShapeError unless the shape is `expected`, in which None stands for any length."""
     shape = tuple(tensor.shape)
+    # Ranks are compared first, since zip would fail on different ones
     fits = len(shape) == len(expected) and all(e is None or e == s for s, e in zip(shape, expected, strict=True))
     if not fits:
         wanted = ", ".join("any" if e is None else str(e) for e in expected)
@@ -249,6 +254,7 @@ def _check(name: str, tensor: Tensor, expected: Sequence[int | None]) -> None:
 
 
 def _brief(value: object) -> str:
+    """A value for a repr: tensors by shape and dtype, all else as it is."""
     if isinstance(value, torch.Tensor):
         return f"Tensor{tuple(value.shape)}[{str(value.dtype).removeprefix('torch.')}]"
     if isinstance(value, tuple) and any(isinstance(item, torch.Tensor) for item in value):

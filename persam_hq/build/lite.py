@@ -1,4 +1,4 @@
-"""Sizes of `lite`, beside those of `persam_hq.build.sam`: together the only places where sizes are written down."""
+"""Sizes of `lite`, and its weights from a file; the other sizes stand in `persam_hq.build.sam`, and nowhere else."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from persam_hq.transforms import NearNative
 
 __all__ = ["FITTED_KEYS", "TRAINING_GEOMETRY", "Detail", "build_lite", "lite_hq_modules", "load_lite"]
 
+# EfficientNet-Lite0: the stages of EfficientNet-B0 without squeeze-and-excitation, as its published weights have them.
 LITE0_STAGES = (
     Stage(kernel=3, stride=1, expansion=1, channels=16, repeats=1),
     Stage(kernel=3, stride=2, expansion=6, channels=24, repeats=2),
@@ -32,14 +33,15 @@ LITE0_STAGES = (
     Stage(kernel=3, stride=1, expansion=6, channels=320, repeats=1),
 )
 
-
 FITTED_KEYS = ("image_encoder.key_projection.", "location_prior.log_temperature_prompt")
-"""What `persam-hq checkpoints fit-keys` adds to weights of older releases."""
-
+"""Prefixes of the weights that `persam-hq checkpoints fit-keys` adds to those of older releases."""
 
 Detail = Literal["normal", "fine"]
-"""How finely lite sees. The same weights serve both."""
+"""Resolution that frames are encoded at and objects are decoded at. The same weights serve both."""
 
+# Grids in cells a side: of a window (the mask has four times as many), and of what is remembered of the first frame
+# around the object, of all of it, and of the last frame. Then the longer side that frames are resized to, in pixels;
+# 32 is the trunk's coarsest stride.
 _DETAILS: Final[dict[Detail, tuple[LiteGeometry, NearNative]]] = {
     "normal": (
         LiteGeometry(grid=28, first_grid=48, global_grid=16, recent_grid=24),
@@ -51,9 +53,8 @@ _DETAILS: Final[dict[Detail, tuple[LiteGeometry, NearNative]]] = {
     ),
 }
 
-
 TRAINING_GEOMETRY: Final = LiteGeometry(grid=24, first_grid=48, global_grid=16, recent_grid=24)
-"""What the released weights were trained on."""
+"""The grids that the released weights were trained on: windows of 24 cells a side, where use takes 28 or 48."""
 
 
 def build_lite(*, hq: bool = True, detail: Detail = "normal", geometry: LiteGeometry | None = None) -> Lite:
@@ -62,9 +63,11 @@ def build_lite(*, hq: bool = True, detail: Detail = "normal", geometry: LiteGeom
     `detail` sets the size that frames are encoded at and, without a `geometry`, the grids that objects are seen and
     remembered on.
     """
+    # Channels at strides 16, 8 and 4, and of the keys that matching compares: the learnt part and all of it
     embed_dim, middle_dim, fine_dim, learned_dim, key_dim = 128, 64, 32, 64, 128
     usual, input_frame = _DETAILS[detail]
     geometry = geometry or usual
+    # The prompt encoder works in a window of its natural size; windows of other sizes are resampled to it
     grid, nominal = geometry.grid, geometry.grid * EMBEDDING_STRIDE
     return Lite(
         image_encoder=LiteImageEncoder(
@@ -128,12 +131,14 @@ def load_lite(model: nn.Module, path: Path, *, but: tuple[str, ...] = ()) -> Non
     in memory as convolutions like them. A training's state file is taken as well, with its averaged weights, if all of
     lite learned in it.
     """
+    # What does not fit is named before anything is loaded
     state, _ = read_tensors(path)
     expected = model.state_dict()
     missing = sorted(name for name in expected.keys() - state.keys() if not name.startswith(but))
     extra = sorted(state.keys() - expected.keys())
     if missing or extra:
         message = f"{path} does not hold lite's weights: missing {missing[:3]}, not expected {extra[:3]}"
+        # Weights of older releases lack the fitted keys alone, which can be helped
         if not extra and all(name.startswith(FITTED_KEYS) for name in missing):
             message = f"{path} is older than lite's fitted keys; `persam-hq checkpoints fit-keys` adds them"
         raise CheckpointError(message)

@@ -1,4 +1,4 @@
-"""Models ready for images, by name."""
+"""Models with weights by name, in evaluation mode: what the predictors and commands take."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from persam_hq.modeling.sam import Sam
 __all__ = ["ImageModel", "load_model"]
 
 ImageModel: TypeAlias = Sam | Lite
-"""What the predictors take."""
+"""Either model: whole images (Segment Anything) or windows (lite)."""
 
 
 def load_model(name: str, *, checkpoint: str | Path | None = None, device: str = "cpu") -> ImageModel:
@@ -24,10 +24,13 @@ def load_model(name: str, *, checkpoint: str | Path | None = None, device: str =
     `checkpoint` is a path, or the name of a file that `persam-hq checkpoints download` put into the cache. For
     SamPredictor and PerSamPredictor. Raises UnknownModelError or CheckpointError.
     """
+    # Only lite's weights are in the package
     if name == "lite":
         lite = build_lite()
         load_lite(lite, embedded_weights() if checkpoint is None else Path(checkpoint))
         return lite.eval().to(device)
+
+    # Published models come from a file, which may be a cached download
     if name not in sam_model_registry:
         raise UnknownModelError(f"unknown model {name!r}; known: lite, {', '.join(sam_model_registry)}")
     if checkpoint is None:

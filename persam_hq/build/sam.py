@@ -1,4 +1,7 @@
-"""The models by name: the only place where sizes are written down."""
+"""Models of Segment Anything by name: sizes, builders and the registry.
+
+With `persam_hq.build.lite` the only place where sizes of models are written down; modules are handed them.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelBuilder", "build_model", "sam_model_registry"]
 
+# Shared by all published models. Mean and deviation are those of ImageNet's pixels, RGB in 0 to 255.
 IMAGE_SIZE = 1024
 PATCH_SIZE = 16
 EMBED_DIM = 256
@@ -34,7 +38,7 @@ PIXEL_STD = (58.395, 57.12, 57.375)
 
 
 class ModelBuilder(Protocol):
-    """What the registry holds."""
+    """An entry of the registry: builds one model, from a checkpoint or without weights."""
 
     def __call__(
         self,
@@ -81,7 +85,7 @@ class ViTSpec:
             depth=self.depth,
             num_heads=self.num_heads,
             out_chans=EMBED_DIM,
-            window_size=14,
+            window_size=14,  # of all published sizes; 64 cells a side are padded to 70
             global_attn_indexes=self.global_attn_indexes,
         )
 
@@ -99,6 +103,7 @@ class TinyViTSpec:
 
     def build(self, image_size: int) -> nn.Module:
         """The image encoder for squares of `image_size` pixels."""
+        # The head for ImageNet's classes is never called, but published files hold it
         return TinyViT(img_size=image_size, stages=self.stages, out_chans=EMBED_DIM, num_classes=1000)
 
 
@@ -119,6 +124,7 @@ class SamBuilder:
         device: str | torch.device | None = None,
     ) -> Sam:
         """See ModelBuilder."""
+        # Without a checkpoint: weights as torch initialises them
         if checkpoint is None:
             if base is not None:
                 raise InputError(f"got a base, {base}, and no checkpoint to put over it; give it as the checkpoint")
@@ -129,7 +135,7 @@ class SamBuilder:
     def _load(
         self, weights: Checkpoint, *, hq: bool | None, image_size: int | None, device: str | torch.device | None
     ) -> Sam:
-        """Without memory for weights that the checkpoint then replaces."""
+        """A model filled from a checkpoint, built on the meta device: without memory for weights that are replaced."""
         with torch.device("meta"):
             model = self._assemble(
                 hq=weights.has_hq if hq is None else hq,
@@ -139,6 +145,7 @@ class SamBuilder:
         return model.eval()
 
     def _assemble(self, *, hq: bool, image_size: int) -> Sam:
+        """Encoder, prompt encoder and mask decoder at the published sizes, for squares of `image_size` pixels."""
         if image_size % PATCH_SIZE or image_size < PATCH_SIZE:
             raise InputError(f"got an image size of {image_size}; expected a multiple of {PATCH_SIZE}, such as 1024")
         grid = image_size // PATCH_SIZE
@@ -162,6 +169,7 @@ class SamBuilder:
         )
 
 
+# The global blocks are the last of each quarter. SAM, appendix A; TinyViT-5M as MobileSAM publishes it.
 _VIT_B = ViTSpec(embed_dim=768, depth=12, num_heads=12, global_attn_indexes=(2, 5, 8, 11))
 _VIT_L = ViTSpec(embed_dim=1024, depth=24, num_heads=16, global_attn_indexes=(5, 11, 17, 23))
 _VIT_H = ViTSpec(embed_dim=1280, depth=32, num_heads=16, global_attn_indexes=(7, 15, 23, 31))
@@ -203,5 +211,6 @@ def build_model(
 
 
 def _read(checkpoint: str | Path, base: str | Path | None) -> Checkpoint:
+    """The checkpoint, and `base` for what it leaves out."""
     weights = read_checkpoint(checkpoint)
     return weights if base is None else weights.over(read_checkpoint(base))

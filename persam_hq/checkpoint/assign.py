@@ -1,4 +1,4 @@
-"""Tensors into a model: the one place where dtypes and devices change."""
+"""Assignment of a file's tensors to a model: the one place where their dtype and device change."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def place(tensors: Mapping[str, Tensor], model: nn.Module, *, device: str | torc
     of its own the values are copied. `device` None is that of the model, or the CPU for one built on meta.
     """
     expected = model.state_dict()
+    # A model with memory takes copies; one on the meta device takes the tensors themselves
     if not any(value.is_meta for value in expected.values()):
         model.load_state_dict(tensors, strict=True)
     else:

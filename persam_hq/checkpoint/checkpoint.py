@@ -1,4 +1,4 @@
-"""Checkpoints: the tensors of a weights file, recognised, and the way into a model of exactly their layout."""
+"""Checkpoint: the tensors of a weights file under their published names, and their way into a model."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from persam_hq.checkpoint.position_embeddings import fit_positions
 from persam_hq.checkpoint.unwrap import unwrap
 from persam_hq.errors import CheckpointError
 
+# Named in the error that a model with HQ parts gives for a file without them.
 _HQ_FILES = {name: f"sam_hq_{name}.pth" for name in ("vit_b", "vit_l", "vit_h", "vit_tiny")}
 
 
@@ -59,6 +60,7 @@ class Checkpoint:
         """This file's tensors, and those of `base` for what it leaves out: a decoder in the model it was made for."""
         if None not in (self.encoder, base.encoder) and self.encoder != base.encoder:
             raise CheckpointError(f"{self.path} goes with {self.encoder}, but {base.path} holds {base.encoder}")
+        # Decoders alone have no encoder to be recognised by, so None fits any
         tensors = {**base.tensors, **self.tensors}
         return replace(self, tensors=tensors, encoder=self.encoder or base.encoder, has_hq=self.has_hq or base.has_hq)
 
@@ -71,12 +73,15 @@ class Checkpoint:
         left out, and only they, where the model was built without any. With `fresh_hq` those of the model keep the
         values they were built with where the file has none: training begins so. `device`: see `place`.
         """
+        # The right model, with or without HQ parts
         expected = model.state_dict()
         wants_hq = any(key.startswith(HQ_PREFIXES) for key in expected)
         self._check(name, hq=wants_hq and not fresh_hq)
         tensors = {k: v for k, v in self.tensors.items() if wants_hq or not k.startswith(HQ_PREFIXES)}
         if fresh_hq and not self.has_hq:
             tensors |= {k: v for k, v in expected.items() if k.startswith(HQ_PREFIXES)}
+
+        # The right shapes, then into the model
         tensors = fit_positions(tensors, expected)
         self._verify(tensors, expected)
         place(tensors, model, device=device)
@@ -98,6 +103,7 @@ class Checkpoint:
             )
 
     def _verify(self, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+        """Raise CheckpointError, which names keys, unless names and shapes are those of the model."""
         shared = [key for key in expected if key in tensors]
         misfits = {
             "missing": [key for key in expected if key not in tensors],
@@ -116,7 +122,7 @@ class Checkpoint:
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The state dict in a .pth, .pt or .safetensors file, as it is named there, and what was around it."""
+    """The state dict in a .pth, .pt or .safetensors file, under its own names, and the wrappers around it."""
     path = Path(path)
     return unwrap(read_file(path), path)
 

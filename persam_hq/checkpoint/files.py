@@ -1,4 +1,4 @@
-"""Weights files on disk, mapped into memory; nothing in a file is executed."""
+"""Reading of weights files: mapped into memory where the format allows it, and never executed."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from safetensors.torch import load_file
 from persam_hq.errors import CheckpointError
 
 HUB_NAME = "model.safetensors"
-"""What Hugging Face calls the weights in a model's folder."""
+"""Hugging Face's name for the weights in a model's folder."""
 _LONGEST = 200  # characters of a foreign error that are passed on
 
 
 def read_file(path: Path) -> object:
-    """What a .pth, .pt or .safetensors file holds, or the one in a folder of Hugging Face; the content decides which.
+    """The content of a .pth, .pt or .safetensors file, or of the one in a folder of Hugging Face.
 
-    Tensors are mapped, privately, wherever the format allows it: their pages come into memory when they are used, and
-    writing to a tensor changes no file. Raises CheckpointError.
+    The bytes decide on the format, not the suffix. Tensors are mapped, privately, wherever the format allows it: their
+    pages come into memory when they are used, and writing to a tensor changes no file. Raises CheckpointError.
     """
     if path.is_dir():
         path = _file_in(path)
+    # safetensors begins with the length of its header, 8 bytes, and the header, which is JSON
     head, size = _begin(path)
     is_safetensors = head[8:9] == b"{" and int.from_bytes(head[:8], "little") < size
     if is_safetensors or path.suffix == ".safetensors":
         return _read_safetensors(path)
+    # torch's zip format begins as every zip file, whose directory lies at the end: without that it is cut short
     return _read_torch(path, is_cut=head.startswith(b"PK") and not zipfile.is_zipfile(path))
 
 
@@ -41,6 +43,7 @@ def _file_in(folder: Path) -> Path:
 
 def _begin(path: Path) -> tuple[bytes, int]:
     """The first bytes and the size; CheckpointError where they show that something else was saved as weights."""
+    # What tools leave in place of a file: nothing, a pointer of Git LFS, a web page that says why not
     try:
         with path.open("rb") as file:
             head = file.read(64)
@@ -79,6 +82,7 @@ def _read_torch(path: Path, *, is_cut: bool) -> object:
 
 def _reason(exc: Exception) -> str:
     """One line of an error that may be a page long."""
+    # torch's unpickler wraps the reason in paragraphs of advice on switching its check off
     text = str(exc)
     foreign = re.search(r"GLOBAL (\S+)", text)
     if foreign is not None:

@@ -1,4 +1,4 @@
-"""Names in the weights of Hugging Face's SamModel and SamHQModel, and what the published checkpoints call the same."""
+"""Key names of Hugging Face's SamModel and SamHQModel, translated to those of the published checkpoints."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from torch import Tensor
 
 from persam_hq.errors import CheckpointError
 
+# Of keys that the published layout does not have, so one of them tells the layout.
 _PREFIXES = ("vision_encoder.", "shared_image_embedding.")
 _POSITIONS = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
 
+# Modules that are a Sequential in the published code, and have named layers in Hugging Face's.
 _SEQUENCES = {
     "vision_encoder.neck": ("image_encoder.neck", ("conv1", "layer_norm1", "conv2", "layer_norm2")),
     "prompt_encoder.mask_embed": (
@@ -42,6 +44,7 @@ _RENAMED = {
     for index, layer in enumerate(layers)
     if layer is not None
 }
+# Perceptrons have their first and last layer under names of their own, and the middle one in a list.
 _HEAD = re.compile(
     r"mask_decoder\.(iou_prediction_head|hq_mask_mlp|output_hypernetworks_mlps\.\d+)\.(proj_in|layers\.0|proj_out)\."
 )
@@ -60,6 +63,7 @@ def from_hugging_face(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Te
     The matrix of the positional encoding is in some files twice, for encoder and prompts; CheckpointError if the two
     differ, since the published models have one.
     """
+    # Keys stay in their order; a name that comes twice has to mean the same values
     renamed: dict[str, Tensor] = {}
     for key, value in tensors.items():
         name = published_name(key)
@@ -71,9 +75,11 @@ def from_hugging_face(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Te
 
 def published_name(key: str) -> str:
     """What the published checkpoints call the tensor `key` of a SamModel or SamHQModel."""
+    # The perceptrons first: their layers' numbers differ
     if head := _HEAD.match(key):
         part = "hf_mlp" if head[1] == "hq_mask_mlp" else head[1]
         return f"mask_decoder.{part}.layers.{_HEAD_LAYERS[head[2]]}.{key[head.end() :]}"
+    # Then modules that are renamed as a whole
     theirs = next((theirs for theirs in _RENAMED if key.startswith(theirs)), None)
     if theirs is not None:
         key = _RENAMED[theirs] + key.removeprefix(theirs)

@@ -1,4 +1,4 @@
-"""What a state dict is of, told by its keys and shapes, and its tensors under the published names."""
+"""Layouts of state dicts: the model and its encoder recognised by keys and shapes, keys renamed to published ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ HQ_PARTS = ("hf_token", "hf_mlp", "compress_vit_feat", "embedding_encoder", "emb
 HQ_PREFIXES = tuple(f"mask_decoder.{part}." for part in HQ_PARTS)
 PARTS = ("image_encoder.", "prompt_encoder.", "mask_decoder.")
 PATCH_SIZE = 16
+"""Pixels per cell of position embeddings, in all published sizes."""
 
+# Keys that tell one model from the others.
 _LITE_PART = "location_prior."
 _DECODER_PARTS = tuple(
     f"{part}."
@@ -30,13 +32,14 @@ _DECODER_PARTS = tuple(
     )
 )
 _SAM2_PARTS = ("memory_attention.", "memory_encoder.", "sam_mask_decoder.", "sam_prompt_encoder.")
+# Widths of the encoders, which also show in a decoder's first HQ layer.
 _VIT_BY_WIDTH = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 _ENCODER_BY_INTERM_WIDTH = _VIT_BY_WIDTH | {160: "vit_tiny"}
 _NAMED = 8  # keys that an error spells out before it only counts
 
 
 class Layout(StrEnum):
-    """How a file names its tensors."""
+    """The naming of a file's tensors; values are shown by `persam-hq checkpoints inspect`."""
 
     PUBLISHED = "segment_anything"
     DECODER = "mask decoder alone"
@@ -48,11 +51,14 @@ def in_published_layout(tensors: Mapping[str, Tensor], path: Path) -> tuple[dict
 
     Raises CheckpointError where a key belongs to no part of these models.
     """
+    # Recognised by keys: Hugging Face's names, a decoder alone, or the published ones
     named, layout = dict(tensors), Layout.PUBLISHED
     if is_hugging_face(tensors):
         named, layout = from_hugging_face(tensors, path), Layout.HUGGING_FACE
     elif tensors and all(key.startswith(_DECODER_PARTS) for key in tensors):
         named, layout = {f"mask_decoder.{key}": value for key, value in tensors.items()}, Layout.DECODER
+
+    # A key of none of the parts means another model
     strangers = [key for key in named if not key.startswith((*PARTS, _LITE_PART))]
     if any(key.startswith(_SAM2_PARTS) for key in strangers):
         raise CheckpointError(f"{path} is of SAM 2, another model; load weights of SAM, SAM-HQ or MobileSAM")
@@ -66,6 +72,7 @@ def in_published_layout(tensors: Mapping[str, Tensor], path: Path) -> tuple[dict
 
 def encoder_of(tensors: Mapping[str, Tensor]) -> str | None:
     """The registered name of the image encoder, by published names; a decoder with HQ parts shows it as well."""
+    # TinyViT has no absolute positions, and a decoder no encoder: each is told by what it has
     if any(key.startswith(_LITE_PART) for key in tensors):
         return "lite"
     if "image_encoder.patch_embed.seq.0.c.weight" in tensors:

@@ -1,4 +1,4 @@
-"""Position embeddings of a plain vision transformer for images of another size than the file's."""
+"""Position embeddings of plain vision transformers, resized where a model is for images of another size."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def fit_positions(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor])
     published variants of Segment Anything do. Those of blocks with windows depend on the window, and stay. What does
     not fit for another reason stays as well, for the caller to name.
     """
+    # Only square grids of the same width can be resized
     fitted = dict(tensors)
     if ABSOLUTE not in tensors or ABSOLUTE not in expected:
         return fitted
@@ -25,6 +26,7 @@ def fit_positions(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor])
     if stored.shape == wanted.shape or not _square(stored) or stored.shape[-1] != wanted.shape[-1]:
         return fitted
 
+    # Global blocks are those whose relative table fits the grid
     fitted[ABSOLUTE] = _resized_absolute(stored, wanted.shape[1])
     lengths = (2 * stored.shape[1] - 1, 2 * wanted.shape[1] - 1)
     for key, value in tensors.items():

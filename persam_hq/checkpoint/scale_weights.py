@@ -1,4 +1,4 @@
-"""PerSAM-F's weights as a JSON file: fitted by one command, used by others."""
+"""Files of PerSAM-F's scale weights, JSON: written by `personalize --save-weights`, read by other commands."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ReferenceHashes(BaseModel):
 
 
 class ObjectWeights(BaseModel):
-    """What was fitted to one object: weights of the three masks, which sum to 1, and the loss that they leave."""
+    """One object's fit: weights of the three masks, which sum to 1, and the loss that they leave on the reference."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -45,6 +45,8 @@ class ObjectWeights(BaseModel):
 
 
 class _WeightsFile(BaseModel):
+    """The whole file; format and version tell it from any other JSON."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["persam-hq mask weights"] = "persam-hq mask weights"
@@ -53,7 +55,7 @@ class _WeightsFile(BaseModel):
 
 
 def reference_hashes(image: Path, mask: Path) -> ReferenceHashes:
-    """Of the files that a reference was read from."""
+    """SHA-256 of the two files that a reference was read from."""
     first, second = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (image, mask))
     return ReferenceHashes(image=first, mask=second)
 
@@ -76,6 +78,8 @@ def read_mask_weights(path: Path) -> Mapping[str, ObjectWeights]:
         raise InputError(f"cannot read the mask weights {path}: {exc.strerror}") from exc
     except (ValueError, UnicodeDecodeError) as exc:
         raise InputError(f"{path} is no JSON: {exc}; give a file that personalize --save-weights wrote") from exc
+
+    # The first thing that does not fit is named; a list of all would be no line
     try:
         return _WeightsFile.model_validate(content).objects
     except ValidationError as exc:
@@ -86,7 +90,7 @@ def read_mask_weights(path: Path) -> Mapping[str, ObjectWeights]:
 
 
 def weights_of(objects: Mapping[str, ObjectWeights], name: str) -> Weights:
-    """Those of the object `name`; where the file knows one object only, its weights serve all."""
+    """The weights of the object `name`; where the file has one object only, its weights serve all."""
     if name in objects:
         return objects[name].weights
     if len(objects) == 1:

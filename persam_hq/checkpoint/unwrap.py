@@ -1,4 +1,4 @@
-"""What training scripts put around a state dict: other things beside it, and prefixes before its keys."""
+"""Unwrapping of state dicts: training scripts save them among other things, and with prefixes before their keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from persam_hq.errors import CheckpointError
 WRAPPERS = ("ema", "model_ema", "ema_state_dict", "state_dict", "model_state_dict", "model", "net")
 """Keys that state dicts are found under; where there are several, averaged weights come first, as they are for use."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "sam.")
-"""What DistributedDataParallel, torch.compile and modules around a model put before every key."""
+"""Prefixes that DistributedDataParallel, torch.compile and modules around a model put before each key."""
 
 
 def unwrap(loaded: object, path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -20,6 +20,7 @@ def unwrap(loaded: object, path: Path) -> tuple[dict[str, Tensor], tuple[str, ..
 
     Raises CheckpointError where there is none.
     """
+    # Into mappings, as far as it takes
     around: list[str] = []
     while not _is_state_dict(loaded):
         if not isinstance(loaded, Mapping):
@@ -34,6 +35,8 @@ def unwrap(loaded: object, path: Path) -> tuple[dict[str, Tensor], tuple[str, ..
         around.append(found)
         loaded = loaded[found]
     assert isinstance(loaded, Mapping)
+
+    # Prefixes that all keys share; the parts of a model never share one
     tensors = dict(loaded)
     while prefix := _common_prefix(tensors):
         around.append(prefix)

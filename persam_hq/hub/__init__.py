@@ -1,4 +1,4 @@
-"""Published weights: where they come from, and a cache of them in the user's folder. Needs no torch."""
+"""Published weights: a catalogue of their sources, downloads, and a cache in the user's folder. Needs no torch."""
 
 from persam_hq.hub.cache import FOLDER_VARIABLE, Cache, cached_path, default_folder
 from persam_hq.hub.catalogue import PUBLISHED, Published, published

@@ -1,4 +1,7 @@
-"""The cache of downloaded weights: where it is, and whether a file in it is still what was downloaded."""
+"""Cache of downloaded weights in the user's folder; a file is verified by its SHA-256 before it is used.
+
+Beside each file lies a record, FILE.json, so that gigabytes are hashed only after they were touched.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from persam_hq.io.atomic import atomic_write, sha256_of
 __all__ = ["FOLDER_VARIABLE", "Cache", "Record", "cached_path", "default_folder"]
 
 FOLDER_VARIABLE = "PERSAM_HQ_CACHE"
-"""The environment variable that names another folder."""
+"""Environment variable that names another folder for the cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What was known of a file when it was last verified; its time stamp (ns) tells whether it was touched since."""
+    """A file as it was last verified: hash, size in bytes, and time stamp in ns, which tells a later change."""
 
     sha256: str
     size: int
@@ -28,7 +31,7 @@ class Record:
 
 
 def default_folder() -> Path:
-    """PERSAM_HQ_CACHE, or `persam-hq` in the user's cache folder as the platform has it."""
+    """PERSAM_HQ_CACHE, or `persam-hq` in the platform's cache folder for users (XDG on Linux)."""
     if named := os.environ.get(FOLDER_VARIABLE):
         return Path(named)
     if sys.platform == "darwin":
@@ -45,7 +48,7 @@ class Cache:
     folder: Path
 
     def path(self, entry: Published) -> Path:
-        """Where the file is, or will be."""
+        """Path of the file, whether it is there or not."""
         return self.folder / entry.file
 
     def has(self, entry: Published) -> bool:
@@ -57,12 +60,15 @@ class Cache:
 
         It is read whole only if it was touched since it was last verified.
         """
+        # The hash it has, from the record where the file is untouched
         path, record = self.path(entry), self._record(entry)
         stat = path.stat()
         if record is not None and (record.size, record.modified) == (stat.st_size, stat.st_mtime_ns):
             found = record.sha256
         else:
             found = sha256_of(path)
+
+        # The hash it should have: the published one, or that of the first download
         expected = entry.sha256 or (found if record is None else record.sha256)
         if found != expected:
             raise CheckpointError(

@@ -1,4 +1,4 @@
-"""The official files: address, size, licence, and their SHA-256 where one is published."""
+"""Catalogue of published weights: address, size, licence, and SHA-256 where one is published."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from persam_hq.errors import UnknownModelError
 
 __all__ = ["PUBLISHED", "Published", "published"]
 
+# Where the files are hosted. MobileSAM's address holds a commit, as files of a branch change.
 _META = "https://dl.fbaipublicfiles.com/segment_anything/"
 _HQ = "https://huggingface.co/lkeab/hq-sam/resolve/main/"
 _HQ_TRAINING = "https://huggingface.co/sam-hq-team/sam-hq-training/resolve/main/pretrained_checkpoint/"
@@ -20,9 +21,10 @@ _MOBILE = "https://github.com/ChaoningZhang/MobileSAM/raw/f706ad9c4eb7f219c00d90
 class Published:
     """One file to download.
 
-    model: the registered model that it is for; content: what it holds; megabytes: about, in 10**6 bytes; sha256: as
-    published by whoever hosts the file or, for Meta's and MobileSAM's, by projects that check it; None where none is
-    known, and that of the first download is kept instead.
+    name: as commands take it; url, file: its address, and its name in the cache; model: the registered model that it is
+    for; content: the weights it holds, in words; megabytes: its size in 10**6 bytes, rounded; sha256: as published by
+    whoever hosts the file or, for Meta's and MobileSAM's, by projects that check it; None where none is known, and that
+    of the first download is kept instead.
     """
 
     name: str

@@ -1,4 +1,7 @@
-"""Downloads that go on where they were cut off, and are in the cache whole or not at all."""
+"""Download of published weights into the cache, resumed where it was cut off, and renamed once it is whole.
+
+HTTP by hand, as resuming has to survive servers that ignore ranges and files that change in between.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,11 @@ from persam_hq.io.atomic import move_into_place, sha256_of
 __all__ = ["OFFLINE_VARIABLE", "download", "is_offline"]
 
 OFFLINE_VARIABLE = "PERSAM_HQ_OFFLINE"
-"""The environment variable that forbids the network, with any value but 0."""
+"""Environment variable that forbids the network, with any value but 0."""
 Progress = Callable[[int, int | None], None]
-"""Is told how many bytes are there and how many there will be, None where the server does not say."""
+"""Called with the bytes so far and the bytes in all, None where the server does not say."""
 _BLOCK = 1 << 20
+"""Bytes that are read at once, and so the least between two calls of `progress`."""
 
 
 def is_offline() -> bool:
@@ -43,6 +47,7 @@ def download(
     A file on its way is called .part, and the same call goes on from its end if the server can. `timeout` in seconds
     is for each answer of the server. Raises CheckpointError.
     """
+    # In the cache already, or not to be had
     if cache.has(entry):
         return cache.verified(entry)
     if offline or is_offline():
@@ -50,6 +55,8 @@ def download(
             f"{entry.name} is not in {cache.folder}, and the network is switched off; "
             f"put {entry.file} from {entry.url} there, or run without --offline and {OFFLINE_VARIABLE}"
         )
+
+    # Into the .part, from where an earlier call got
     part = cache.path(entry).with_name(f"{entry.file}.part")
     try:
         cache.folder.mkdir(parents=True, exist_ok=True)
@@ -58,14 +65,14 @@ def download(
         raise CheckpointError(
             f"cannot download {entry.url}: {_reason(exc)}; the same command goes on where it stopped"
         ) from exc
-    return _admit(entry, part, cache)
+    return _store(entry, part, cache)
 
 
-def _admit(entry: Published, part: Path, cache: Cache) -> Path:
+def _store(entry: Published, part: Path, cache: Cache) -> Path:
     """Give a complete download its name, unless it is not what was published."""
     found = sha256_of(part)
     if entry.sha256 not in (None, found):
-        _forget(part)
+        _discard(part)
         raise CheckpointError(
             f"what {entry.url} sent is not what was published: its SHA-256 is {found}, expected {entry.sha256}; "
             "it was removed; try again, or download it by another way"
@@ -78,6 +85,7 @@ def _admit(entry: Published, part: Path, cache: Cache) -> Path:
 
 def _fetch(entry: Published, part: Path, *, progress: Progress, timeout: float) -> None:
     """Bring `part` to its full length, from its end if it is there already."""
+    # Ask for the rest. A server refuses (416) where there is none: the file is whole already, or it became shorter
     begun = part.stat().st_size if part.exists() else 0
     try:
         response = _open(entry.url, part, begun=begun, timeout=timeout)
@@ -87,7 +95,8 @@ def _fetch(entry: Published, part: Path, *, progress: Progress, timeout: float) 
                 raise
             if exc.headers.get("Content-Range") == f"bytes */{begun}":
                 return  # it was complete, and only its name was missing
-        _forget(part)
+        # It is another file now, so from the start
+        _discard(part)
         begun, response = 0, _open(entry.url, part, begun=0, timeout=timeout)
     with response:
         _receive(response, part, begun=begun, progress=progress)
@@ -95,9 +104,11 @@ def _fetch(entry: Published, part: Path, *, progress: Progress, timeout: float) 
 
 def _open(url: str, part: Path, *, begun: int, timeout: float) -> HTTPResponse:
     """Ask for the rest, provided that it is the rest of the same file; a server may send all of it instead."""
+    # Compressed, bytes could not be counted
     headers = {"User-Agent": "persam-hq", "Accept-Encoding": "identity"}
     if begun:
         headers["Range"] = f"bytes={begun}-"
+        # With If-Range the server sends the rest only of the same version
         if _tag_path(part).exists():
             headers["If-Range"] = _tag_path(part).read_text()
     response: HTTPResponse = urlopen(Request(url, headers=headers), timeout=timeout)  # noqa: S310 - from the table
@@ -106,15 +117,17 @@ def _open(url: str, part: Path, *, begun: int, timeout: float) -> HTTPResponse:
 
 def _receive(response: HTTPResponse, part: Path, *, begun: int, progress: Progress) -> None:
     """Append what the server sends, or begin anew where it sends all; OSError if it is less than it said."""
+    # The rest begins where the .part ends; anything else that is no whole file would corrupt it
     match = re.fullmatch(r"bytes (\d+)-\d+/\d+", response.headers.get("Content-Range", ""))
     resumes = response.status == http.client.PARTIAL_CONTENT and match is not None and int(match[1]) == begun
     if response.status == http.client.PARTIAL_CONTENT and not resumes:
-        _forget(part)
+        _discard(part)
         raise OSError(f"asked for the bytes from {begun} on, the server sent {response.headers.get('Content-Range')}")
     done = begun if resumes else 0
     length = response.headers.get("Content-Length")
     total = None if length is None else done + int(length)
 
+    # The version first, so that it is known if the connection ends
     with part.open("ab" if resumes else "wb") as file:
         _keep_tag(response, part)
         while block := response.read(_BLOCK):
@@ -126,7 +139,7 @@ def _receive(response: HTTPResponse, part: Path, *, begun: int, progress: Progre
 
 
 def _keep_tag(response: HTTPResponse, part: Path) -> None:
-    """Remember which version of the file this is, so that no other one is put behind it."""
+    """Store the version of the file, its ETag, so that the rest of another one is never put behind it."""
     tag = response.headers.get("ETag")
     if tag and not tag.startswith("W/"):  # a weak one says nothing about single bytes
         _tag_path(part).write_text(tag)
@@ -134,17 +147,19 @@ def _keep_tag(response: HTTPResponse, part: Path) -> None:
         _tag_path(part).unlink(missing_ok=True)
 
 
-def _forget(part: Path) -> None:
+def _discard(part: Path) -> None:
+    """Remove an unfinished download and its version."""
     part.unlink(missing_ok=True)
     _tag_path(part).unlink(missing_ok=True)
 
 
 def _tag_path(part: Path) -> Path:
-    """Where the server's mark of the file's version is kept while a download is under way."""
+    """Path of the stored ETag while a download is under way."""
     return part.with_name(f"{part.name}.etag")
 
 
 def _reason(exc: Exception) -> str:
+    """The reason of a failed download in a few words."""
     if isinstance(exc, http.client.IncompleteRead):
         return "the connection ended early"
     reason = getattr(exc, "reason", None) or getattr(exc, "strerror", None) or exc

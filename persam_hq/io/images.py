@@ -47,9 +47,12 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def read_mask(path: Path) -> NDArray[np.bool_]:
     """(H, W) bool, upright: what is not zero, as palette index, grey or colour; what is fully transparent is zero."""
     image = _open(path)
+    # Colours under full transparency are arbitrary: editors leave them in
     if image.mode in {"LA", "RGBA", "PA"}:
         opaque = np.asarray(image.getchannel("A")) > 0
         return (np.asarray(image.convert("RGB")) > 0).any(axis=2) & opaque
+
+    # Indices of a palette as they are: index 0 is background whatever its colour
     values: NDArray[Any] = np.asarray(image)
     return np.asarray((values > 0).any(axis=2) if values.ndim == 3 else values > 0)
 
@@ -66,6 +69,7 @@ def read_ids(path: Path) -> NDArray[np.uint8]:
 
 def read_grey(path: Path) -> NDArray[np.uint8]:
     """(H, W) uint8, upright: an annotation of shades, 0 to 255; one of 0 and 1 alone becomes 0 and 255."""
+    # Some data sets store masks as 0 and 1
     grey = np.asarray(_open(path).convert("L"))
     return grey * np.uint8(255) if grey.max(initial=0) == 1 else grey
 
@@ -115,6 +119,7 @@ def davis_palette() -> NDArray[np.uint8]:
     The bits of an id are dealt out to red, green and blue in turn, the lowest to the top bit of each channel, so ids
     next to each other get colours far apart; id 0 is black.
     """
+    # Bit 3k of an id is bit 7 - k of red, bit 3k + 1 of green, bit 3k + 2 of blue
     ids = np.arange(256)
     colours = np.zeros((256, 3), dtype=np.uint8)
     for bit in range(8):
@@ -124,6 +129,7 @@ def davis_palette() -> NDArray[np.uint8]:
 
 
 def _open(path: Path) -> Image.Image:
+    """An image, loaded and upright; InputError where that cannot be."""
     try:
         with Image.open(path) as image:
             upright = ImageOps.exif_transpose(image)

@@ -1,4 +1,4 @@
-"""Masks as lengths of runs, down the columns and background first, and their text as COCO compresses it."""
+"""Run-length encoding of masks as COCO has it: down the columns, background first, and its compressed text."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 __all__ = ["coco_counts", "run_lengths"]
 
+# Five bits per character with one more that says whether others follow, from the printable "0" on.
 _BITS: Final = 5
 _MORE, _SIGN = 1 << _BITS, 1 << (_BITS - 1)
 _FIRST_CHARACTER: Final = 48
@@ -17,6 +18,7 @@ _FIRST_CHARACTER: Final = 48
 
 def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
     """Lengths of the runs of equal pixels of a mask (H, W), column after column; the first is of zeros, perhaps 0."""
+    # The places where a pixel differs from the one before it
     pixels = mask.ravel(order="F").astype(bool)
     edges = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
     runs: list[int] = np.diff(np.concatenate([[0], edges, [pixels.size]])).tolist()
@@ -24,7 +26,7 @@ def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
 
 
 def coco_counts(runs: Sequence[int]) -> str:
-    """The text of COCO's `counts`.
+    """The text of COCO's `counts` from lengths of runs.
 
     From the fourth run on each is coded as its difference to the last but one, in groups of 5 bits, lowest first, each
     a character.
@@ -34,6 +36,7 @@ def coco_counts(runs: Sequence[int]) -> str:
 
 
 def _codes(number: int) -> Iterator[int]:
+    """The characters of one number, two's complement, lowest bits first."""
     while True:
         group = number & (_MORE - 1)
         number >>= _BITS

@@ -1,4 +1,7 @@
-"""Telling a label map from a mask with soft or lossy edges."""
+"""Detection of soft masks: grey edges and compression noise that would be read as dozens of objects.
+
+A mask file's distinct values are objects. Readers ask here before they believe it.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +31,18 @@ def looks_soft(ranks: NDArray[np.intp], distinct: list[int], *, has_background: 
     the pixels of a tiny object do not. Ids numbered 1, 2, ... n without a gap are taken at their word, unless the
     values are those of a gradient: a blurred mask has all of 1 to 255.
     """
+    # One value is one object, however ragged
     if len(distinct) < 2:
         return False
+
+    # Most values have to be ragged, the background aside
     ragged = _ragged(ranks, len(distinct) + has_background)
     if has_background:
         ragged[0] = False
     if ragged.sum() * 2 < len(distinct):
         return False
+
+    # Many, or few between their neighbours; ids without a gap only as a gradient
     is_many = bool(ragged.sum() >= _MANY_RAGGED)
     if distinct == list(range(1, len(distinct) + 1)):
         return is_many and _median_step(ranks) <= _GRADIENT_STEP * len(distinct)
@@ -43,6 +51,7 @@ def looks_soft(ranks: NDArray[np.intp], distinct: list[int], *, has_background: 
 
 def _neighbours(ranks: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
     """The eight shifted copies of (H, W) ranks; the border repeats."""
+    # A frame of one repeated pixel keeps shapes equal and makes no new values
     height, width = ranks.shape
     padded = np.pad(ranks, 1, mode="edge")
     for dy in range(3):

@@ -1,1 +1,4 @@
-"""The modules of the models: encoders, prompt encoder, mask decoder."""
+"""Networks as torch modules: image encoders, prompt encoder, mask decoder; `lite` has the small model's own.
+
+Nothing here reads files or chooses a device. Names in state dicts are those of the published checkpoints.
+"""

@@ -1,4 +1,4 @@
-"""Layers that several parts of Segment Anything share."""
+"""Layers that encoders and decoders share: normalisation over channels, and perceptrons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 def channels_last(module: ModuleT) -> ModuleT:
-    """The same module, its kernels laid out channels-last: what convolutions on CPUs are fastest with."""
+    """The same module, changed in place: its kernels laid out channels-last, which CPUs convolve fastest with."""
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave this one out
     return module
 
@@ -29,6 +29,7 @@ class LayerNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) float, the same shape out."""
+        # Spelled out rather than F.layer_norm: published numbers were computed in this order of operations
         centred = x - x.mean(dim=1, keepdim=True)
         variance = centred.square().mean(dim=1, keepdim=True)
         normalised = centred / torch.sqrt(variance + self.eps)
@@ -36,11 +37,15 @@ class LayerNorm2d(nn.Module):
 
 
 class FusedLayerNorm2d(LayerNorm2d):
-    """The same in one pass over channels-last memory; its sums are rounded in another order than the published ones."""
+    """The same in one pass over channels-last memory, for lite, whose weights were trained with it.
+
+    Its sums are rounded in another order than the published ones, so SAM's parts keep LayerNorm2d.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) float, the same shape out."""
         _, c, _, _ = x.shape
+        # Channels last by a view alone, where memory is laid out so
         return F.layer_norm(x.permute(0, 2, 3, 1), (c,), self.weight, self.bias, self.eps).permute(0, 3, 1, 2)
 
 
@@ -54,6 +59,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., input_dim) to (..., output_dim)."""
+        # The last layer has no activation: its output is a logit, or a token's weights
         *hidden, last = self.layers
         for layer in hidden:
             x = torch.relu(layer(x))
@@ -62,7 +68,7 @@ class MLP(nn.Module):
 
 
 class MLPBlock(nn.Module):
-    """Linear, activation, linear: (..., embedding_dim) to the same shape."""
+    """Linear, activation, linear: the feed-forward part of SAM's transformer blocks."""
 
     def __init__(self, *, embedding_dim: int, mlp_dim: int, act: nn.Module) -> None:
         super().__init__()
@@ -71,6 +77,6 @@ class MLPBlock(nn.Module):
         self.act = act
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., embedding_dim) float."""
+        """(..., embedding_dim) float, the same shape out."""
         out: Tensor = self.lin2(self.act(self.lin1(x)))
         return out

@@ -1,4 +1,7 @@
-"""The plain vision transformer of Segment Anything (ViTDet): window attention with a few global blocks."""
+"""Image encoder of Segment Anything: a plain vision transformer with window attention and a few global blocks (ViTDet).
+
+Grids are channels last, (B, h, w, C), between the patch embedding and the neck.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ class ImageEncoderViT(nn.Module):
 
         self.patch_embed = PatchEmbed(patch_size=patch_size, embed_dim=embed_dim)
         self.pos_embed = nn.Parameter(torch.zeros(1, grid, grid, embed_dim))
+        # A block without a window size attends over the whole grid
         self.blocks = nn.ModuleList(
             Block(
                 dim=embed_dim,
@@ -46,9 +50,13 @@ class ImageEncoderViT(nn.Module):
         self.neck = neck(embed_dim, out_chans)
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """(B, 3, S, S) float, normalised RGB, to (B, out_chans, s, s) and to (B, s, s, embed_dim) a global block."""
+        """(B, 3, S, S) float, normalised RGB, to the image embedding and the interm embeddings.
+
+        They are (B, out_chans, s, s), s = S / patch_size, and (B, s, s, embed_dim) per global block.
+        """
         check_square(x, self.img_size)
 
+        # SAM-HQ takes the output of each global block; its HQ features use the first, which keeps most detail
         x = self.patch_embed(x) + self.pos_embed
         interm_embeddings = []
         for index, block in enumerate(self.blocks):
@@ -59,7 +67,7 @@ class ImageEncoderViT(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Non-overlapping patches to tokens."""
+    """Non-overlapping patches to tokens, by one strided convolution."""
 
     def __init__(self, *, patch_size: int, embed_dim: int) -> None:
         super().__init__()
@@ -85,12 +93,15 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, h, w, C) to the same shape."""
         _, h, w, _ = x.shape
+        # Attention, within windows or over all cells
         normed = self.norm1(x)
         if self.window_size is None:
             attended = self.attn(normed)
         else:
             windows = self.attn(window_partition(normed, self.window_size))
             attended = window_unpartition(windows, window_size=self.window_size, size=(h, w))
+
+        # Both halves are added to what they read
         x = x + attended
         out: Tensor = x + self.mlp(self.norm2(x))
         return out
@@ -105,6 +116,7 @@ class Attention(nn.Module):
         self.num_heads = num_heads
         self.qkv = nn.Linear(dim, dim * 3)
         self.proj = nn.Linear(dim, dim)
+        # One embedding per distance between two rows, or two columns, of a grid this long
         self.rel_pos_h = nn.Parameter(torch.zeros(2 * input_size - 1, head_dim))
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * input_size - 1, head_dim))
 
@@ -114,6 +126,7 @@ class Attention(nn.Module):
         qkv = self.qkv(x).reshape(b, h * w, 3, self.num_heads, c // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (B, heads, h*w, head_dim) each
 
+        # SDPA scales q k^T alone, as the published code does: the positional term is added unscaled
         bias = decomposed_rel_pos(q, rel_pos_h=self.rel_pos_h, rel_pos_w=self.rel_pos_w, size=(h, w))
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         out: Tensor = self.proj(attended.transpose(1, 2).reshape(b, h, w, c))
@@ -121,12 +134,13 @@ class Attention(nn.Module):
 
 
 def decomposed_rel_pos(q: Tensor, *, rel_pos_h: Tensor, rel_pos_w: Tensor, size: tuple[int, int]) -> Tensor:
-    """The bias of every query towards every key, a row's term plus a column's.
+    """The positional bias of each query towards each key, a row's term plus a column's (MViTv2, section 4.1).
 
     q: (B, heads, h*w, d); rel_pos_h: (2h-1, d); rel_pos_w: (2w-1, d); returns (B, heads, h*w, h*w).
     """
     b, heads, n, d = q.shape
     h, w = size
+    # The terms depend on the query: its product with the embedding of the distance
     queries = q.reshape(b, heads, h, w, d)
     rows = torch.einsum("bnhwd,hkd->bnhwk", queries, relative_table(rel_pos_h, h))
     columns = torch.einsum("bnhwd,wkd->bnhwk", queries, relative_table(rel_pos_w, w))
@@ -136,12 +150,14 @@ def decomposed_rel_pos(q: Tensor, *, rel_pos_h: Tensor, rel_pos_w: Tensor, size:
 def relative_table(rel_pos: Tensor, size: int) -> Tensor:
     """(2*size-1, d) embeddings by distance to (size, size, d) by query and key position."""
     position = torch.arange(size, device=rel_pos.device)
+    # Distances run from -(size - 1), row 0 of the table, to size - 1
     return rel_pos[position[:, None] - position[None, :] + size - 1]
 
 
 def window_partition(x: Tensor, window_size: int) -> Tensor:
     """(B, h, w, C) to (B * windows, window_size, window_size, C), zeros below and to the right where needed."""
     b, h, w, c = x.shape
+    # The published model pads after its norm, so padded tokens are zeros that are attended to; weights rely on it
     padded = F.pad(x, (0, 0, 0, -w % window_size, 0, -h % window_size))
     _, padded_h, padded_w, _ = padded.shape
     tiles = padded.reshape(b, padded_h // window_size, window_size, padded_w // window_size, window_size, c)
@@ -151,6 +167,7 @@ def window_partition(x: Tensor, window_size: int) -> Tensor:
 def window_unpartition(windows: Tensor, *, window_size: int, size: tuple[int, int]) -> Tensor:
     """The way back from `window_partition`: (B * windows, window_size, window_size, C) to (B, h, w, C)."""
     h, w = size
+    # Windows per column and row of the padded grid, rounded up; the padding is cut off at the end
     rows, columns = -(-h // window_size), -(-w // window_size)
     tiles = windows.reshape(-1, rows, columns, window_size, window_size, windows.shape[-1])
     whole = tiles.transpose(2, 3).reshape(-1, rows * window_size, columns * window_size, windows.shape[-1])

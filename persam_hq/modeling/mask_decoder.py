@@ -1,4 +1,8 @@
-"""One mask decoder for SAM, PerSAM, SAM-HQ and lite: what is asked for is built, and nothing is chosen here."""
+"""Mask decoder of SAM, PerSAM, SAM-HQ and lite, and the functions that choose among its masks.
+
+One module serves all four: HQ parts and the presence head are built where asked for, and guidance is an argument. It
+returns everything it computes as a DecoderOutput; `select_masks` and `weighted_mask` choose.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ from persam_hq.types import DecoderOutput
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HQModules:
-    """The HQ branch (SAM-HQ, section 3.2): how features are fused, and the width of the fused features.
+    """The HQ branch (SAM-HQ, section 3.2): the modules that fuse features and adapt the mask features.
 
     `compress_vit_feat` brings the first interm embedding to the mask grid, `embedding_encoder` the image embedding;
     their sum is the HQ features. `embedding_maskfeature` adapts the mask features that the HQ token is applied to.
@@ -30,10 +34,10 @@ class HQModules:
 
 
 class Upscaling(Protocol):
-    """From the image embedding, and from skip connections if any, to the mask features at four times the grid."""
+    """The image embedding, and skip connections if any, to mask features at four times the grid."""
 
     def upscale(self, x: Tensor, skips: Sequence[Tensor] | None) -> Tensor:
-        """(B, C, h, w) to (B, mask_dim, 4h, 4w)."""
+        """(B, C, h, w) float to (B, mask_dim, 4h, 4w) float."""
         ...
 
 
@@ -57,7 +61,7 @@ class SamUpscaling(nn.Sequential):
 
 
 class HQView(Protocol):
-    """HQ features that are not seen as they are, but, say, through windows."""
+    """HQ features seen indirectly: lite's window, which resamples the product instead of the wider features."""
 
     def product(self, weights: Tensor) -> Tensor:
         """The token's weights (B, mask_dim) times the features: (B, 1, L, L')."""
@@ -90,6 +94,7 @@ class MaskDecoder(nn.Module):
         def head(output_dim: int) -> MLP:
             return MLP(input_dim=transformer_dim, hidden_dim=transformer_dim, output_dim=output_dim, num_layers=3)
 
+        # SAM's decoder: output tokens, upscaling, a hypernetwork per mask token, and the IoU head
         self.transformer = transformer
         self.iou_token = nn.Embedding(1, transformer_dim)
         self.mask_tokens = nn.Embedding(self.num_mask_tokens, transformer_dim)
@@ -103,6 +108,7 @@ class MaskDecoder(nn.Module):
         )
         self.presence_head = head(1) if presence else None
 
+        # SAM-HQ adds a token, its hypernetwork, and three modules around the HQ features
         self.has_hq = hq is not None
         if hq is not None:
             self.hf_token = nn.Embedding(1, transformer_dim)
@@ -112,25 +118,26 @@ class MaskDecoder(nn.Module):
             self.embedding_maskfeature = hq.embedding_maskfeature
 
     def fuse_hq_features(self, *, image_embeddings: Tensor, interm_embeddings: Sequence[Tensor]) -> Tensor:
-        """The HQ features of an image: final embedding and first interm embedding (SAM-HQ, global-local fusion).
+        """The HQ features of each image: final embedding and first interm embedding (SAM-HQ, global-local fusion).
 
-        (B, C, h, w) and channels-last (B, h', w', C') to (B, mask_dim, 4h, 4w). They depend on the image alone, so
-        they are computed once a frame, not once a decoder call.
+        (B, C, h, w) and channels-last (B, h', w', C') float to (B, mask_dim, 4h, 4w) float. They depend on the image
+        alone, so they are computed once per frame, not once per decoder call.
         """
         early = interm_embeddings[0].permute(0, 3, 1, 2)
         fused: Tensor = self.embedding_encoder(image_embeddings) + self.compress_vit_feat(early)
         return fused
 
     def _tokens(self, prompts: Tensor) -> Tensor:
-        """Output tokens first, then the prompts (B, N, C)."""
+        """Output tokens, then prompts (B, N, C): (B, tokens + N, C)."""
         b, _, _ = prompts.shape
+        # In the order of the published decoders: IoU, four masks, HQ. `forward` finds them by their place.
         output_tokens = [self.iou_token.weight, self.mask_tokens.weight]
         if self.has_hq:
             output_tokens.append(self.hf_token.weight)
         return torch.cat([torch.cat(output_tokens).expand(b, -1, -1), prompts], dim=1)
 
     def _masks(self, mask_tokens: Tensor, mask_features: Tensor) -> Tensor:
-        """Each token (B, 4, C) makes a mask of the mask features (B, mask_dim, L, L'): (B, 4, L, L')."""
+        """Logits (B, 4, L, L') of mask tokens (B, 4, C) on mask features (B, mask_dim, L, L')."""
         weights = [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
         return torch.einsum("bkc,bchw->bkhw", torch.stack(weights, dim=1), mask_features)
 
@@ -139,6 +146,7 @@ class MaskDecoder(nn.Module):
 
         The token meets their sum in SAM-HQ; its product with each of the two is the same and needs no common grid.
         """
+        # The product is linear in the features: one map of one channel is resized, not mask_dim channels
         weights: Tensor = self.hf_mlp(hq_token)
         of_mask = token_product(weights, self.embedding_maskfeature(mask_features))
         if isinstance(hq_features, Tensor):
@@ -172,7 +180,7 @@ class MaskDecoder(nn.Module):
         if self.has_hq and hq_features is None and interm_embeddings is not None:
             hq_features = self.fuse_hq_features(image_embeddings=image_embeddings, interm_embeddings=interm_embeddings)
 
-        # Tokens and image exchange what they know
+        # Tokens and image update each other; the mask prompt is added to the image, the others are tokens
         hidden, image = self.transformer(
             image_embedding=image_embeddings + dense_prompt_embeddings,
             image_pe=image_pe.expand(b, -1, -1, -1),
@@ -205,6 +213,7 @@ def select_masks(
     best of masks 1 to 3 by predicted IoU, or mask 0, plus the HQ mask; with `hq_token_only` the HQ mask alone
     (SAM-HQ, section 3.2). The IoU is always that of SAM's mask: the IoU head never saw the HQ mask.
     """
+    # Mask 0 was trained for prompts that mean one thing, masks 1 to 3 for ambiguous ones (SAM, section 3)
     if multimask_output:
         masks, iou = output.masks[:, 1:], output.iou_predictions[:, 1:]
     else:
@@ -212,6 +221,7 @@ def select_masks(
     if output.hq_masks is None:
         return masks, iou
 
+    # The HQ mask corrects one mask, so the best one is chosen first
     best = iou.argmax(dim=1)
     rows = torch.arange(len(best), device=best.device)
     iou = iou[rows, best][:, None]
@@ -221,7 +231,7 @@ def select_masks(
 
 
 def weighted_mask(output: DecoderOutput, weights: Tensor, *, hq_token_only: bool = False) -> tuple[Tensor, Tensor]:
-    """SAM's masks 1 to 3 weighed into one (PerSAM-F), plus the HQ mask where there is one: (B, 1, L, L) and (B, 1) IoU.
+    """SAM's masks 1 to 3 weighed into one (PerSAM-F), plus the HQ mask if any: logits (B, 1, L, L') and IoU (B, 1).
 
     weights: (3,) or (B, 3) float. The HQ mask is added once, after the three are weighed. The IoU is that of the mask
     with the largest weight: the IoU head never saw the sum.
@@ -232,8 +242,8 @@ def weighted_mask(output: DecoderOutput, weights: Tensor, *, hq_token_only: bool
     iou = output.iou_predictions[:, 1:][rows, weights.argmax(dim=1)][:, None]
     if output.hq_masks is not None and hq_token_only:
         return output.hq_masks, iou
-    merged = weigh_masks(scales, weights)
-    return merged if output.hq_masks is None else corrected_masks(merged, output.hq_masks), iou
+    weighed = weigh_masks(scales, weights)
+    return weighed if output.hq_masks is None else corrected_masks(weighed, output.hq_masks), iou
 
 
 def stability(masks: Tensor, *, threshold: float = 0.0, offset: float = 1.0, empty: float = 0.0) -> Tensor:
@@ -248,18 +258,19 @@ def stability(masks: Tensor, *, threshold: float = 0.0, offset: float = 1.0, emp
 
 
 def token_product(weights: Tensor, features: Tensor) -> Tensor:
-    """A token's weights (B, C) times features (1 or B, C, h, w): a map (B, 1, h, w)."""
+    """A token's weights (B, C) times features (1 or B, C, h, w): a map (B, 1, h, w) float."""
     _, c, h, w = features.shape
     return (weights[:, None] @ features.reshape(-1, c, h * w)).reshape(-1, 1, h, w)
 
 
 def corrected_masks(masks: Tensor, hq_masks: Tensor) -> Tensor:
-    """SAM's masks (B, N, L, L') with the HQ mask (B, 1, sL, sL') added, (B, N, sL, sL') (SAM-HQ, section 3.2)."""
+    """SAM's logits (B, N, L, L') plus those of the HQ mask (B, 1, sL, sL'): (B, N, sL, sL') (SAM-HQ, section 3.2)."""
     return _onto(masks, hq_masks) + hq_masks
 
 
 def _onto(x: Tensor, finer: Tensor) -> Tensor:
-    """(B, C, L, L') on the grid of `finer`, which may be the same."""
+    """(B, C, L, L') resized bilinearly to the grid of `finer`, if it is another."""
+    # Even to the same size, interpolation would cost time and round
     if x.shape[-2:] == finer.shape[-2:]:
         return x
     return F.interpolate(x, size=finer.shape[-2:], mode="bilinear", align_corners=False)
@@ -267,6 +278,7 @@ def _onto(x: Tensor, finer: Tensor) -> Tensor:
 
 def sam_hq_modules(*, transformer_dim: int, vit_dim: int) -> HQModules:
     """The HQ branch as SAM-HQ publishes it, for interm embeddings of width `vit_dim` at the grid of the embedding."""
+    # SAM's mask features have an eighth of the transformer's width
     mask_dim = transformer_dim // 8
 
     def two_upscalings(input_dim: int, hidden_dim: int) -> nn.Sequential:

@@ -1,4 +1,4 @@
-"""SAM's prompt encoder: points, boxes and masks become embeddings."""
+"""Prompt encoder of Segment Anything: points and boxes to tokens, masks to a dense embedding (SAM, section 3)."""
 
 from __future__ import annotations
 
@@ -48,13 +48,14 @@ class PositionEmbeddingRandom(nn.Module):
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, num_pos_feats))
 
     def encode(self, coords: Tensor) -> Tensor:
-        """(..., 2) positions (x, y) in [0, 1] to (..., 2 * num_pos_feats)."""
+        """(..., 2) float positions (x, y) in [0, 1] to (..., 2 * num_pos_feats) float in [-1, 1]."""
         angles = 2 * math.pi * ((2 * coords - 1) @ self.positional_encoding_gaussian_matrix)
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
     def forward(self, size: tuple[int, int]) -> Tensor:
         """The encoding of the cell centres of a grid of `size` (h, w): (C, h, w)."""
         h, w = size
+        # Cell centres as shares of the grid, (x, y) last
         matrix = self.positional_encoding_gaussian_matrix
         y = (torch.arange(h, device=matrix.device, dtype=matrix.dtype) + 0.5) / h
         x = (torch.arange(w, device=matrix.device, dtype=matrix.dtype) + 0.5) / w
@@ -82,8 +83,10 @@ class PromptEncoder(nn.Module):
         self.image_embedding_size = image_embedding_size
         self.input_image_size = input_image_size
         self.pe_layer = PositionEmbeddingRandom(embed_dim // 2)
+        # What a position is: negative or positive point, corner of a box; or no point at all, which is padding
         self.point_embeddings = nn.ModuleList(nn.Embedding(1, embed_dim) for _ in range(4))
         self.not_a_point_embed = nn.Embedding(1, embed_dim)
+        # Two strides of 2 bring a mask of four times the grid onto it
         self.mask_downscaling = nn.Sequential(
             nn.Conv2d(1, mask_in_chans // 4, kernel_size=2, stride=2),
             LayerNorm2d(mask_in_chans // 4),
@@ -107,6 +110,7 @@ class PromptEncoder(nn.Module):
         return encoding[None]
 
     def _encode_positions(self, coords: Tensor) -> Tensor:
+        """(B, N, 2) pixels (x, y) of the input frame to (B, N, C)."""
         height, width = self.input_image_size
         size = torch.tensor([width, height], device=coords.device, dtype=coords.dtype)
         # Half a pixel: coordinates name pixels, encodings their centres
@@ -119,10 +123,13 @@ class PromptEncoder(nn.Module):
         return embedding.weight
 
     def _embed_points(self, points: Tensor, labels: Tensor, *, pad: bool) -> Tensor:
+        """Tokens (B, N, C) of points (B, N, 2) and labels (B, N), one more with `pad`."""
         b, _, _ = points.shape
         if pad:  # without a box, SAM closes the list of points with one that is none
             points = torch.cat([points, points.new_zeros(b, 1, 2)], dim=1)
             labels = torch.cat([labels, labels.new_full((b, 1), -1)], dim=1)
+
+        # Position plus kind; padding has no position, its embedding is learnt
         embedding = self._encode_positions(points)
         kind = labels[..., None]
         embedding = torch.where(kind == -1, self.not_a_point_embed.weight, embedding)
@@ -131,6 +138,7 @@ class PromptEncoder(nn.Module):
         return embedding
 
     def _embed_boxes(self, boxes: Tensor) -> Tensor:
+        """Two tokens (B, 2, C) per box (B, 4), for its upper left and its lower right corner."""
         b, _ = boxes.shape
         corners = self._encode_positions(boxes.reshape(b, 2, 2))
         return corners + torch.cat([self._kind(TOP_LEFT), self._kind(BOTTOM_RIGHT)])
@@ -147,12 +155,14 @@ class PromptEncoder(nn.Module):
         batch = next((len(t) for t in (points and points[0], boxes, masks) if t is not None), 1)
         h, w = self.image_embedding_size
 
+        # Points come first, then boxes, as the published weights expect them
         sparse = self.no_mask_embed.weight.new_zeros(batch, 0, self.embed_dim)
         if points is not None:
             sparse = self._embed_points(points[0], points[1], pad=boxes is None)
         if boxes is not None:
             sparse = torch.cat([sparse, self._embed_boxes(boxes)], dim=1)
 
+        # Without a mask each cell gets the same learnt embedding
         if masks is None:
             return sparse, self.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(batch, -1, h, w)
         return sparse, self.mask_downscaling(masks)

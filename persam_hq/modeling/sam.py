@@ -1,4 +1,7 @@
-"""Segment Anything, wired: image encoder, prompt encoder and mask decoder, and the frame they work in."""
+"""Segment Anything as one module: image encoder, prompt encoder and mask decoder, and the input frame they share.
+
+Encoding and decoding are separate calls, and features are values: one encoded image serves any number of prompts.
+"""
 
 from __future__ import annotations
 
@@ -57,13 +60,14 @@ class Sam(nn.Module):
 
     def prepare(self, image: RgbImage) -> tuple[Tensor, ImageGeometry]:
         """(H, W, 3) uint8 RGB to the encoder's input (1, 3, H', W') float on the model's device, and its geometry."""
+        # Resized as uint8 on the CPU, by Pillow as the published predictors do: rounding is part of the numbers
         height, width = image.shape[:2]
         geometry = self.input_frame((height, width))
         pixels = image_tensor(resize_image(image, geometry.input)).to(self.device)
         return self._normalize_and_pad(pixels, geometry.padded), geometry
 
     def encode(self, pixels: Tensor, geometry: ImageGeometry) -> ImageFeatures:
-        """What `prepare` gave, (1, 3, H', W') float and its geometry, to the features of the image.
+        """The features of an image that `prepare` gave as (1, 3, H', W') float and its geometry.
 
         The HQ features depend on the image alone, so they are fused here, once, where the decoder has a use for them.
         """
@@ -100,6 +104,7 @@ class Sam(nn.Module):
         masks: (B, 1, L, L') float logits over the padded frame.
         """
         guidance = guidance or Guidance()
+        # Prompts to embeddings, then one pass of the mask decoder; HQ features were fused when the image was encoded
         sparse, dense = self.prompt_encoder(points=points, boxes=boxes, masks=masks)
         output: DecoderOutput = self.mask_decoder(
             image_embeddings=features.image_embedding,
@@ -127,8 +132,11 @@ class Sam(nn.Module):
         an `hq_token_only` of its own. Gives for each `masks` (B, N, H, W) bool, `iou_predictions` (B, N) and
         `low_res_logits` (B, N, L, L').
         """
+        # All images go through the encoder at once
         frames = [self.preprocess(record["image"].to(self.device)) for record in batched_input]
         embeddings, interm = self.image_encoder(torch.stack(frames))
+
+        # Each image then has its own prompts, and so its own decoder call
         answers = []
         for index, record in enumerate(batched_input):
             one, (height, width) = slice(index, index + 1), record["image"].shape[-2:]
@@ -148,7 +156,7 @@ class Sam(nn.Module):
     def _answer(
         self, features: ImageFeatures, record: Mapping[str, Any], *, multimask_output: bool, hq_token_only: bool
     ) -> dict[str, Tensor]:
-        """What `forward` gives for one image."""
+        """One image's record in what `forward` returns."""
         if hq_token_only and not self.has_hq:
             raise InputError("hq_token_only asks for the HQ mask, but this model has no HQ parts; load HQ-SAM weights")
         points = None

@@ -1,4 +1,4 @@
-"""TinyViT-5M as MobileSAM and SAM-HQ's smallest model use it (TinyViT, section 3.3; MobileSAM)."""
+"""Image encoder of MobileSAM and of SAM-HQ's smallest model: TinyViT-5M (TinyViT, section 3.3; MobileSAM)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from persam_hq.modeling.image_encoder import check_square, neck, window_partitio
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
-    """One stage: its width, its blocks, and for a stage with attention the heads, the window and the downsampling.
+    """Sizes of one stage: width, number of blocks, and, with attention, the heads and the window.
 
     A stage with `num_heads` None is convolutional. `downsample_stride` is the stride of the merging layer that ends
     the stage (None: there is none).
@@ -48,9 +48,13 @@ class TinyViT(nn.Module):
         self.neck = neck(stages[-1].dim, out_chans)
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """(B, 3, S, S) float, normalised RGB, to (B, out_chans, s, s) and one (B, s, s, C) of the second stage."""
+        """(B, 3, S, S) float, normalised RGB, to the image embedding and one interm embedding.
+
+        They are (B, out_chans, s, s), s = S / 16, and (B, s, s, C), channels last as the plain encoder's are.
+        """
         check_square(x, self.img_size)
 
+        # SAM-HQ takes its early features after the second stage, whose grid has the embedding's size already
         x = self.patch_embed(x)
         first, second, *rest = self.layers
         early = second(first(x))
@@ -88,7 +92,7 @@ class PatchEmbed(nn.Module):
 
 
 class TinyViTStage(nn.Module):
-    """The blocks of one scale, then the merging layer towards the next."""
+    """One stage: the blocks of its scale, then the merging layer towards the next."""
 
     def __init__(self, spec: StageSpec, *, out_dim: int | None) -> None:
         super().__init__()
@@ -105,7 +109,7 @@ class TinyViTStage(nn.Module):
 
 
 class MBConv(nn.Module):
-    """An inverted residual block: widen by four, depthwise convolution, narrow."""
+    """An inverted residual block of the first stage: widen by four, depthwise convolution, narrow (TinyViT)."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -148,9 +152,11 @@ class TinyViTBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) to the same shape."""
         _, _, h, w = x.shape
+        # Attention within windows, and a depthwise convolution that lets neighbouring windows know of each other
         windows = window_partition(x.permute(0, 2, 3, 1), self.window_size)
         attended = window_unpartition(self.attn(windows), window_size=self.window_size, size=(h, w))
         x = self.local_conv(x + attended.permute(0, 3, 1, 2))
+
         out: Tensor = x + self.mlp(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return out
 
@@ -176,6 +182,7 @@ class Attention(nn.Module):
         qkv = self.qkv(self.norm(x)).reshape(b, h * w, self.num_heads, 3, c // self.num_heads)
         q, k, v = qkv.permute(3, 0, 2, 1, 4).unbind(0)
 
+        # (heads, s*s, s*s): the learned bias of each pair of cells, by their distance
         bias = self.attention_biases[:, self.attention_bias_idxs]
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
         out: Tensor = self.proj(attended.transpose(1, 2).reshape(b, h, w, c))

@@ -1,4 +1,7 @@
-"""The two-way transformer of SAM's mask decoder, with PerSAM's two ways of guiding it."""
+"""Two-way transformer of SAM's mask decoder, with PerSAM's two guides: attn_sim and target_embedding.
+
+Tokens (output tokens and prompts) and image cells update each other; the mask decoder reads both.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from persam_hq.modeling.common import MLPBlock
 
 
 class Attention(nn.Module):
-    """Multi-head attention whose inner width is `embedding_dim / downsample_rate`."""
+    """Multi-head attention whose inner width is `embedding_dim / downsample_rate` (SAM, appendix A)."""
 
     def __init__(self, *, embedding_dim: int, num_heads: int, downsample_rate: int = 1) -> None:
         super().__init__()
@@ -23,6 +26,7 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(inner_dim, embedding_dim)
 
     def _split_heads(self, x: Tensor) -> Tensor:
+        """(B, N, C) to (B, heads, N, C / heads)."""
         b, n, c = x.shape
         return x.reshape(b, n, self.num_heads, c // self.num_heads).transpose(1, 2)
 
@@ -36,6 +40,8 @@ class Attention(nn.Module):
         b, heads, n, c = q.shape
 
         weights = torch.softmax(q @ k.transpose(-2, -1) / math.sqrt(c), dim=-1)
+        # A softmax of a softmax is no mistake here: PerSAM adds the similarity to the weights, not to their logits. As
+        # both terms lie in [0, 1] it flattens the attention. No fused kernel computes it.
         if attn_sim is not None:
             weights = torch.softmax(weights + attn_sim, dim=-1)
 
@@ -75,8 +81,9 @@ class TwoWayAttentionBlock(nn.Module):
     def forward(
         self, *, queries: Tensor, keys: Tensor, query_pe: Tensor, key_pe: Tensor, attn_sim: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Tokens (B, N, C) and image (B, M, C) with their positional terms; both come back updated."""
-        # Tokens among themselves
+        """Tokens (B, N, C) and image cells (B, M, C), each with its positional term; both come back updated."""
+        # Tokens among themselves. In the first block the positional term is the tokens themselves, so it is left out,
+        # and there is no residual connection
         if self.skip_first_layer_pe:
             queries = self.self_attn(q=queries, k=queries, v=queries)
         else:
@@ -84,11 +91,11 @@ class TwoWayAttentionBlock(nn.Module):
             queries = queries + self.self_attn(q=q, k=q, v=queries)
         queries = self.norm1(queries)
 
-        # Tokens look at the image: the one place where target-guided attention acts
+        # Tokens attend to the image: the one place where target-guided attention acts
         attended = self.cross_attn_token_to_image(q=queries + query_pe, k=keys + key_pe, v=keys, attn_sim=attn_sim)
         queries = self.norm2(queries + attended)
 
-        # Each token by itself, then the image looks at the tokens
+        # Each token by itself, then the image attends to the tokens
         queries = self.norm3(queries + self.mlp(queries))
         attended = self.cross_attn_image_to_token(q=keys + key_pe, k=queries + query_pe, v=queries)
         return queries, self.norm4(keys + attended)
@@ -133,10 +140,12 @@ class TwoWayTransformer(nn.Module):
         target-semantic prompting, equation 8).
         Returns tokens (B, N, C) and image (B, h*w, C).
         """
+        # Cells as a sequence; the prompts' embedding is both their content and their position
         keys = image_embedding.flatten(2).transpose(1, 2)
         key_pe = image_pe.flatten(2).transpose(1, 2)
         queries = query_pe = point_embedding
 
+        # Blocks, each after the target embedding was added to the tokens
         for index, layer in enumerate(self.layers):
             if target_embedding is not None:
                 queries = queries + target_embedding
@@ -146,6 +155,7 @@ class TwoWayTransformer(nn.Module):
                     query_pe = queries
             queries, keys = layer(queries=queries, keys=keys, query_pe=query_pe, key_pe=key_pe, attn_sim=attn_sim)
 
+        # The tokens read the image once more. attn_sim plays no part here, the target embedding does
         q = queries + query_pe
         if target_embedding is not None:
             q = q + target_embedding

@@ -1,4 +1,7 @@
-"""Personalization as plain functions: target, location prior, guidance, points, cascade, scale weights."""
+"""PerSAM as plain functions on tensors: target, location prior, guidance, points, cascade, scale weights.
+
+Nothing here knows a model, a file or a device choice; plugins may import all of it.
+"""
 
 from persam_hq.mask_boxes import inclusive_box as mask_box
 from persam_hq.personalization.cascade import Decode, cascade, refine, refine_weighed

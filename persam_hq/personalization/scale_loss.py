@@ -1,4 +1,7 @@
-"""The loss of PerSAM-F as a function of two weights, with its exact derivatives (PerSAM, section 3.4)."""
+"""Loss of PerSAM-F as a function of two weights, with its exact derivatives (PerSAM, section 3.4).
+
+The three weights sum to 1, so two of them are free. `scale_weights` minimises this loss.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ __all__ = ["Expansion", "ScaleProblem", "all_three", "scale_loss"]
 CELL_WIDTH = 1 / 16
 """Side of the cells that pixels are gathered in, in units of asinh(logit): a logit near 0, a share of a large one."""
 _ALPHA = 0.25
+"""Weight of the object's pixels in the focal loss; those beside it have the rest (as PerSAM-F publishes it)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,12 +73,17 @@ class ScaleProblem:
 
         The mean leaves an error of second order in `width`; what is far from 0 is saturated and gathered more coarsely.
         """
+        # A place's cell in the space of three logits and the truth. asinh is linear near 0 and logarithmic far from it
         values = torch.stack([self.first, *(self.first + self.steps)])
         cells = torch.cat([(torch.asinh(values) / width).round().long(), self.truth.long()[None]])
+
+        # One number per cell, as digits of a mixed radix, is quicker to sort than rows of four
         low, high = cells.amin(dim=1), cells.amax(dim=1)
         keys = torch.zeros_like(cells[0])
         for row, lowest, highest in zip(cells, low, high, strict=True):
             keys = keys * (highest - lowest + 1) + (row - lowest)
+
+        # Each cell becomes one place: the mean of its members, standing for all their pixels
         _, place, members = torch.unique(keys, return_inverse=True, return_counts=True)
         count = torch.zeros_like(members, dtype=self.count.dtype).index_add(0, place, self.count)
 
@@ -90,6 +99,7 @@ class ScaleProblem:
 
     def loss(self, free: Tensor) -> Tensor:
         """Dice and focal loss at S pairs of free weights (S, 2): (S,)."""
+        # Dice adds 1 above and below, and focal takes gamma 2, as the published script has them
         logits = self._logits(free)
         inside, found, truth = self._overlap(torch.sigmoid(logits))
         signed = (2 * self.truth - 1) * logits
@@ -101,14 +111,14 @@ class ScaleProblem:
         logits, sign = self._logits(free), 2 * self.truth - 1
         probability = torch.sigmoid(logits)
 
-        # Focal loss a q^2 e, where q is the probability of the wrong answer and e the entropy, a pixel
+        # Focal loss a q^2 e per pixel, where q is the probability of the wrong answer and e the entropy
         q, e = torch.sigmoid(-sign * logits), F.softplus(-sign * logits)
         share = self._balance() * self.count / self.count.sum()
         focal = share * q * q * e
         focal_slope = -sign * share * q * q * (2 * (1 - q) * e + q)
         focal_curve = share * q * q * (1 - q) * (4 * (1 - q) * e - 2 * q * e + 5 * q)
 
-        # Dice loss 1 - n / d, a quotient of sums over pixels
+        # Dice loss 1 - n / d, a quotient of sums over pixels: its derivatives by the quotient rule
         inside, found, truth = self._overlap(probability)
         slope = self.count * probability * (1 - probability)
         curve = slope * (1 - 2 * probability)

@@ -1,6 +1,6 @@
-"""PerSAM-F: two weights, fitted on the reference image, decide between SAM's three scales (PerSAM, section 3.4).
+"""Scale weights of PerSAM-F: two weights, fitted on the reference image, mix SAM's three masks (PerSAM, section 3.4).
 
-The decoder's answer to the reference image does not depend on the weights, so it is asked once, and only the weights
+The decoder's output for the reference image does not depend on the weights, so it is computed once and only the weights
 are fitted. `published` replays the published descent. `optimal` looks for the minimum of the same loss, within limits:
 where the masks separate object and background without an error, the loss goes on falling as the weights grow.
 """
@@ -26,15 +26,20 @@ LOWEST, HIGHEST = -1.0, 2.0
 """Limits of the second and the third weight for `optimal`. The published descent, from a third on, cannot move either
 by more than the sum of its steps, 0.5, so that all it can reach lies within."""
 _GRID = 13
+"""Places per axis at which the loss is tried for starts: steps of a quarter between the limits."""
 _STARTS = 4
+"""The deepest valleys of that grid that a search begins in, besides a third each."""
 _TOLERANCE = 1e-7
+"""Of the loss and its gradient: minima within it are the same."""
 _GATHERING_ERROR = 1e-3
+"""Of the loss on gathered pixels: minima that differ by less are compared on all pixels."""
 _ROUNDS, _POLISHING_ROUNDS, _HALVINGS = 40, 6, 25
+"""Limits of Newton's steps on gathered pixels, on all pixels, and of halvings per step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """AdamW, its learning rate going down to 0 as a cosine does."""
+    """A published descent: AdamW steps, with a cosine from the learning rate down to 0."""
 
     steps: int
     learning_rate: float
@@ -44,7 +49,7 @@ SCHEDULES = {
     "published": Schedule(steps=1000, learning_rate=1e-3),
     "published_video": Schedule(steps=800, learning_rate=4e-4),
 }
-"""Of PerSAM-F's script for images, and of the one for videos."""
+"""PerSAM-F's script for images, and the one for videos."""
 
 
 def weigh_masks(logits: Tensor, weights: Tensor) -> Tensor:
@@ -63,11 +68,15 @@ def fit_scale_weights(
     """
     if solver != "optimal" and solver not in SCHEDULES:
         raise InputError(f"unknown solver {solver!r}; known: optimal, {', '.join(SCHEDULES)}")
+
+    # Several objects: each by itself
     if logits.ndim == 4:
         if len(logits) != len(mask):
             raise ShapeError(f"got logits of {len(logits)} objects and masks of {len(mask)}; give one mask an object")
         fitted = [fit_scale_weights(*pair, solver=solver, schedule=schedule) for pair in zip(logits, mask, strict=True)]
         return torch.stack(fitted)
+
+    # In double precision, by closed-form derivatives, so autograd has no part in it
     with torch.no_grad():
         problem = ScaleProblem.of_pixels(logits, mask)
         gathered = problem.gathered()
@@ -78,6 +87,7 @@ def fit_scale_weights(
 
 def _descend(problem: ScaleProblem, schedule: Schedule) -> Tensor:
     """The two free weights (2,) that the published descent ends at."""
+    # The start, eps and weight decay (AdamW's default) of the published script
     free = torch.full((2,), 1 / 3, dtype=torch.float64, device=problem.first.device)
     optimizer = torch.optim.AdamW([free], lr=schedule.learning_rate, eps=1e-4)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps)
@@ -94,8 +104,11 @@ def _minimum(problem: ScaleProblem, gathered: ScaleProblem) -> Tensor:
     Newton's steps are taken on gathered pixels first. From the minima that gathering cannot tell apart, they are taken
     to the end on all pixels.
     """
+    # Quickly, on gathered pixels, from each start
     candidates = torch.stack([_newton(gathered, start, rounds=_ROUNDS) for start in _starts(gathered)])
     near = candidates[gathered.loss(candidates) <= gathered.loss(candidates).min() + _GATHERING_ERROR]
+
+    # To the end, on all pixels, from each of those that are left
     different = [near[i] for i in range(len(near)) if not any(torch.dist(near[i], near[j]) < 1e-3 for j in range(i))]
     polished = torch.stack([_newton(problem, place, rounds=_POLISHING_ROUNDS) for place in different])
     losses = problem.loss(polished)
@@ -104,10 +117,13 @@ def _minimum(problem: ScaleProblem, gathered: ScaleProblem) -> Tensor:
 
 def _starts(problem: ScaleProblem) -> Tensor:
     """A third each, and the deepest places of a grid that are lower than their neighbours: (S, 2)."""
+    # The loss on a grid between the limits, a row at a time to bound memory
     third = torch.full((1, 2), 1 / 3, dtype=torch.float64, device=problem.first.device)
     axis = torch.linspace(LOWEST, HIGHEST, _GRID, dtype=torch.float64, device=problem.first.device)
     places = torch.cartesian_prod(axis, axis)
     losses = torch.cat([problem.loss(some) for some in torch.split(places, _GRID)]).reshape(1, 1, _GRID, _GRID)
+
+    # A valley is no higher than its eight neighbours
     around = -torch.nn.functional.max_pool2d(-losses, kernel_size=3, stride=1, padding=1)
     valleys = torch.where(losses == around, losses, torch.inf).flatten()
     lowest = valleys.topk(_STARTS, largest=False)
@@ -136,6 +152,7 @@ def _newton(problem: ScaleProblem, free: Tensor, *, rounds: int) -> Tensor:
 
 def _downhill(gradient: Tensor, hessian: Tensor) -> Tensor:
     """Newton's step (2,), downhill also where the loss is not convex, and no longer than 1."""
+    # Along a direction of negative curvature the step would lead uphill, so its sign is dropped
     curvature, directions = torch.linalg.eigh(hessian)
     curvature = curvature.abs().clamp(min=1e-9)
     step = -directions @ ((directions.T @ gradient) / curvature)
@@ -145,6 +162,7 @@ def _downhill(gradient: Tensor, hessian: Tensor) -> Tensor:
 
 def _shorter(problem: ScaleProblem, free: Tensor, step: Tensor, *, loss: float, gradient: Tensor) -> Tensor | None:
     """Where the step leads, halved until the loss falls as far as its slope promises; None where it does not."""
+    # Armijo's rule: at least 1e-4 of the fall that the gradient promises
     for _ in range(_HALVINGS):
         there = (free + step).clamp(LOWEST, HIGHEST)
         promised = 1e-4 * float(gradient @ (there - free))

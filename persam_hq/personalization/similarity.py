@@ -1,4 +1,4 @@
-"""The location prior: how alike every place of an image and the target are (PerSAM, section 3.2)."""
+"""Location prior: cosine similarity of each place of an image to the target (PerSAM, section 3.2)."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ __all__ = ["cosine_grid", "grid_to_image", "locate"]
 
 
 def cosine_grid(image_embedding: Tensor, feature: Tensor) -> Tensor:
-    """Cosine similarity, in [-1, 1], of every cell of (1, C, h, w) to `feature` (C,) of unit length: (h, w)."""
+    """Cosine similarity in [-1, 1] of each cell of (1, C, h, w) float to a unit `feature` (C,): (h, w) float."""
     _, c, h, w = image_embedding.shape
+    # The feature is normalised already, the cells are not
     cells = image_embedding / image_embedding.norm(dim=1, keepdim=True)
     similarity: Tensor = feature @ cells.reshape(c, h * w)
     return similarity.reshape(h, w)
 
 
 def grid_to_image(grid: Tensor, geometry: ImageGeometry) -> Tensor:
-    """A value of every cell (h, w) float to one of every pixel of the original image (H, W).
-
-    The grid is brought to four times its size first, as a mask's logits have, and from there on as a mask is.
-    """
+    """A map (h, w) float over the cells of the padded frame to (H, W) over the pixels of the original image."""
+    # As PerSAM does: to four times the grid, the size of a mask's logits, and from there on as a mask is. The two
+    # interpolations decide which pixel is the most similar one.
     mask_sized = F.interpolate(grid[None, None], scale_factor=4, mode="bilinear", align_corners=False)
     return masks_to_original(mask_sized, geometry)[0, 0]
 
 
 def locate(features: ImageFeatures, target: Target) -> LocationPrior:
-    """Similarity to the target on the grid, and at the size of the image."""
+    """The location prior of one image: similarity to the target on the grid, and at the size of the image."""
     grid = cosine_grid(features.image_embedding, target.feature)
     similarity = grid_to_image(grid, features.geometry)
     (embedding,) = features.image_embedding
