@@ -78,6 +78,7 @@ class ScaleFit:
     @classmethod
     def of(cls, logits: Tensor, mask: NDArray[np.bool_], solver: ScaleSolver) -> ScaleFit:
         """Fitted to logits (3, H, W) and the mask (H, W) of the reference."""
+        # The loss is reported beside the weights, so that a poor fit is seen
         truth = torch.from_numpy(mask).to(logits.device)
         weights = fit_scale_weights(logits, truth, solver=solver)
         first, second, third = weights.tolist()
@@ -105,6 +106,7 @@ def build_tuned_finder(
 
 
 def _check_reference(image: RgbImage, mask: NDArray[np.bool_]) -> None:
+    # Before the encoder runs: the errors say what a caller should change
     if mask.shape != image.shape[:2]:
         (height, width), (h, w) = image.shape[:2], mask.shape
         raise ShapeError(f"the reference mask is {w}x{h}, its image {width}x{height}; give a mask of the image's size")
@@ -134,6 +136,7 @@ class SamFinder:
 
     def __init__(self, model: Sam, image: RgbImage, mask: NDArray[np.bool_], *, use_hq: bool = True) -> None:
         self.model, self.use_hq = model, use_hq
+        # Features are compared before the decoder, so HQ parts play no role here
         self.target = personalize(model, encode(model, image), mask)
 
     def find(self, image: RgbImage) -> Found:
@@ -170,6 +173,7 @@ class TunedSamFinder:
         self, model: Sam, image: RgbImage, mask: NDArray[np.bool_], *, solver: ScaleSolver, use_hq: bool = True
     ) -> None:
         self.model, self.use_hq = model, use_hq
+        # As published: half the mean and half the maximum of the features, and weights for the reference's own masks
         features = encode(model, image)
         self.target = personalize(model, features, mask, pooling="mean_and_max")
         self.fit = ScaleFit.of(
@@ -193,6 +197,7 @@ class TunedSamFinder:
 
 def _best_of(last: MaskPrediction, prior: LocationPrior) -> Found:
     """The result of SAM's last pass: its best mask, whose similarity is the mean of the prior inside it."""
+    # SAM's IoU head may leave [0, 1], being a regression
     mask = last.masks[last.best]
     similarity = prior.similarity[mask]
     return Found(

@@ -31,6 +31,7 @@ __all__ = [
 
 def inclusive_box(mask: Tensor) -> Tensor | None:
     """First and last foreground column and row of a mask (H, W) bool: (4,) float; None where it is empty."""
+    # Columns and rows with a foreground pixel, in rising order
     columns, rows = torch.nonzero(mask.any(dim=0))[:, 0], torch.nonzero(mask.any(dim=1))[:, 0]
     if not len(columns):
         return None
@@ -48,10 +49,10 @@ def inclusive_boxes(masks: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns boxes (K, 4) float and which masks are empty, (K,) bool. The box of an empty mask covers the whole grid.
     """
-    columns, rows = masks.any(dim=1), masks.any(dim=2)
+    columns, rows = masks.any(dim=1), masks.any(dim=2)  # (K, W) and (K, H)
 
     def ends(flags: Tensor) -> tuple[Tensor, Tensor]:
-        # argmax gives the first True, or 0 where there is none. It is not defined for bool.
+        # argmax gives the first True, or 0 where there is none; it is not defined for bool
         size = flags.shape[1]
         first = flags.to(torch.uint8).argmax(dim=1)
         last = size - 1 - flags.flip(1).to(torch.uint8).argmax(dim=1)

@@ -142,6 +142,7 @@ def decode_scales(
 
 def mask_prompt(model: ImageModel, mask: NDArray[np.bool_], geometry: ImageGeometry) -> Tensor:
     """A rough mask (H, W) bool of an image as PromptSet.mask_input: logits (1, L, L')."""
+    # Lite's low-resolution logits have one size for all images, as it sees these through windows
     size = (LOW_RES_SIDE, LOW_RES_SIDE) if isinstance(model, Lite) else model.prompt_encoder.mask_input_size
     return mask_logits(torch.from_numpy(mask), geometry, size=size)
 
@@ -215,6 +216,8 @@ class _CurrentImage:
         # The published flag: without it the current image stays, and only the mask is prepared
         if cal_image:
             self._features = encode(self.model, self._as_rgb(image, image_format))
+
+        # PerSAM looks at the mask as at an image: resized, normalised and padded
         if mask is None:
             return None
         if mask.shape != image.shape:
@@ -257,6 +260,7 @@ class SamPredictor(_CurrentImage):
         x0, y0, x1, y1; mask_input: (1, L, L') logits of an earlier call. Masks are bool, or logits with
         `return_logits`. attn_sim (1, 1, 1, h*w) and target_embedding (1, 1, C) guide the decoder (PerSAM).
         """
+        # Both kinds of prompts and both kinds of guidance are checked before the decoder runs
         prompts = prompts_from_arrays(
             point_coords=point_coords, point_labels=point_labels, box=box, mask_input=mask_input
         )
@@ -301,6 +305,7 @@ class PerSamPredictor(_CurrentImage):
 
 def _arrays(result: MaskPrediction, *, return_logits: bool) -> tuple[MaskArray, FloatArray, FloatArray]:
     """Masks, scores and low-resolution logits as `predict` returns them."""
+    # Full-size logits in place of masks, as scripts ask for them to set thresholds of their own
     masks = result.logits if return_logits else result.masks
     return masks.cpu().numpy(), result.scores.cpu().numpy(), result.low_res_logits.cpu().numpy()
 
@@ -318,6 +323,8 @@ def prompts_from_arrays(
     # No points are empty tensors
     points = _float_tensor(np.empty((0, 2)) if point_coords is None else point_coords)
     labels = _float_tensor(np.empty(0) if point_labels is None else point_labels)
+
+    # Scripts pass a box as a row of a table of boxes, too
     corners = None if box is None else _float_tensor(box)
     if corners is not None and corners.shape == (1, 4):
         corners = corners[0]

@@ -35,8 +35,9 @@ Size: TypeAlias = tuple[int, int]
 
 
 class _ShapeRepr:
-    """A repr that names shapes and dtypes instead of printing what tensors hold."""
+    """A repr of shapes and dtypes instead of values, for all classes below."""
 
+    # Without this, instances of subclasses with slots would have a __dict__ all the same
     __slots__ = ()
 
     def __repr__(self) -> str:
@@ -81,6 +82,7 @@ class ImageFeatures(_ShapeRepr):
 
     def __post_init__(self) -> None:
         _check("ImageFeatures.image_embedding", self.image_embedding, (1, None, None, None))
+        # One per level; their grids and widths are the encoder's own
         for index, embedding in enumerate(self.interm_embeddings):
             _check(f"ImageFeatures.interm_embeddings[{index}]", embedding, (1, None, None, None))
         if self.hq_features is not None:
@@ -103,6 +105,7 @@ class Target(_ShapeRepr):
     def __post_init__(self) -> None:
         _check("Target.feature", self.feature, (None,))
         _check("Target.embedding", self.embedding, (1, 1, self.feature.shape[0]))
+        # The mean over no cell is NaN, which would then spread silently
         if self.cells < 1:
             raise InputError(f"a target needs at least one cell, got {self.cells}")
 
@@ -132,15 +135,16 @@ class LocationPrior(_ShapeRepr):
 class Guidance(_ShapeRepr):
     """What PerSAM adds to the decoder: target-guided attention and target-semantic prompting; either may be absent.
 
-    attn_sim: (B, 1, 1, h*w) float, added to the attention of tokens to image cells; B is 1 or the number of prompt
-    sets.
-    target_embedding: (1, 1, C) float, added to the decoder's queries.
+    attn_sim: (B, 1, 1, h*w) float in [0, 1], added to the attention of tokens to image cells; B is 1 or the number of
+    prompt sets.
+    target_embedding: (B, 1, C) float, added to the decoder's queries; B as above.
     """
 
     attn_sim: Tensor | None = None
     target_embedding: Tensor | None = None
 
     def __post_init__(self) -> None:
+        # The first dimension is 1 or the number of prompt sets, which only the decoder knows
         if self.attn_sim is not None:
             _check("Guidance.attn_sim", self.attn_sim, (None, 1, 1, None))
         if self.target_embedding is not None:
@@ -224,9 +228,11 @@ class MaskPrediction(_ShapeRepr):
     logits: Tensor
 
     def __post_init__(self) -> None:
+        # Scores and both kinds of logits belong to the same N masks, and full-size logits to the same image
         _check("MaskPrediction.masks", self.masks, (None, None, None))
         if self.masks.dtype != torch.bool:
             raise ShapeError(f"MaskPrediction.masks must be bool, got {self.masks.dtype}")
+
         count, height, width = self.masks.shape
         _check("MaskPrediction.scores", self.scores, (count,))
         _check("MaskPrediction.low_res_logits", self.low_res_logits, (count, None, None))

@@ -146,9 +146,11 @@ class SamBuilder:
 
     def _assemble(self, *, hq: bool, image_size: int) -> Sam:
         """Encoder, prompt encoder and mask decoder at the published sizes, for squares of `image_size` pixels."""
+        # The decoder's grid is that of the encoder's patches
         if image_size % PATCH_SIZE or image_size < PATCH_SIZE:
             raise InputError(f"got an image size of {image_size}; expected a multiple of {PATCH_SIZE}, such as 1024")
         grid = image_size // PATCH_SIZE
+
         return Sam(
             image_encoder=self.encoder.build(image_size),
             prompt_encoder=PromptEncoder(

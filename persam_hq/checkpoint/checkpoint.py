@@ -88,6 +88,7 @@ class Checkpoint:
 
     def _check(self, name: str, *, hq: bool) -> None:
         """Raise CheckpointError where the file is of another model, or of a part of one."""
+        # Each message names what would help
         if self.encoder is not None and self.encoder != name:
             raise CheckpointError(f"{self.path} holds {self.encoder}, not {name}; ask for {self.encoder!r} instead")
         if self.lacks:
@@ -104,6 +105,7 @@ class Checkpoint:
 
     def _verify(self, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
         """Raise CheckpointError, which names keys, unless names and shapes are those of the model."""
+        # All misfits are collected before any is reported; load_state_dict would list hundreds of keys
         shared = [key for key in expected if key in tensors]
         misfits = {
             "missing": [key for key in expected if key not in tensors],
@@ -115,6 +117,7 @@ class Checkpoint:
             ],
         }
         found = [f"{len(keys)} {what}: {listed(keys)}" for what, keys in misfits.items() if keys]
+        # The usual reason for a state of our own training
         if found and "ema" in self.around:
             found.append("a training state holds no more than what learns: load the ema.safetensors beside it")
         if found:
@@ -130,6 +133,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a .pth, .pt or .safetensors file; nothing in it is executed, and it is mapped where that is possible."""
     path = Path(path)
+    # Out of the wrappers, then to the published names, by which everything else is told
     stored, around = read_tensors(path)
     tensors, layout = in_published_layout(stored, path)
     return Checkpoint(

@@ -74,7 +74,7 @@ def from_hugging_face(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Te
 
 
 def published_name(key: str) -> str:
-    """What the published checkpoints call the tensor `key` of a SamModel or SamHQModel."""
+    """The published name of the tensor `key` of a SamModel or SamHQModel."""
     # The perceptrons first: their layers' numbers differ
     if head := _HEAD.match(key):
         part = "hf_mlp" if head[1] == "hq_mask_mlp" else head[1]

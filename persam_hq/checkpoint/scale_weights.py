@@ -72,6 +72,7 @@ def write_mask_weights(path: Path, objects: Mapping[str, ObjectWeights]) -> None
 
 def read_mask_weights(path: Path) -> Mapping[str, ObjectWeights]:
     """Weights by the objects' ids; InputError, in one line, where the file says something else."""
+    # Not there, no JSON, or another JSON: each has its own message
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:

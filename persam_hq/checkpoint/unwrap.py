@@ -32,6 +32,7 @@ def unwrap(loaded: object, path: Path) -> tuple[dict[str, Tensor], tuple[str, ..
                 f"{path} holds no state dict: what is under {others[:200]} are no tensors, "
                 f"and there is none under {', '.join(WRAPPERS)} either"
             )
+        # One level down; mappings in mappings occur (a trainer's state around a model's)
         around.append(found)
         loaded = loaded[found]
     assert isinstance(loaded, Mapping)

@@ -75,6 +75,7 @@ class Cache:
                 f"{path} is not what was {'published' if entry.sha256 else 'downloaded'}: its SHA-256 is {found}, "
                 f"expected {expected}; remove it and run `persam-hq checkpoints download {entry.name}`"
             )
+        # It may have been touched and be the same; the new time stamp saves the next hash
         self.keep(entry, found)
         return path
 
@@ -106,6 +107,7 @@ def cached_path(checkpoint: str | Path) -> Path:
 
     Raises CheckpointError where that file is not in the cache, or no longer what was downloaded.
     """
+    # A file of that name in the working folder wins
     path = Path(checkpoint)
     if path.exists() or str(checkpoint) not in PUBLISHED:
         return path

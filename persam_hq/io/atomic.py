@@ -16,7 +16,7 @@ __all__ = ["atomic_write", "commit", "discard", "move_into_place", "part_path", 
 
 
 def part_path(path: Path) -> Path:
-    """Where a file is written before it gets its name: in the same folder, so that the renaming is one step."""
+    """The temporary name of a file: hidden, and in the same folder, so that renaming is one step of the file system."""
     return path.with_name(f".{path.name}.part")
 
 

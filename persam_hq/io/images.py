@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _OPACITY = 0.5
-"""Of the colour over an object's pixels, 0 to 1: object and colour are both seen."""
+"""Opacity of the colour over an object's pixels, 0 to 1: both stay visible."""
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

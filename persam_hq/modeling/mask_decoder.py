@@ -138,6 +138,7 @@ class MaskDecoder(nn.Module):
 
     def _masks(self, mask_tokens: Tensor, mask_features: Tensor) -> Tensor:
         """Logits (B, 4, L, L') of mask tokens (B, 4, C) on mask features (B, mask_dim, L, L')."""
+        # Each token has a perceptron of its own, which turns it into weights of the mask features' channels
         weights = [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
         return torch.einsum("bkc,bchw->bkhw", torch.stack(weights, dim=1), mask_features)
 
@@ -175,6 +176,7 @@ class MaskDecoder(nn.Module):
         or are fused here from `interm_embeddings`; without either, or without HQ modules, there are none. `skips` go to
         the upscaling. Everything the decoder computes comes back; `select_masks` chooses.
         """
+        # HQ features, if the caller did not fuse them already
         b, _, _ = sparse_prompt_embeddings.shape
         _, c, h, w = image_embeddings.shape
         if self.has_hq and hq_features is None and interm_embeddings is not None:
@@ -193,6 +195,8 @@ class MaskDecoder(nn.Module):
         # A mask is the product of a token's weights and the mask features
         mask_features = self.output_upscaling.upscale(image.transpose(1, 2).reshape(b, c, h, w), skips)
         masks = self._masks(mask_tokens, mask_features)
+
+        # The HQ mask is returned beside the others, not added to any yet
         hq_masks = None
         if self.has_hq and hq_features is not None:
             hq_masks = self._hq_masks(hidden[:, 1 + self.num_mask_tokens], mask_features, hq_features)
@@ -236,6 +240,7 @@ def weighted_mask(output: DecoderOutput, weights: Tensor, *, hq_token_only: bool
     weights: (3,) or (B, 3) float. The HQ mask is added once, after the three are weighed. The IoU is that of the mask
     with the largest weight: the IoU head never saw the sum.
     """
+    # The IoU head rated each of the three masks, and never a sum of them
     scales, b = output.masks[:, 1:], len(output.masks)
     weights = weights.to(scales).expand(b, -1)
     rows = torch.arange(b, device=scales.device)

@@ -77,6 +77,8 @@ class Sam(nn.Module):
     def _features(
         self, image_embedding: Tensor, interm_embeddings: tuple[Tensor, ...], geometry: ImageGeometry
     ) -> ImageFeatures:
+        """The encoder's output of one image as a value."""
+        # Fused here, once per image, and not in each decoder call
         hq_features = None
         if self.has_hq:
             hq_features = self.mask_decoder.fuse_hq_features(
@@ -159,6 +161,8 @@ class Sam(nn.Module):
         """One image's record in what `forward` returns."""
         if hq_token_only and not self.has_hq:
             raise InputError("hq_token_only asks for the HQ mask, but this model has no HQ parts; load HQ-SAM weights")
+
+        # All prompts of the record in one decoder call
         points = None
         if record.get("point_coords") is not None:
             points = (record["point_coords"], record["point_labels"])
@@ -166,6 +170,8 @@ class Sam(nn.Module):
         output = self.decode(
             features, points=points, boxes=record.get("boxes"), masks=record.get("mask_inputs"), guidance=guidance
         )
+
+        # Selected by the published rules, and put back on the original image
         low_res, iou = select_masks(output, multimask_output=multimask_output, hq_token_only=hq_token_only)
         masks = masks_to_original(low_res, features.geometry) > self.mask_threshold
         return {"masks": masks, "iou_predictions": iou, "low_res_logits": low_res}

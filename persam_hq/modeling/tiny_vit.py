@@ -37,12 +37,14 @@ class TinyViT(nn.Module):
     def __init__(self, *, img_size: int, stages: Sequence[StageSpec], out_chans: int, num_classes: int) -> None:
         super().__init__()
         self.img_size = img_size
+        # Each stage ends with a merging layer towards the width of the next; the last has none
         next_dims = [stage.dim for stage in stages[1:]] + [None]
 
         self.patch_embed = PatchEmbed(stages[0].dim)
         self.layers = nn.ModuleList(
             TinyViTStage(stage, out_dim=out_dim) for stage, out_dim in zip(stages, next_dims, strict=True)
         )
+        # For ImageNet's classes: in published files, never called
         self.norm_head = nn.LayerNorm(stages[-1].dim)
         self.head = nn.Linear(stages[-1].dim, num_classes)
         self.neck = neck(stages[-1].dim, out_chans)
@@ -69,6 +71,7 @@ class ConvBN(nn.Sequential):
 
     def __init__(self, in_chans: int, out_chans: int, *, kernel_size: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
+        # Named as in the published weights
         padding = kernel_size // 2
         self.c = nn.Conv2d(in_chans, out_chans, kernel_size, stride, padding, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(out_chans)
@@ -120,6 +123,7 @@ class MBConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) to the same shape."""
+        # The activation follows the sum, not the branch
         hidden = F.gelu(self.conv2(F.gelu(self.conv1(x))))
         return F.gelu(x + self.conv3(hidden))
 

@@ -38,7 +38,7 @@ class Expansion:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScaleProblem:
-    """Three masks' logits at M places of a reference image, and what its mask says there.
+    """Three masks' logits at M places of a reference image, and the reference mask there.
 
     first: (M,) float64 logits of the first mask; steps: (2, M), the second's and the third's minus the first's; truth:
     (M,), 1 on the object and 0 beside it; count: (M,), how many pixels a place stands for.
@@ -60,6 +60,7 @@ class ScaleProblem:
             raise ShapeError(f"expected logits (3, H, W) and a mask (H, W), got {got}; weights are fitted to these")
         if not mask.any():
             raise EmptyMaskError("the reference mask is empty, so no weights fit it; mark the object's pixels in it")
+        # Double precision: sums over millions of pixels decide between weights that differ little
         values = logits.detach().double().flatten(1)
         return cls(
             first=values[0],
@@ -149,11 +150,12 @@ class ScaleProblem:
         return _ALPHA * self.truth + (1 - _ALPHA) * (1 - self.truth)
 
     def _first_order(self, of: Tensor) -> Tensor:
-        """What (S, M) derivatives in the logits are in the weights: (S, 2)."""
+        """Derivatives in the weights (S, 2) from those in the logits (S, M), by the chain rule."""
         return of @ self.steps.T
 
     def _second_order(self, of: Tensor) -> Tensor:
-        """What (S, M) second derivatives in the logits are in the weights: (S, 2, 2)."""
+        """Second derivatives in the weights (S, 2, 2) from those in the logits (S, M); logits are linear in weights."""
+        # The symmetric matrix from its three different entries
         second, third = self.steps
         pure2, mixed, pure3 = (of @ (torch.stack([second * second, second * third, third * third])).T).unbind(dim=1)
         return torch.stack([pure2, mixed, mixed, pure3], dim=1).reshape(-1, 2, 2)

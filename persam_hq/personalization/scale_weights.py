@@ -161,7 +161,7 @@ def _downhill(gradient: Tensor, hessian: Tensor) -> Tensor:
 
 
 def _shorter(problem: ScaleProblem, free: Tensor, step: Tensor, *, loss: float, gradient: Tensor) -> Tensor | None:
-    """Where the step leads, halved until the loss falls as far as its slope promises; None where it does not."""
+    """The place (2,) that the step leads to, halved until the loss falls enough; None where it never does."""
     # Armijo's rule: at least 1e-4 of the fall that the gradient promises
     for _ in range(_HALVINGS):
         there = (free + step).clamp(LOWEST, HIGHEST)

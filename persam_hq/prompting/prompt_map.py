@@ -41,6 +41,8 @@ class PromptMap:
         """The prompts of an image of this geometry; a mask prompt is logits over its padded input."""
         if prompts.box is None and prompts.mask_input is None and not bool((prompts.labels == 1).any()):
             raise InputError("lite got no foreground point, box or mask; give at least one of them")
+
+        # Low-resolution logits cover the padded input, so a mask prompt is resized to all of it
         mask = prompts.mask_input
         if mask is not None:
             mask = F.interpolate(mask[None].to(device), size=geometry.padded, mode="bilinear", align_corners=False)
@@ -72,6 +74,7 @@ class PromptMap:
 
         It is the mask prompt, or else the filled box, with a disk at each foreground point.
         """
+        # A mask knows the object better than a box does, points are added to either
         b, _ = windows.shape
         shapes = windows.new_zeros(b, 1, grid, grid)
         if self.mask is not None:
@@ -84,6 +87,7 @@ class PromptMap:
 
     def restrict(self, shapes: Tensor, windows: Tensor) -> Tensor:
         """Soft masks (B, 1, g, g) in `windows` (B, 4), zeroed outside of the box and at the background points."""
+        # Later passes are held to the prompt in the same way as its first drawing
         b, _, grid, _ = shapes.shape
         background = self.points[self.labels == 0]
         if self.box is not None:
