@@ -90,6 +90,7 @@ def build_finder(
 ) -> LiteFinder | SamFinder:
     """A finder of the object that `mask` (H, W) bool shows in `image` (H, W, 3) uint8 RGB."""
     _check_reference(image, mask)
+    # Lite has a dense matcher of its own; SAM is searched with by PerSAM's method
     if isinstance(model, Lite):
         return LiteFinder(model, image, mask, use_hq=use_hq)
     return SamFinder(model, image, mask, use_hq=use_hq)

@@ -54,6 +54,7 @@ MaskArray: TypeAlias = "NDArray[np.bool_] | NDArray[np.float32]"
 @torch.no_grad()
 def encode(model: ImageModel, image: RgbImage, *, with_hq: bool = True) -> ImageFeatures:
     """The features of an image (H, W, 3) uint8 RGB; without HQ features the decoder gives SAM's masks alone."""
+    # Dropped after encoding: either model decodes without them as if it had no HQ parts
     features = encode_image(model, image) if isinstance(model, Lite) else model.encode(*model.prepare(image))
     return features if with_hq else replace(features, hq_features=None)
 
@@ -136,6 +137,7 @@ def decode_scales(
 
     The HQ mask, which is added after weighing, is not in them.
     """
+    # At full size, where the reference mask lies that they are compared with
     output = decode_unselected(model, features, prompts, guidance=guidance)
     return masks_to_original(output.masks[:, 1:], features.geometry)[0]
 

@@ -67,7 +67,7 @@ class LongestSide:
 
 @dataclass(frozen=True, slots=True)
 class MultipleOf:
-    """Both sides become the nearest multiple of `stride`, never less than one; nothing is padded."""
+    """Both sides become the nearest multiple of `stride`, at least one; nothing is padded, so aspects change."""
 
     stride: int
 
@@ -99,6 +99,7 @@ def resize_image(image: RgbImage, size: Size) -> RgbImage:
     """(H, W, 3) uint8 to (h, w, 3) uint8 by Pillow's bilinear filter, which averages when it shrinks."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ShapeError(f"expected an image (H, W, 3) of uint8, got {image.shape} of {image.dtype}")
+    # Pillow's filter is part of the published numbers: OpenCV's and torch's give other pixels
     height, width = size
     pillow = Image.fromarray(np.ascontiguousarray(image))
     return np.array(pillow.resize((width, height), Image.Resampling.BILINEAR))
@@ -138,6 +139,7 @@ def points_to_original(points: Tensor, geometry: ImageGeometry) -> Tensor:
 
 def boxes_to_input(boxes: Tensor, geometry: ImageGeometry) -> Tensor:
     """(..., 4) float x0, y0, x1, y1 in the original image to the same in the input frame."""
+    # A box is two points
     corners = boxes.reshape(*boxes.shape[:-1], 2, 2)
     return points_to_input(corners, geometry).reshape(boxes.shape)
 

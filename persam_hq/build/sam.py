@@ -99,7 +99,7 @@ class TinyViTSpec:
     @property
     def interm_dim(self) -> int:
         """Width of the interm embedding: what the second stage hands to the third."""
-        return self.stages[2].dim
+        return self.stages[2].dim  # the merging layer that ends the second stage has the third's width
 
     def build(self, image_size: int) -> nn.Module:
         """The image encoder for squares of `image_size` pixels."""
@@ -207,6 +207,7 @@ def build_model(
     device: str | torch.device | None = None,
 ) -> Sam:
     """The model registered under `name`, see ModelBuilder; an unknown name is an error that lists the known ones."""
+    # The message lists all names, so that a slip is seen at once
     if name not in sam_model_registry:
         raise UnknownModelError(f"there is no model {name!r}; known are {', '.join(sam_model_registry)}")
     return sam_model_registry[name](checkpoint, hq=hq, image_size=image_size, base=base, device=device)

@@ -43,6 +43,7 @@ class Checkpoint:
     layout: Layout = Layout.PUBLISHED
     around: tuple[str, ...] = ()
 
+    # Millions of values are no repr
     def __repr__(self) -> str:
         return f"Checkpoint({self.path.name}: {self.encoder}, hq={self.has_hq}, {len(self.tensors)} tensors)"
 
@@ -78,6 +79,7 @@ class Checkpoint:
         wants_hq = any(key.startswith(HQ_PREFIXES) for key in expected)
         self._check(name, hq=wants_hq and not fresh_hq)
         tensors = {k: v for k, v in self.tensors.items() if wants_hq or not k.startswith(HQ_PREFIXES)}
+        # Training on SAM's weights begins with HQ parts as they were initialised
         if fresh_hq and not self.has_hq:
             tensors |= {k: v for k, v in expected.items() if k.startswith(HQ_PREFIXES)}
 

@@ -24,6 +24,7 @@ def read_file(path: Path) -> object:
     The bytes decide on the format, not the suffix. Tensors are mapped, privately, wherever the format allows it: their
     pages come into memory when they are used, and writing to a tensor changes no file. Raises CheckpointError.
     """
+    # save_pretrained writes a folder
     if path.is_dir():
         path = _file_in(path)
     # safetensors begins with the length of its header, 8 bytes, and the header, which is JSON

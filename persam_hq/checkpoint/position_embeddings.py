@@ -41,6 +41,7 @@ def _square(position: Tensor) -> bool:
 
 def _resized_absolute(position: Tensor, grid: int) -> Tensor:
     """(1, g, g, C) to (1, grid, grid, C) of the same dtype."""
+    # In float32, since files may be float16 and bicubic sums lose digits there
     channels_first = position.float().permute(0, 3, 1, 2)
     resized = F.interpolate(channels_first, size=(grid, grid), mode="bicubic", align_corners=False)
     return resized.permute(0, 2, 3, 1).to(position.dtype).contiguous()

@@ -38,6 +38,7 @@ class Published:
 
 
 _FILES = (
+    # Segment Anything, by Meta.
     Published(
         name="sam_vit_b",
         url=f"{_META}sam_vit_b_01ec64.pth",
@@ -65,6 +66,7 @@ _FILES = (
         megabytes=2565,
         sha256="a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
     ),
+    # MobileSAM: a plain decoder on TinyViT.
     Published(
         name="mobile_sam",
         url=f"{_MOBILE}mobile_sam.pt",
@@ -74,6 +76,7 @@ _FILES = (
         megabytes=40.7,
         sha256="6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
     ),
+    # SAM-HQ: whole models with HQ parts.
     Published(
         name="sam_hq_vit_tiny",
         url=f"{_HQ}sam_hq_vit_tiny.pth",
@@ -110,6 +113,7 @@ _FILES = (
         megabytes=2570,
         sha256="a7ac14a085326d9fa6199c8c698c4f0e7280afdbb974d2c4660ec60877b45e35",
     ),
+    # What trainings of HQ parts begin with: decoders alone, to be put over a whole checkpoint.
     Published(
         name="sam_vit_b_maskdecoder",
         url=f"{_HQ_TRAINING}sam_vit_b_maskdecoder.pth",
@@ -136,6 +140,7 @@ _FILES = (
         megabytes=16.3,
         sha256="7afd39a1935e2f06e3a06f010b26967ff749007bf438082668bfc97b67caaddc",
     ),
+    # The same weights in Hugging Face's layout; no hash is published for them.
     Published(
         name="hf_sam_vit_base",
         url="https://huggingface.co/facebook/sam-vit-base/resolve/main/model.safetensors",

@@ -62,6 +62,7 @@ def _neighbours(ranks: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
 
 def _ragged(ranks: NDArray[np.intp], count: int) -> NDArray[np.bool_]:
     """(count,) bool: which values have hardly a pixel whose eight neighbours are all of the same value."""
+    # A solid pixel has eight neighbours of its own value; cores counts them per value, sizes all pixels
     solid = np.ones(ranks.shape, dtype=np.bool_)
     for shifted in _neighbours(ranks):
         solid &= shifted == ranks
@@ -72,12 +73,14 @@ def _ragged(ranks: NDArray[np.intp], count: int) -> NDArray[np.bool_]:
 
 def _median_step(ranks: NDArray[np.intp]) -> float:
     """How many values apart two pixels side by side are, where they differ; the median."""
+    # Down and to the right; pairs of equal pixels say nothing about steps
     steps = np.concatenate([np.abs(np.diff(ranks, axis=axis)).ravel() for axis in (0, 1)])
     return float(np.median(steps[steps > 0]))
 
 
 def _share_between(ranks: NDArray[np.intp], chosen: NDArray[np.bool_]) -> float:
     """Share of the chosen pixels that have both a lower and a higher value beside them."""
+    # On a ramp between two areas a pixel has both, at a border of two objects only one
     lower, higher = np.zeros_like(chosen), np.zeros_like(chosen)
     for shifted in _neighbours(ranks):
         lower |= shifted < ranks

@@ -91,6 +91,7 @@ class MaskDecoder(nn.Module):
         super().__init__()
         self.num_mask_tokens = num_multimask_outputs + 1
 
+        # Hypernetworks and the presence head have one shape: three layers as wide as the transformer
         def head(output_dim: int) -> MLP:
             return MLP(input_dim=transformer_dim, hidden_dim=transformer_dim, output_dim=output_dim, num_layers=3)
 
@@ -264,6 +265,7 @@ def stability(masks: Tensor, *, threshold: float = 0.0, offset: float = 1.0, emp
 
 def token_product(weights: Tensor, features: Tensor) -> Tensor:
     """A token's weights (B, C) times features (1 or B, C, h, w): a map (B, 1, h, w) float."""
+    # A matrix product rather than a convolution whose kernel differs per row of the batch
     _, c, h, w = features.shape
     return (weights[:, None] @ features.reshape(-1, c, h * w)).reshape(-1, 1, h, w)
 
@@ -294,6 +296,7 @@ def sam_hq_modules(*, transformer_dim: int, vit_dim: int) -> HQModules:
             nn.ConvTranspose2d(hidden_dim, mask_dim, kernel_size=2, stride=2),
         )
 
+    # The plain encoder's interm embedding has the image embedding's grid, so both are upscaled four times
     return HQModules(
         compress_vit_feat=two_upscalings(vit_dim, transformer_dim),
         embedding_encoder=two_upscalings(transformer_dim, transformer_dim // 4),

@@ -45,6 +45,7 @@ class PositionEmbeddingRandom(nn.Module):
 
     def __init__(self, num_pos_feats: int) -> None:
         super().__init__()
+        # Drawn once and saved with the weights: other draws would make all of them worthless
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, num_pos_feats))
 
     def encode(self, coords: Tensor) -> Tensor:
@@ -133,6 +134,7 @@ class PromptEncoder(nn.Module):
         embedding = self._encode_positions(points)
         kind = labels[..., None]
         embedding = torch.where(kind == -1, self.not_a_point_embed.weight, embedding)
+        # torch.where keeps each point of a batch to its own label, without a loop over points
         for label in (NEGATIVE, POSITIVE):
             embedding = torch.where(kind == label, embedding + self._kind(label), embedding)
         return embedding

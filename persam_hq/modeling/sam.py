@@ -24,6 +24,7 @@ class Sam(nn.Module):
     `input_frame` says where an image lies in the encoder's input; nothing else knows whether that is a square.
     """
 
+    # Attributes that published code reads from a model
     mask_threshold: float = 0.0
     image_format: str = "RGB"
     pixel_mean: Tensor
@@ -183,6 +184,7 @@ class Sam(nn.Module):
 
     def postprocess_masks(self, masks: Tensor, input_size: Size, original_size: Size) -> Tensor:
         """(B, N, L, L') logits to (B, N, H, W) at `original_size`, for an image resized to `input_size`."""
+        # Published signature: the padded frame follows from the input's size
         padded = self.input_frame(input_size).padded
         return masks_to_original(masks, ImageGeometry(original=original_size, input=input_size, padded=padded))
 

@@ -32,6 +32,7 @@ def cascade(
 
     Low-resolution logits go from pass to pass, so the masks of later passes correct those of earlier ones.
     """
+    # Later passes are plain, as published: they start from a mask
     first = decode(prompts, multimask_output=False, guidance=guidance)
     return first, *refine(decode, prompts, first.low_res_logits[:1])
 

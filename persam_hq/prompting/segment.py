@@ -112,6 +112,7 @@ def _first_candidates(
     # SAM's mask 0 is for prompts that mean one thing, masks 1 to 3 for ambiguous ones
     kinds = slice(1, None) if ambiguous or len(windows) > 1 else slice(0, 1)
     masks, scores = output.masks[:, kinds], output.iou_predictions[:, kinds]
+    # A candidate per window and mask
     _, n, _, _ = masks.shape
     return Candidates(logits=masks.flatten(0, 1), windows=windows.repeat_interleave(n, dim=0), scores=scores.flatten())
 
@@ -120,6 +121,7 @@ def _refined(
     model: Lite, features: ImageFeatures, prompt: PromptMap, policy: PromptPolicy, chosen: Candidates
 ) -> tuple[DecoderOutput, Tensor]:
     """Refining passes over each candidate, each from the mask of the last: the last output, and its windows (N, 4)."""
+    # Each pass takes the last masks, moved into its own windows, as its prompt map; as PerSAM's, these passes are plain
     masks, windows = chosen.logits[:, None], chosen.windows
     for _ in range(policy.passes):
         closer = closer_windows(masks[:, 0] > 0, windows, features.geometry, policy)
@@ -144,6 +146,7 @@ def _decode_windows(
 
 def _in_windows(guidance: Guidance, features: ImageFeatures, windows: Tensor, *, grid: int) -> Guidance:
     """Guidance over the image embedding's grid, attn_sim (1, 1, 1, h*w), seen through windows: (B, 1, 1, grid*grid)."""
+    # The similarity is a map and is resampled as features are; the target is the same everywhere
     attn_sim, target = guidance.attn_sim, guidance.target_embedding
     if attn_sim is not None:
         _, _, h, w = features.image_embedding.shape
@@ -169,6 +172,7 @@ def _prediction(found: Candidates, features: ImageFeatures) -> MaskPrediction:
     def pasted(size: tuple[int, int], frame: tuple[int, int]) -> Tensor:
         return paste_window(logits, found.windows, size=size, scale=(frame[0] / size[0], frame[1] / size[1]))[:, 0]
 
+    # Masks skip the padded frame: windows are pasted into the original image directly, at full resolution
     full = pasted(geometry.original, geometry.input)
     return MaskPrediction(
         masks=full > 0,

@@ -1,4 +1,4 @@
-"""How near to a golden value a result must be, by the last part of its key."""
+"""Tolerances of golden values, by the last part of their key."""
 
 import numpy as np
 

@@ -14,13 +14,14 @@ class SmallSpec:
 
 
 class SmallBuilder(SamBuilder):
-    """Builds `square_model`; a whole one is asked for by 1024 where the file says no size."""
+    """Builds `square_model`, with the default size of 1024 as its own 64 pixels."""
 
     def _assemble(self, *, hq, image_size):
         return square_model(hq=hq, side=SIDE if image_size == 1024 else image_size)
 
 
 def small_builder(name="vit_b"):
+    """The builder registered as `name`, for small models."""
     return SmallBuilder(name, SmallSpec())
 
 

@@ -1,4 +1,4 @@
-"""What a strategy is handed, made by hand: priors, views, predictions and a decoder that answers as it was told."""
+"""Inputs of strategies for tests: priors, views, predictions, and a decoder with prepared answers."""
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ def rectangles(*boxes, size=SIZE):
 
 
 def predicted(*masks, inside=3.0, outside=-3.0, mark=0.0):
-    """One mask an object; `mark` is the first object's every low-resolution logit, the next one's is 1 more."""
+    """One mask per object; `mark` is each low-resolution logit of the first object, that of the next is 1 more."""
     stacked = torch.stack(masks)
     return MaskPrediction(
         masks=stacked,
@@ -59,7 +59,7 @@ def predicted(*masks, inside=3.0, outside=-3.0, mark=0.0):
 
 
 class RecordingDecode:
-    """Gives the predictions it was made with, in order, and keeps the prompts it was asked with."""
+    """A decoder that returns the given predictions in order, and records the prompts of each call."""
 
     def __init__(self, *predictions, slots=(), frame=FRAME):
         self.predictions, self.asked = list(predictions), []
@@ -71,7 +71,7 @@ class RecordingDecode:
 
 
 def refined(refiner, prediction, *, decode=None, image=None):
-    """What a refiner makes of it; checked for what every refiner owes."""
+    """The result of a refiner, checked for what all promise: inputs unchanged, masks where logits are above 0."""
     k, height, width = prediction.masks.shape
     before = prediction.logits.clone(), prediction.masks.clone()
     image = np.zeros((height, width, 3), np.uint8) if image is None else image
@@ -102,8 +102,8 @@ def seen(mask, *, prior=None, state="present", score=0.95):
     return Seen(frame=frame, object_id=1, state=state, score=score, mask=mask, prior=prior)
 
 
-def offered(hook):
-    """What a plugin's hook offers: the entries by name."""
+def registered(hook):
+    """The entries that a plugin's hook registers, by name."""
     register = Register("strategy")
     hook(register)
     return {entry.name: entry for entry in register.entries()}

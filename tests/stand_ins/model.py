@@ -1,4 +1,4 @@
-"""Models small enough for unit tests, wired as the registered ones are."""
+"""Models small enough for unit tests, built from the same modules as the registered ones."""
 
 from torch import nn
 
@@ -31,6 +31,7 @@ def fixed_rectangle(original):
 
 
 def square_model(*, hq, side=64):
+    """Segment Anything of 64 pixels a side: 4 by 4 cells, one block with windows and a global one."""
     encoder = ImageEncoderViT(
         img_size=side,
         patch_size=16,
@@ -45,6 +46,7 @@ def square_model(*, hq, side=64):
 
 
 def rectangular_model():
+    """A model whose input is no square, so that height and width cannot be mixed up unnoticed."""
     return _sam(PatchConvolution(), grid=(3, 6), input_frame=fixed_rectangle, hq=False)
 
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from stand_ins.frame import RecordingDecode, offered, predicted, rectangles
+from stand_ins.frame import RecordingDecode, predicted, rectangles, registered
 
 from persam_hq.types import PromptSet
 from persamhq_plugins.mask_refiners.cascade import Cascade, persamhq_register_mask_refiners
@@ -53,7 +53,7 @@ def test_the_prompts_that_were_handed_in_stay_as_they_were(prompts):
 
 
 def test_it_is_offered_by_name():
-    (entry,) = offered(persamhq_register_mask_refiners).values()
+    (entry,) = registered(persamhq_register_mask_refiners).values()
     assert entry.name == "cascade"
     assert isinstance(entry.make({}), Cascade)
     assert entry.summary

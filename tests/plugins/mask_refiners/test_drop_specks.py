@@ -1,6 +1,6 @@
 import pytest
 import torch
-from stand_ins.frame import offered, predicted, rectangles, refined
+from stand_ins.frame import predicted, rectangles, refined, registered
 
 from persamhq_plugins.mask_refiners.drop_specks import DropSpecks, persamhq_register_mask_refiners
 from persamhq_video.errors import ConfigError
@@ -46,11 +46,11 @@ def test_objects_are_swept_one_by_one():
 @pytest.mark.parametrize("options", [{"min_share": 1.5}, {"reach": -1}])
 def test_options_have_limits(options):
     with pytest.raises(ConfigError, match=f"option '{next(iter(options))}'"):
-        offered(persamhq_register_mask_refiners)["drop_specks"].make(options)
+        registered(persamhq_register_mask_refiners)["drop_specks"].make(options)
 
 
 def test_it_is_offered_by_name():
-    (entry,) = offered(persamhq_register_mask_refiners).values()
+    (entry,) = registered(persamhq_register_mask_refiners).values()
     assert entry.name == "drop_specks"
     assert entry.summary
     assert all(option.doc for option in entry.options)

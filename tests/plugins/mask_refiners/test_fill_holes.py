@@ -1,6 +1,6 @@
 import pytest
 import torch
-from stand_ins.frame import offered, predicted, rectangles, refined
+from stand_ins.frame import predicted, rectangles, refined, registered
 
 from persamhq_plugins.mask_refiners.fill_holes import FillHoles, persamhq_register_mask_refiners
 from persamhq_video.errors import ConfigError
@@ -60,11 +60,11 @@ def test_objects_are_looked_at_one_by_one():
 
 def test_a_share_has_limits():
     with pytest.raises(ConfigError, match="option 'largest'"):
-        offered(persamhq_register_mask_refiners)["fill_holes"].make({"largest": 1.5})
+        registered(persamhq_register_mask_refiners)["fill_holes"].make({"largest": 1.5})
 
 
 def test_it_is_offered_by_name():
-    (entry,) = offered(persamhq_register_mask_refiners).values()
+    (entry,) = registered(persamhq_register_mask_refiners).values()
     assert entry.name == "fill_holes"
     assert entry.summary
     assert all(option.doc for option in entry.options)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from stand_ins.frame import offered, predicted, rectangles, refined
+from stand_ins.frame import predicted, rectangles, refined, registered
 
 from persamhq_plugins.mask_refiners.guided_filter import GuidedFilter, guided_filter, persamhq_register_mask_refiners
 from persamhq_video.errors import ConfigError
@@ -118,11 +118,11 @@ class TestTheFilter:
 @pytest.mark.parametrize("options", [{"radius": 0}, {"eps": 0}, {"radius": 201}])
 def test_options_have_limits(options):
     with pytest.raises(ConfigError, match=f"option '{next(iter(options))}'"):
-        offered(persamhq_register_mask_refiners)["guided_filter"].make(options)
+        registered(persamhq_register_mask_refiners)["guided_filter"].make(options)
 
 
 def test_it_is_offered_by_name():
-    (entry,) = offered(persamhq_register_mask_refiners).values()
+    (entry,) = registered(persamhq_register_mask_refiners).values()
     assert entry.name == "guided_filter"
     assert entry.summary
     assert all(option.doc for option in entry.options)

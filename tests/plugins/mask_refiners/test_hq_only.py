@@ -1,6 +1,6 @@
 import pytest
 import torch
-from stand_ins.frame import offered, predicted, rectangles
+from stand_ins.frame import predicted, rectangles, registered
 
 from persam_hq.types import PromptSet
 from persamhq_plugins.mask_refiners.hq_only import HqOnly, persamhq_register_mask_refiners
@@ -48,7 +48,7 @@ def test_the_prompts_that_were_handed_in_stay_as_they_were(prompts):
 
 
 def test_it_is_offered_by_name_and_needs_the_hq_token():
-    (entry,) = offered(persamhq_register_mask_refiners).values()
+    (entry,) = registered(persamhq_register_mask_refiners).values()
     assert (entry.name, entry.make({}).needs_hq) == ("hq_only", True)
     assert entry.summary
     assert all(option.doc for option in entry.options)

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from stand_ins.frame import offered, predicted, rectangles, refined
+from stand_ins.frame import predicted, rectangles, refined, registered
 
 from persamhq_plugins.mask_refiners.largest_component import LargestComponent, persamhq_register_mask_refiners
 
@@ -43,6 +43,6 @@ def test_odd_sizes():
 
 
 def test_it_is_offered_by_name_and_has_no_options():
-    (entry,) = offered(persamhq_register_mask_refiners).values()
+    (entry,) = registered(persamhq_register_mask_refiners).values()
     assert (entry.name, entry.options) == ("largest_component", ())
     assert entry.summary

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from stand_ins.frame import FRAME, NO_PROMPTS, SIZE, first_frame, offered, rectangles
+from stand_ins.frame import FRAME, NO_PROMPTS, SIZE, first_frame, rectangles, registered
 
 from persam_hq.personalization import scale_loss
 from persam_hq.types import DecoderOutput, MaskPrediction
@@ -130,11 +130,11 @@ class TestFrames:
 @pytest.mark.parametrize("options", [{"solver": "newton"}, {"weights": {1: [1.0]}}])
 def test_options_have_limits(options):
     with pytest.raises(ConfigError, match=f"option '{next(iter(options))}'"):
-        offered(persamhq_register_mask_refiners)["scale_weights"].make(options)
+        registered(persamhq_register_mask_refiners)["scale_weights"].make(options)
 
 
 def test_it_is_offered_by_name():
-    (entry,) = offered(persamhq_register_mask_refiners).values()
+    (entry,) = registered(persamhq_register_mask_refiners).values()
     assert entry.name == "scale_weights"
     assert entry.summary
     assert all(option.doc for option in entry.options)

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from stand_ins.frame import RecordingDecode, first_frame, offered, predicted, rectangles, refined, seen
+from stand_ins.frame import RecordingDecode, first_frame, predicted, rectangles, refined, registered, seen
 
 from persamhq_plugins.mask_refiners.temporal_smooth import TemporalSmooth, persamhq_register_mask_refiners
 from persamhq_video.errors import ConfigError
@@ -108,11 +108,11 @@ def test_it_needs_earlier_frames():
 @pytest.mark.parametrize("options", [{"weight": 0}, {"weight": 1}, {"agreement": 2}])
 def test_options_have_limits(options):
     with pytest.raises(ConfigError, match=f"option '{next(iter(options))}'"):
-        offered(persamhq_register_mask_refiners)["temporal_smooth"].make(options)
+        registered(persamhq_register_mask_refiners)["temporal_smooth"].make(options)
 
 
 def test_it_is_offered_by_name():
-    (entry,) = offered(persamhq_register_mask_refiners).values()
+    (entry,) = registered(persamhq_register_mask_refiners).values()
     assert entry.name == "temporal_smooth"
     assert entry.summary
     assert all(option.doc for option in entry.options)

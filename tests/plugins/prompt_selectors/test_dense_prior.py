@@ -1,4 +1,4 @@
-from stand_ins.frame import FRAME, offered, peaks, view
+from stand_ins.frame import FRAME, peaks, registered, view
 
 from persamhq_plugins.prompt_selectors.dense_prior import DensePrior, persamhq_register_prompt_selectors
 
@@ -10,7 +10,7 @@ def test_the_dense_prior_needs_no_prompt():
 
 
 def test_it_is_offered_by_name_and_asks_for_a_dense_prior():
-    (entry,) = offered(persamhq_register_prompt_selectors).values()
+    (entry,) = registered(persamhq_register_prompt_selectors).values()
     made = entry.make({})
     assert (entry.name, made.needs_history, made.needs_dense_prior) == ("dense_prior", False, True)
     assert entry.summary

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from stand_ins.frame import SIZE, first_frame, offered, prior_of, rectangles, seen, view
+from stand_ins.frame import SIZE, first_frame, prior_of, rectangles, registered, seen, view
 
 from persamhq_plugins.prompt_selectors.discriminative import Discriminative, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError
@@ -164,11 +164,11 @@ def test_it_remembers_only_where_it_is_told_to(update):
 )
 def test_options_have_limits(options):
     with pytest.raises(ConfigError, match=f"option '{next(iter(options))}'"):
-        offered(persamhq_register_prompt_selectors)["discriminative"].make(options)
+        registered(persamhq_register_prompt_selectors)["discriminative"].make(options)
 
 
 def test_it_is_offered_by_name_and_is_pure_by_default():
-    (entry,) = offered(persamhq_register_prompt_selectors).values()
+    (entry,) = registered(persamhq_register_prompt_selectors).values()
     assert (entry.name, entry.make({}).needs_history) == ("discriminative", False)
     assert entry.summary
     assert all(option.doc for option in entry.options)

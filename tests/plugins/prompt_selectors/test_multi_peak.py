@@ -1,5 +1,5 @@
 import pytest
-from stand_ins.frame import FRAME, offered, peaks, view
+from stand_ins.frame import FRAME, peaks, registered, view
 
 from persamhq_plugins.prompt_selectors.multi_peak import MultiPeak, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError
@@ -40,11 +40,11 @@ def test_negative_points_are_far_from_each_other():
 @pytest.mark.parametrize("options", [{"num_positive": 0}, {"num_negative": -1}, {"threshold": 2}, {"reach": 0}])
 def test_options_have_limits(options):
     with pytest.raises(ConfigError, match=f"option '{next(iter(options))}'"):
-        offered(persamhq_register_prompt_selectors)["multi_peak"].make(options)
+        registered(persamhq_register_prompt_selectors)["multi_peak"].make(options)
 
 
 def test_it_is_offered_by_name_and_is_pure():
-    (entry,) = offered(persamhq_register_prompt_selectors).values()
+    (entry,) = registered(persamhq_register_prompt_selectors).values()
     assert (entry.name, entry.make({}).needs_history) == ("multi_peak", False)
     assert entry.summary
     assert all(option.doc for option in entry.options)

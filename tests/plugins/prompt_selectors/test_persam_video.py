@@ -1,5 +1,5 @@
 import pytest
-from stand_ins.frame import FRAME, UNSEEN, offered, peaks, view
+from stand_ins.frame import FRAME, UNSEEN, peaks, registered, view
 
 from persamhq_plugins.prompt_selectors.persam_video import PersamVideo, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError
@@ -35,11 +35,11 @@ def test_without_a_past_there_are_its_peaks_only():
 
 def test_a_negative_margin_is_refused():
     with pytest.raises(ConfigError, match=r"option .margin. .*greater than or equal to 0"):
-        offered(persamhq_register_prompt_selectors)["persam_video"].make({"margin": -1})
+        registered(persamhq_register_prompt_selectors)["persam_video"].make({"margin": -1})
 
 
 def test_it_is_offered_by_name_and_looks_back():
-    (entry,) = offered(persamhq_register_prompt_selectors).values()
+    (entry,) = registered(persamhq_register_prompt_selectors).values()
     assert (entry.name, entry.make({}).needs_history) == ("persam_video", True)
     assert entry.summary
     assert all(option.doc for option in entry.options)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from stand_ins.frame import FRAME, UNSEEN, offered, peaks, view
+from stand_ins.frame import FRAME, UNSEEN, peaks, registered, view
 
 from persamhq_plugins.prompt_selectors.previous_mask import PreviousMask, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError
@@ -64,11 +64,11 @@ def test_one_pixel():
 @pytest.mark.parametrize("options", [{"margin": -0.1}, {"margin": 5}, {"lost_after": -1}, {"centre": "left"}])
 def test_options_have_limits(options):
     with pytest.raises(ConfigError, match=f"option '{next(iter(options))}'"):
-        offered(persamhq_register_prompt_selectors)["previous_mask"].make(options)
+        registered(persamhq_register_prompt_selectors)["previous_mask"].make(options)
 
 
 def test_it_is_offered_by_name_and_looks_back():
-    (entry,) = offered(persamhq_register_prompt_selectors).values()
+    (entry,) = registered(persamhq_register_prompt_selectors).values()
     assert (entry.name, entry.make({}).needs_history) == ("previous_mask", True)
     assert entry.summary
     assert all(option.doc for option in entry.options)

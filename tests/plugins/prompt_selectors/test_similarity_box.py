@@ -1,6 +1,6 @@
 import pytest
 import torch
-from stand_ins.frame import FRAME, SIZE, offered, prior_of, view
+from stand_ins.frame import FRAME, SIZE, prior_of, registered, view
 
 from persamhq_plugins.prompt_selectors.similarity_box import SimilarityBox, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError
@@ -45,11 +45,11 @@ def test_half_precision_will_do(prior):
 @pytest.mark.parametrize("options", [{"threshold": 1.1}, {"margin": -1}])
 def test_options_have_limits(options):
     with pytest.raises(ConfigError, match=f"option '{next(iter(options))}'"):
-        offered(persamhq_register_prompt_selectors)["similarity_box"].make(options)
+        registered(persamhq_register_prompt_selectors)["similarity_box"].make(options)
 
 
 def test_it_is_offered_by_name_and_is_pure():
-    (entry,) = offered(persamhq_register_prompt_selectors).values()
+    (entry,) = registered(persamhq_register_prompt_selectors).values()
     assert (entry.name, entry.make({}).needs_history) == ("similarity_box", False)
     assert entry.summary
     assert all(option.doc for option in entry.options)

@@ -1,5 +1,5 @@
 import pytest
-from stand_ins.frame import FRAME, UNSEEN, offered, peaks, view
+from stand_ins.frame import FRAME, UNSEEN, peaks, registered, view
 
 from persamhq_plugins.prompt_selectors.top_k_points import TopKPoints, persamhq_register_prompt_selectors
 from persamhq_video.errors import ConfigError
@@ -35,11 +35,11 @@ def test_the_past_changes_nothing():
 )
 def test_options_have_limits(options, message):
     with pytest.raises(ConfigError, match=message):
-        offered(persamhq_register_prompt_selectors)["top_k_points"].make(options)
+        registered(persamhq_register_prompt_selectors)["top_k_points"].make(options)
 
 
 def test_it_is_offered_by_name_and_looks_at_no_past():
-    (entry,) = offered(persamhq_register_prompt_selectors).values()
+    (entry,) = registered(persamhq_register_prompt_selectors).values()
     assert (entry.name, entry.make({}).needs_history) == ("top_k_points", False)
     assert entry.summary
     assert all(option.doc for option in entry.options)
