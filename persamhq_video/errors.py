@@ -5,9 +5,12 @@ A message is one line: what was got, what was expected, what to do. Only the com
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 __all__ = [
+    "EXIT_FAILED",
+    "EXIT_INTERRUPTED",
+    "EXIT_REFUSED",
     "ConfigError",
     "DecodeError",
     "ExecutorError",
@@ -18,29 +21,34 @@ __all__ = [
     "StrategyError",
 ]
 
+# Exit codes of the command line; 0 is success.
+EXIT_REFUSED: Final = 2  # found wrong before the first frame was tracked
+EXIT_FAILED: Final = 3  # a video could not be completed
+EXIT_INTERRUPTED: Final = 130  # as shells have it for an interrupted command: 128 + SIGINT
+
 
 class PersamHQVideoError(Exception):
     """Base of the errors below; ``exit_code`` is what the command line returns for it."""
 
-    exit_code: ClassVar[int] = 3
+    exit_code: ClassVar[int] = EXIT_FAILED
 
 
 class InputError(PersamHQVideoError):
     """A file that cannot be worked on, found before the first frame is tracked."""
 
-    exit_code = 2
+    exit_code = EXIT_REFUSED
 
 
 class ConfigError(PersamHQVideoError):
     """An option or a combination of options that makes no sense."""
 
-    exit_code = 2
+    exit_code = EXIT_REFUSED
 
 
 class PluginError(PersamHQVideoError):
     """A plugin that is unknown, registered twice or broken."""
 
-    exit_code = 2
+    exit_code = EXIT_REFUSED
 
 
 class DecodeError(PersamHQVideoError):

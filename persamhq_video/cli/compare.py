@@ -1,4 +1,4 @@
-"""`persamhq-video compare`."""
+"""The command `persamhq-video compare`: several strategies on one video."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ __all__ = ["parse_try", "run"]
 
 def run(args: argparse.Namespace) -> int:
     """Compare, and print the table."""
-    # NumPy and OpenCV come with these
+    # Imported here, as NumPy and OpenCV come with it: `--help` does without.
     from persamhq_video.compare import Contender, plan_comparison
 
+    # The common options, and those of each strategy over them
     base = config_of(args)
     named = [parse_try(text) for text in args.tries]
     contenders = [Contender.over(base, name, spec, own) for name, spec, own in named]
+
+    # Everything that can be wrong is found before anything runs
     annotations = None if args.annotations is None else Path(args.annotations)
     plan = plan_comparison(
         contenders, video=Path(args.video), mask=args.mask, out=Path(args.out), annotations=annotations
@@ -40,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def parse_try(text: str) -> tuple[str, str, RunConfig]:
-    """`NAME=SPEC` as name, spec and the options that the spec sets; it is a YAML file, or flags as of `run`."""
+    """Split `NAME=SPEC` into name, spec and the options that the spec sets: those of a YAML file, or flags of `run`."""
     name, equals, spec = text.partition("=")
     if not name or not equals:
         raise ConfigError(f"got --try {text!r}; expected NAME=OPTIONS, such as near='--prompts persam_video'")
@@ -51,6 +54,7 @@ def parse_try(text: str) -> tuple[str, str, RunConfig]:
 
 
 def _options(spec: str) -> RunConfig:
+    """The options of a spec; what starts with a dash is flags, anything else the path of a file."""
     try:
         words = shlex.split(spec)
     except ValueError as exc:
@@ -63,7 +67,7 @@ def _options(spec: str) -> RunConfig:
 
 
 class _FlagParser(argparse.ArgumentParser):
-    """The options of a run without the rest of its command line."""
+    """A parser of a run's flags alone, whose errors are raised instead of ending the program."""
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(message)

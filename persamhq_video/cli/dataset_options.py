@@ -1,4 +1,4 @@
-"""What the scripts that compare runs share: their options, and which sequences they are about."""
+"""Options of the scripts that score runs on a data set, and the choice of its sequences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ChosenSequences", "comparison_parser"]
 
 
 def comparison_parser(program: str, description: str) -> argparse.ArgumentParser:
-    """ROOT, --sequences, and the options of the run that everything is compared with."""
+    """A parser of ROOT, --sequences, and the options of the run that everything is compared with."""
     parser = argparse.ArgumentParser(prog=program, description=description)
     parser.add_argument("root", metavar="ROOT", help="folder with JPEGImages and Annotations (also under 480p)")
     parser.add_argument("--sequences", metavar="A,B", help="only these sequences (default: all)")
@@ -26,7 +26,7 @@ def comparison_parser(program: str, description: str) -> argparse.ArgumentParser
 
 @dataclass(frozen=True, slots=True)
 class ChosenSequences:
-    """Sequences that the weights have never seen, and those that they were trained on."""
+    """The sequences to score: those that the weights have never seen, and those that they were trained on."""
 
     unseen: tuple[DavisSequence, ...]
     trained_on: tuple[DavisSequence, ...] = ()
@@ -35,7 +35,7 @@ class ChosenSequences:
     def choose(
         cls, dataset: DavisDataset, names: Sequence[str] | None, trained_on: Sequence[str] | None = None
     ) -> Self:
-        """The named ones, or all that were not trained on; one that is both is a ConfigError."""
+        """Choose the named ones, or all that were not trained on; one that is both is a ConfigError."""
         seen = list(trained_on or ())
         unseen = [name for name in dataset.names if name not in seen] if names is None else list(names)
         both = sorted({*unseen} & {*seen})
@@ -47,5 +47,5 @@ class ChosenSequences:
 
     @property
     def all(self) -> tuple[DavisSequence, ...]:
-        """Both, in this order."""
+        """The unseen ones, then those trained on."""
         return self.unseen + self.trained_on

@@ -1,4 +1,4 @@
-"""`persamhq-video doctor`: what this machine has, for a user and for a bug report."""
+"""The command `persamhq-video doctor`: versions, cores, GPUs and weights of this machine, also for bug reports."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PACKAGES = ("persam-hq-video", "torch", "ray", "av", "decord2", "numpy", "openc
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print everything; nothing here can fail."""
+    """Print everything; a missing package or file is a line as well, never an error."""
     del args
     for topic, text in (*_machine(), *_versions(), *_weights()):
         print(f"{topic:<28} {text}")

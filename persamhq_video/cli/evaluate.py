@@ -1,4 +1,4 @@
-"""`persamhq-video evaluate davis`."""
+"""The command `persamhq-video evaluate davis`: the DAVIS measures of the tracker, or of label maps on disk."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ from persamhq_video.cli.options import config_of, names_in
 from persamhq_video.cli.progress import report_progress
 from persamhq_video.config import RunConfig
 from persamhq_video.errors import ConfigError
-from persamhq_video.evaluation.benchmark import build_baselines
-from persamhq_video.evaluation.failure_sheets import write_failures
-from persamhq_video.evaluation.tracker_method import TrackerMethod
+from persamhq_video.evaluation import TrackerMethod, build_baselines, write_failures
 from persamhq_video.events import Listener
 from persamhq_video.executors import open_executor
 from persamhq_video.job.prepare import make_job
@@ -34,25 +32,29 @@ from persamhq_video.job.prepare import make_job
 __all__ = ["run"]
 
 _BASELINES: Final = ("first mask copied", "similarity prior alone")
-"""Quick ones; `scripts/side_by_side` has all."""
+"""The baselines that take no time; `scripts/side_by_side` has all."""
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict where asked to, score, and print the tables."""
+    """Run the tracker, or read label maps with --score-only; score them, and print and write the tables."""
+    # The data set and the folders
     dataset = DavisDataset(args.root)
     sequences = tuple(sequence.name for sequence in dataset.select(names_in(args.sequences)))
     out = None if args.out is None else Path(args.out)
     predictions = _predictions_folder(args, out)
 
+    # Scores
     if args.score_only:
         assert predictions is not None, "checked by _predictions_folder"
         tables = [evaluate_davis(dataset, PredictionFolder(predictions), name=str(predictions), sequences=sequences)]
         confidence: list[ConfidenceRow] = []
     else:
         config = config_of(args)
-        _refuse_a_part(config)
+        _refuse_partial_sequences(config)
         with report_progress(quiet=args.quiet, as_json=args.json) as listener:
             tables, confidence = _run_and_score(config, dataset, sequences, predictions=predictions, listener=listener)
+
+    # Files and output
     if out is not None:
         assert predictions is not None, "OUT/predictions where no other folder is named"
         _write(tables, out, dataset, PredictionFolder(predictions))
@@ -63,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_a_part(config: RunConfig) -> None:
-    """The measures are those of whole sequences, whose first annotation is the mask."""
+def _refuse_partial_sequences(config: RunConfig) -> None:
+    """A ConfigError for options that leave out frames: sequences are scored whole, from their first annotation."""
     whole = RunConfig()
     for name in ("start", "end", "stride"):
         if (value := getattr(config, name)) != getattr(whole, name):
@@ -72,7 +74,7 @@ def _refuse_a_part(config: RunConfig) -> None:
 
 
 def _write(tables: Sequence[DavisTable], out: Path, dataset: DavisDataset, predictions: PredictionFolder) -> None:
-    """A CSV file a table, and pictures of the worst frames of what was scored first."""
+    """Write one CSV file per table, and pictures of the worst frames of the method that was scored first."""
     for table in tables:
         write_csv(table, out / csv_name(table))
     for score in tables[0].scores:
@@ -81,7 +83,7 @@ def _write(tables: Sequence[DavisTable], out: Path, dataset: DavisDataset, predi
 
 
 def _text(tables: Sequence[DavisTable], confidence: Sequence[ConfidenceRow]) -> str:
-    """Every measure of what was scored; below it, where the tracker was run, all side by side and its confidence."""
+    """Every measure of the first method; then, if the tracker was run, all methods side by side and its confidence."""
     parts = [render_text(tables[:1])]
     if len(tables) > 1:
         parts.append(render_text(tables))
@@ -91,6 +93,7 @@ def _text(tables: Sequence[DavisTable], confidence: Sequence[ConfidenceRow]) -> 
 
 
 def _predictions_folder(args: argparse.Namespace, out: Path | None) -> Path | None:
+    """The folder of the label PNGs, None where they are not kept."""
     if args.predictions is not None:
         return Path(args.predictions)
     if out is not None:
@@ -108,7 +111,7 @@ def _run_and_score(
     predictions: Path | None,
     listener: Listener,
 ) -> tuple[list[DavisTable], list[ConfidenceRow]]:
-    """The tracker's table and those of the baselines, and the tracker's confidence."""
+    """The tables of the tracker and of the baselines, and the tracker's confidence."""
     job = make_job(config)
     with open_executor(job) as executor:
         tracker = TrackerMethod(executor, job.config, predictions, listener)

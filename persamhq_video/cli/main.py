@@ -1,4 +1,4 @@
-"""Parsing, dispatch, and what a user sees of an error."""
+"""The entry point of `persamhq-video`: the parsers of all commands, dispatch, and the reporting of errors."""
 
 from __future__ import annotations
 
@@ -11,24 +11,22 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Final, NoReturn
 
-from persam_hq.errors import one_line
+from persam_hq.errors import PersamHQError, one_line
 from persam_hq.io.paths import expand_home_in_argument
 from persamhq_video.cli.options import add_mask_options, add_report_options, add_run_options
-from persamhq_video.errors import PersamHQVideoError
+from persamhq_video.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, PersamHQVideoError
 
-__all__ = ["build_parser", "guarded", "main"]
+__all__ = ["build_parser", "main", "run_guarded"]
 
-_FAILED: Final = 3
-_REFUSED: Final = 2
-_INTERRUPTED: Final = 130
 _TRACEBACK_VARIABLE: Final = "PERSAMHQ_TRACEBACK"
+"""Environment variable that makes errors print their traceback too."""
 
 
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(_REFUSED, f"persamhq-video: error: {message} (see {self.prog} --help)\n")
+        self.exit(EXIT_REFUSED, f"persamhq-video: error: {message} (see {self.prog} --help)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,17 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     # Each command imports what it needs, so that help and wrong options answer at once.
-    return guarded(lambda: int(importlib.import_module(f"persamhq_video.cli.{args.module}").run(args)))
+    return run_guarded(lambda: int(importlib.import_module(f"persamhq_video.cli.{args.module}").run(args)))
 
 
-def guarded(command: Callable[[], int]) -> int:
-    """The exit code of a command; what stops it becomes one line on standard error."""
+def run_guarded(command: Callable[[], int]) -> int:
+    """Run a command; returns its exit code, or that of the error that stopped it, printed as one line."""
     try:
         return command()
     except KeyboardInterrupt:
         print("persamhq-video: interrupted", file=sys.stderr)
-        return _INTERRUPTED
-    except Exception as exc:  # noqa: BLE001 - whatever it is
+        return EXIT_INTERRUPTED
+    except Exception as exc:  # noqa: BLE001 - the last place that can turn it into a line
         return _report(exc)
 
 
@@ -191,22 +189,17 @@ def _add_train(commands: Commands[_Parser]) -> None:
 
 
 def _report(exc: Exception) -> int:
-    """One line on standard error, and the exit code."""
+    """Print an error as one line on standard error; returns the exit code."""
     if os.environ.get(_TRACEBACK_VARIABLE):
         traceback.print_exc()
+
+    # Our errors have a code; those of the model's package are about inputs; any other is a bug or the system's
     if isinstance(exc, PersamHQVideoError):
         message, code = str(exc), exc.exit_code
-    elif _is_of_the_model(exc):
-        message, code = str(exc), _REFUSED
+    elif isinstance(exc, PersamHQError):
+        message, code = str(exc), EXIT_REFUSED
     else:
         message = f"{type(exc).__name__}: {exc} (set {_TRACEBACK_VARIABLE}=1 to see where)"
-        code = _FAILED
+        code = EXIT_FAILED
     print(f"persamhq-video: error: {one_line(message)}", file=sys.stderr)
     return code
-
-
-def _is_of_the_model(exc: Exception) -> bool:
-    # Importing the model's package imports torch; an error of it cannot come from anywhere else.
-    from persam_hq.errors import PersamHQError
-
-    return isinstance(exc, PersamHQError)

@@ -1,4 +1,4 @@
-"""The options that commands share. Absent flags leave no trace, so that a file's values show through."""
+"""Options that commands share. A flag that is not given leaves no attribute, so that a file's value counts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SUPPRESS: Any = argparse.SUPPRESS
 
 
 def add_mask_options(parser: argparse.ArgumentParser) -> None:
-    """Where masks come from and where results go."""
+    """Add the options for masks and the output folder."""
     parser.add_argument(
         "--mask",
         metavar="PATH",
@@ -45,14 +45,14 @@ def add_mask_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_report_options(parser: argparse.ArgumentParser) -> None:
-    """How much is told while running."""
+    """Add the options that decide how much is printed while running."""
     group = parser.add_argument_group("report")
     group.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     group.add_argument("--json", action="store_true", help="events on standard output, one JSON object a line")
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Every option of a RunConfig, as a flag of the same name."""
+    """Add every option of a RunConfig, as a flag of the same name."""
     parser.add_argument(
         "--config",
         metavar="YAML",
@@ -65,7 +65,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def config_of(args: argparse.Namespace, **fixed: Any) -> RunConfig:
-    """The configuration that the flags, their file and a command's own settings make."""
+    """The configuration from the flags, over the file that they name; `fixed` are a command's own settings."""
     flags = {name: value for name, value in vars(args).items() if name in RunConfig.model_fields}
     if isinstance(flags.get("outputs"), str):
         flags["outputs"] = _split(flags["outputs"])
@@ -74,7 +74,7 @@ def config_of(args: argparse.Namespace, **fixed: Any) -> RunConfig:
 
 
 def names_in(text: str | None) -> list[str] | None:
-    """`a,b` as a list; None where the option was not given."""
+    """The names in `a,b` as a list; None where the option was not given."""
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
@@ -146,6 +146,10 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
     _flag(group, "--no-resume", "never take an earlier complete run as done")
 
 
+# One function per shape of flag: one of a few words, a value, repeatable values, a switch. Values are converted and
+# checked by the configuration, so that flags and files have the same messages.
+
+
 def _choice(group: argparse._ArgumentGroup, flag: str, choices: Any, text: str) -> None:
     group.add_argument(flag, choices=get_args(choices), default=_SUPPRESS, help=text)
 
@@ -163,7 +167,7 @@ def _flag(group: argparse._ArgumentGroup, flag: str, text: str) -> None:
 
 
 def _split(names: str) -> list[str]:
-    """`a,b` as a list of at least one name; which names there are is for the plugins to say."""
+    """The names in `a,b`, at least one; whether there are such sinks is checked once plugins are loaded."""
     found = names_in(names) or []
     if not found:
         raise ConfigError(f"option outputs: got nothing; expected names such as {','.join(OUTPUT_NAMES)}")

@@ -1,4 +1,4 @@
-"""`persamhq-video plugins`."""
+"""The command `persamhq-video plugins`: list strategies, show one, or write a package for a new one."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _new(name: str, folder: Path) -> None:
+    """Write a package, and print its files and what to do with them."""
     for file in new_package(name, folder):
         print(file)
     print(f"next: pip install {folder.absolute()}; pytest {folder}; persamhq-video plugins show {name}")
 
 
 def _list(registry: PluginRegistry) -> None:
+    """Print every strategy by kind, with its summary and its plugin in columns."""
     for register in registry.registers:
         print(f"{register.kind}s:")
         entries = register.entries()
@@ -47,6 +49,7 @@ def _list(registry: PluginRegistry) -> None:
 
 
 def _show(registry: PluginRegistry, name: str) -> None:
+    """Print everything about the strategies of a name; several kinds may each have one."""
     found = [entry for register in registry.registers for entry in register.entries()]
     matching = [entry for entry in found if entry.name == name]
     if not matching:
@@ -59,6 +62,7 @@ def _show(registry: PluginRegistry, name: str) -> None:
 
 
 def _show_options(options: Sequence[Option]) -> None:
+    """Print options in columns: name, type, default, and the description, which may be long and comes last."""
     if not options:
         print("options: none")
         return

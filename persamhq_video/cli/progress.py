@@ -1,4 +1,4 @@
-"""What a user sees while videos are run: bars on standard error, or events on standard output."""
+"""Progress reports while videos are run: bars on standard error, or events as JSON on standard output."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ __all__ = ["report_progress"]
 
 _REDRAW_SECONDS: Final = 0.2
 _REDRAW_SECONDS_IN_A_LOG: Final = 30.0
+"""Where standard error is a file each drawing is a line that stays."""
 
 
 @contextmanager
 def report_progress(*, quiet: bool, as_json: bool, videos: int = 1) -> Iterator[Listener]:
-    """A listener for the pipeline; what it shows is finished on leaving.
+    """A listener for the pipeline; its bars are closed on leaving.
 
-    `videos` are run at once, in any order; with 1 they come one after the other.
+    Several `videos` are run at once, in any order; with 1 they come one after the other.
     """
     if as_json:
         events = sys.stdout
-        # Ray tells on standard output of a worker that is lost; there are to be events and nothing else.
+        # Ray prints to standard output when a worker is lost, where programs expect events and nothing else.
         with contextlib.redirect_stdout(sys.stderr):
             yield partial(_print_json, file=events)
     elif quiet:
         yield _print_nothing
     else:
-        bars = _Bars() if videos == 1 else JobBars(videos)
+        bars = _SequentialBars() if videos == 1 else JobBars(videos)
         try:
             yield bars
         finally:
@@ -52,8 +53,8 @@ def _print_nothing(event: Event) -> None:
     del event
 
 
-class _Bars:
-    """One progress bar a video, with frames a second and the time left."""
+class _SequentialBars:
+    """One progress bar per video, one after the other, with frames per second and the time left."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
@@ -71,7 +72,7 @@ class _Bars:
             self.close()
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Finish the bar, leaving it on the screen."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

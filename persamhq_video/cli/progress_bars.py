@@ -1,4 +1,4 @@
-"""Progress of many videos at once: how many are finished, and the ones under way."""
+"""Progress bars of many videos at once: one for the job, and one for each of a few videos under way."""
 
 from __future__ import annotations
 
@@ -13,32 +13,35 @@ from tqdm import tqdm
 from persam_hq.errors import one_line
 from persamhq_video.events import Event
 
-__all__ = ["JobBars", "Speed", "error_line"]
+__all__ = ["JobBars", "Speed", "command_error"]
 
-_MOST_BARS: Final = 4
+_MAX_VIDEO_BARS: Final = 4
+"""Bars of single videos at once; more would fill a terminal."""
 _REDRAW_SECONDS: Final = 0.5
 _REDRAW_SECONDS_IN_A_LOG: Final = 30.0
+"""Where standard error is a file each drawing is a line that stays."""
 _ENDINGS: Final = frozenset({"complete", "already-complete", "failed", "refused"})
 
 
 class Speed:
-    """Frames a second of all videos together, over the last seconds."""
+    """Frames per second of all videos together, over the last seconds."""
 
     def __init__(self, *, seconds: float = 10.0, clock: Callable[[], float] = time.perf_counter) -> None:
         self._seconds, self._clock = seconds, clock
+        # (time, frames finished since the step before)
         self._steps: deque[tuple[float, int]] = deque([(clock(), 0)])
 
     def add(self, frames: int) -> None:
-        """So many frames have just been finished."""
+        """Count frames that have just been finished."""
         now = self._clock()
         self._steps.append((now, frames))
-        # The oldest one that stays marks where the time begins; its own frames came before that.
+        # The oldest step that stays marks where the time begins; its own frames came before that.
         while len(self._steps) > 2 and now - self._steps[1][0] > self._seconds:
             self._steps.popleft()
 
     @property
     def fps(self) -> float:
-        """Frames a second; 0 before the first one."""
+        """Frames per second; 0 before the first frame."""
         elapsed = self._clock() - self._steps[0][0]
         frames = sum(frames for _, frames in self._steps) - self._steps[0][1]
         return frames / elapsed if elapsed > 0 else 0.0
@@ -48,20 +51,25 @@ class JobBars:
     """A bar for the job and, on a terminal, one for each of the first few videos under way."""
 
     def __init__(self, videos: int, *, speed: Speed | None = None) -> None:
+        # How often something is drawn, and when it was last
         self._is_terminal = sys.stderr.isatty()
-        self._speed = speed or Speed()
-        self._frames: dict[str, int] = {}
-        self._bars: dict[str, tuple[int, tqdm[Any]]] = {}
-        self._free = list(range(_MOST_BARS, 0, -1)) if self._is_terminal else []
         self._pause = _REDRAW_SECONDS if self._is_terminal else _REDRAW_SECONDS_IN_A_LOG
         self._drawn = time.perf_counter()
+
+        # By video: finished frames, and the bar with its line below the job's; lines without a bar are free
+        self._frames: dict[str, int] = {}
+        self._bars: dict[str, tuple[int, tqdm[Any]]] = {}
+        self._free = list(range(_MAX_VIDEO_BARS, 0, -1)) if self._is_terminal else []
+
+        # The job
+        self._speed = speed or Speed()
         self._videos = videos
         self._finished = 0
         self._total: tqdm[Any] | None = None
 
     def __call__(self, event: Event) -> None:
-        """Show what happened to one of the videos."""
-        # Not before the first event: what is wrong with the whole job is told without any bar.
+        """Show an event of one of the videos."""
+        # Not before the first event: an error of the whole job is printed without any bar.
         if self._total is None:
             self._total = self._open_total()
         if event.event == "started":
@@ -75,14 +83,15 @@ class JobBars:
             self._end(event)
 
     def close(self) -> None:
-        """Take the videos' bars away and leave the job's as it is."""
+        """Remove the videos' bars and leave the job's as it is."""
         for video in list(self._bars):
-            self._take_away(video)
+            self._remove(video)
         self._draw(at_once=True)
         if self._total is not None:
             self._total.close()
 
     def _open_total(self) -> tqdm[Any]:
+        # Without tqdm's own pause between drawings (`mininterval`): `_draw` decides.
         return tqdm(
             total=self._videos,
             bar_format="{n_fmt}/{total_fmt} videos |{bar}| {elapsed}{postfix}",
@@ -118,13 +127,13 @@ class JobBars:
         self._draw()
 
     def _end(self, event: Event) -> None:
-        self._take_away(event.video)
+        self._remove(event.video)
         if event.event in {"failed", "refused"}:
-            tqdm.write(error_line(event.message or "", video=event.video), file=sys.stderr)
+            tqdm.write(command_error(event.message or "", video=event.video), file=sys.stderr)
         self._finished += 1
         self._draw(at_once=self._is_terminal)
 
-    def _take_away(self, video: str) -> None:
+    def _remove(self, video: str) -> None:
         if video in self._bars:
             place, bar = self._bars.pop(video)
             self._free.append(place)
@@ -138,8 +147,9 @@ class JobBars:
             self._total.set_postfix_str(f"{self._speed.fps:.1f} frames/s")
 
 
-def error_line(message: str, *, video: str | None = None) -> str:
-    """What is told of an error: one line, with the video that it is about where it is one of several."""
-    said = one_line(message)
-    about = "" if video is None or said.startswith(f"{video}:") else f"{video}: "
-    return f"persamhq-video: error: {about}{said}"
+def command_error(message: str, *, video: str | None = None) -> str:
+    """The line that is printed for an error, with the video that it is about where it is one of several."""
+    line = one_line(message)
+    # Most messages begin with the path of the file, which often is the video's.
+    about = "" if video is None or line.startswith(f"{video}:") else f"{video}: "
+    return f"persamhq-video: error: {about}{line}"

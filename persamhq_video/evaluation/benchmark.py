@@ -1,4 +1,4 @@
-"""Variants of a run and baselines scored on the same sequences, and the tables that compare them."""
+"""Benchmarks: variants of a run and baselines scored on the same sequences, and the tables that compare them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredMethod:
-    """What a method scores, and how many frames a second it took to find the masks (the scoring not counted)."""
+    """The scores of a method, and the frames per second at which it found the masks (scoring not counted)."""
 
     table: DavisTable
     frames_per_second: float
@@ -51,14 +51,14 @@ class ScoredMethod:
         return self.table.method
 
     def on(self, names: Sequence[str]) -> DavisTable:
-        """The table of some of the sequences."""
+        """The table of the named sequences alone."""
         return DavisTable.from_scores(self.name, [score for score in self.table.scores if score.name in names])
 
 
 def score_variant(
     variant: Variant, base: RunConfig, sequences: Sequence[DavisSequence], *, listener: Listener
 ) -> ScoredMethod:
-    """Run a variant of `base` on the sequences, by an executor of its own."""
+    """Run a variant of `base` on the sequences, with an executor of its own."""
     job = make_job(variant.config(base))
     with open_executor(job) as executor:
         method = TrackerMethod(executor, job.config, predictions=None, listener=listener)
@@ -71,8 +71,8 @@ def score_baseline(name: str, baseline: Baseline, sequences: Sequence[DavisSeque
 
 
 def build_baselines(config: RunConfig) -> dict[str, Baseline]:
-    """Every baseline by name; the similarity prior is that of a resolved configuration's model and weights."""
-    # This one loads a model
+    """Every baseline by name; the similarity prior uses the model and weights of a resolved configuration."""
+    # Imported here because it imports the models, which no other baseline needs.
     from persamhq_video.evaluation.similarity_baseline import similarity_prior_masks
 
     return {
@@ -84,7 +84,7 @@ def build_baselines(config: RunConfig) -> dict[str, Baseline]:
 
 
 def side_by_side_table(scored: Sequence[ScoredMethod], *, unseen: Sequence[str], trained_on: Sequence[str]) -> str:
-    """Markdown: a column a method, a row a sequence and one for the mean; sequences trained on come last, marked."""
+    """Markdown: one column per method, one row per sequence and one for the mean; those trained on last, marked."""
     lines = _heading(["sequence", *(one.name for one in scored)])
     for names, mark in ((unseen, ""), (trained_on, " (trained on)")):
         if names:
@@ -94,7 +94,7 @@ def side_by_side_table(scored: Sequence[ScoredMethod], *, unseen: Sequence[str],
 
 
 def ablation_table(scored: Sequence[ScoredMethod]) -> str:
-    """Markdown: a row a variant with its means, and how they differ from those of the first one."""
+    """Markdown: one row per variant with its means, and their difference from those of the first one."""
     lines = _heading(["variant", "J&F", "J", "F", "frames/s"])
     full = _figures(scored[0])
     for one in scored:
@@ -109,13 +109,13 @@ def ablation_table(scored: Sequence[ScoredMethod]) -> str:
 
 
 def _score(name: str, method: Method, sequences: Sequence[DavisSequence]) -> ScoredMethod:
-    watch = _Stopwatch(method)
-    scores = [score_method(sequence, watch) for sequence in sequences]
-    return ScoredMethod(DavisTable.from_scores(name, scores), watch.frames / watch.seconds)
+    timed = _TimedMethod(method)
+    scores = [score_method(sequence, timed) for sequence in sequences]
+    return ScoredMethod(DavisTable.from_scores(name, scores), timed.frames / timed.seconds)
 
 
-class _Stopwatch:
-    """A method whose frames and seconds are counted; it runs to its end before anything is scored."""
+class _TimedMethod:
+    """A method with its frames and seconds counted; it finishes each sequence before anything of that is scored."""
 
     def __init__(self, method: Method) -> None:
         self._method = method
@@ -141,12 +141,13 @@ def _cell(row: ScoreRow) -> str:
 
 
 def _figures(scored: ScoredMethod) -> tuple[float, float, float, float]:
-    """J&F, J and F in percent, frames a second."""
+    """J&F, J and F in percent, and frames per second."""
     mean = scored.table.mean
     return 100 * mean.j_and_f, 100 * mean.j.mean, 100 * mean.f.mean, scored.frames_per_second
 
 
 def _heading(cells: Sequence[str]) -> list[str]:
+    """The first two lines of a Markdown table."""
     return [_line(cells), "|" + "---|" * len(cells)]
 
 

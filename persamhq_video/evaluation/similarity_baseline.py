@@ -1,4 +1,4 @@
-"""What the tracker is compared with: the location prior by itself, thresholded."""
+"""The baseline of the similarity prior: PerSAM's location prior alone, thresholded, without any decoder."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from persamhq_video.config import RunConfig
 
 __all__ = ["best_threshold", "similarity_prior_masks"]
 
-_CANDIDATES = 256
+_NUM_THRESHOLDS = 256
+"""Quantiles of the similarity that are tried: neighbouring ones differ by less than half a percent of the pixels."""
 
 
 def similarity_prior_masks(
     config: RunConfig,
 ) -> Callable[[Iterable[NDArray[np.uint8]], NDArray[np.uint8]], Iterator[NDArray[np.uint8]]]:
-    """PerSAM's similarity map alone: frames and the first label map (H, W) uint8 to a label map a frame.
+    """The method that turns frames and the first label map (H, W) uint8 into a label map per frame.
 
     A pixel is foreground where the cosine similarity to the target embedding exceeds the threshold that reproduces
-    the object's mask best on the first frame; among several objects the most similar one has it.
+    the object's mask best on the first frame; among several objects the one farthest above its threshold wins.
     """
     segmenter = build_segmenter(
         config.model,
@@ -32,6 +33,7 @@ def similarity_prior_masks(
     )
 
     def similarity(image: NDArray[np.uint8], reference: object) -> NDArray[np.float32]:
+        """The similarity maps (K, H, W) of an image, one per object."""
         located = segmenter.locate(reference, segmenter.encode(image), None)
         return np.stack([prior.similarity.float().cpu().numpy() for prior in located.priors])
 
@@ -41,12 +43,15 @@ def similarity_prior_masks(
         reference: object = None
         thresholds: NDArray[np.float32] | None = None
         for image in frames:
+            # The first frame gives the target of each object and its threshold
             if reference is None:
                 reference = segmenter.personalize(segmenter.encode(image), torch.from_numpy(masks))
                 maps = similarity(image, reference)
                 thresholds = np.array([best_threshold(m, t) for m, t in zip(maps, masks, strict=True)], np.float32)
                 yield first_mask
                 continue
+
+            # Every other frame by itself
             assert thresholds is not None
             above = similarity(image, reference) - thresholds[:, None, None]
             yield np.where(above.max(axis=0) > 0, ids[above.argmax(axis=0)], 0).astype(np.uint8)
@@ -56,7 +61,9 @@ def similarity_prior_masks(
 
 def best_threshold(similarity: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
     """The threshold on a map (H, W) whose foreground has the highest IoU with `mask` (H, W)."""
-    candidates = np.quantile(similarity, np.linspace(0, 1, _CANDIDATES))
+    candidates = np.quantile(similarity, np.linspace(0, 1, _NUM_THRESHOLDS))
+
+    # Pixels above each candidate, inside the mask and everywhere, counted in the sorted values
     inside, total = np.sort(similarity[mask]), np.sort(similarity.ravel())
     both = len(inside) - np.searchsorted(inside, candidates, side="right")
     found = len(total) - np.searchsorted(total, candidates, side="right")

@@ -1,4 +1,4 @@
-"""The tracker as a method that the DAVIS evaluation can score."""
+"""The tracker as a method of the DAVIS evaluation: a function from a sequence to its label maps."""
 
 from __future__ import annotations
 
@@ -21,26 +21,28 @@ from persamhq_video.types import ObjectResult
 __all__ = ["TrackerMethod"]
 
 _VOID: Final = 255
-_DOUBTS: Final = ("uncertain", "absent")
+"""DAVIS's value for pixels that are not annotated."""
+_DOUBTFUL_STATES: Final = ("uncertain", "absent")
+"""States in which the tracker itself doubts its mask."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackerMethod:
-    """The tracker as something to score; every label map is written where predictions are wanted.
+    """The tracker as a method to score; its label maps are written to the folder `predictions` if there is one.
 
-    What it says of its objects is kept by sequence and frame, for `confidence`.
+    The results of its objects are kept by sequence and frame, for `confidence`.
     """
 
     executor: Executor
     config: RunConfig
     predictions: Path | None
     listener: Listener
-    _said: dict[str, list[dict[int, ObjectResult]]] = field(default_factory=dict, init=False, repr=False)
+    _results: dict[str, list[dict[int, ObjectResult]]] = field(default_factory=dict, init=False, repr=False)
 
     def __call__(self, sequence: DavisSequence) -> Iterator[NDArray[np.uint8]]:
         """The label map of every frame, first one included."""
         source = open_source(sequence.frame_paths[0].parent, reader=self.config.reader)
-        said = self._said[sequence.name] = []
+        results = self._results[sequence.name] = []
         pace = ProgressMeter(sequence.name, len(sequence))
         self.listener(pace.event("started", 0))
         with closing(self.executor.stream(source.frames(), _objects(sequence.first_mask()))) as stream:
@@ -48,26 +50,27 @@ class TrackerMethod:
                 if self.predictions is not None:
                     path = self.predictions / sequence.name / f"{tracked.frame.name}.png"
                     write_label_png(path, tracked.result.labels)
-                said.append({one.object_id: one for one in tracked.result.objects})
+                results.append({one.object_id: one for one in tracked.result.objects})
                 self.listener(pace.event("frame", count))
                 yield tracked.result.labels
         self.listener(pace.event("complete", len(sequence)))
 
     def confidence(self, score: SequenceScore) -> ConfidenceRow:
-        """What the tracker said of a sequence that it was run on, against its score: the same objects and frames."""
-        # The evaluation and `_objects` number objects alike: by the annotation's ids, a 0/255 mask by 1.
-        _, *frames, _ = self._said[score.name]
-        said = [[frame[one.object_id] for frame in frames] for one in score.objects]
+        """The tracker's own scores and states against the measured J, on the objects and frames of `score`."""
+        # DAVIS leaves out the first and the last frame. The evaluation and `_objects` number objects alike: by the
+        # annotation's ids, a 0/255 mask by 1.
+        _, *frames, _ = self._results[score.name]
+        results = [[frame[one.object_id] for frame in frames] for one in score.objects]
         return compare_confidence(
             score.name,
-            scores=np.array([[one.score for one in row] for row in said]),
+            scores=np.array([[one.score for one in row] for row in results]),
             region=np.stack([one.region for one in score.objects]),
-            doubted=np.array([[one.state in _DOUBTS for one in row] for row in said]),
+            doubted=np.array([[one.state in _DOUBTFUL_STATES for one in row] for row in results]),
         )
 
 
 def _objects(first_mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The objects to follow: a single value is object 1; among several, 255 marks what is not annotated."""
+    """The label map to track from: a single value is object 1; among several, 255 marks pixels without annotation."""
     values = np.unique(first_mask[first_mask > 0])
     if len(values) == 1:
         return (first_mask > 0).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Ways of running that are compared: a name, and the options in which each differs from the run they are taken from."""
+"""Variants of a run for benchmarks: a name, and the options in which each differs from the run it is derived from."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SIDE_BY_SIDE: Final = (
     Variant("independent", {"mode": "independent"}),
     Variant("PerSAM as published", {"published": True}),
 )
-"""What is set beside the baselines."""
+"""The modes of the tracker that `scripts/side_by_side` puts beside the baselines."""
 
 ABLATIONS: Final = (
     Variant("no guidance", {"no_guidance": True}),
@@ -45,7 +45,7 @@ ABLATIONS: Final = (
     Variant("no drop_specks", {"refine": []}),
     *(Variant(f"without {part}", {"without": [part]}) for part in get_args(PartName)),
 )
-"""What is taken away, one at a time."""
+"""The parts that `scripts/ablation` takes away or replaces, one at a time."""
 
 
 def parse_variant(words: Sequence[str]) -> Variant:
@@ -60,7 +60,7 @@ def parse_variant(words: Sequence[str]) -> Variant:
 
 
 def _parse(assignment: str) -> dict[str, Any]:
-    """`a.b=c` as {"a": {"b": "c"}}."""
+    """The nested options of an assignment: `a.b=c` is {"a": {"b": "c"}}."""
     key, equals, text = assignment.partition("=")
     parts = key.split(".")
     if not equals or not all(parts):
@@ -71,6 +71,8 @@ def _parse(assignment: str) -> dict[str, Any]:
         raise ConfigError(
             f"got {assignment!r}; expected a value as in a YAML file, such as false, 3 or [a, b]"
         ) from exc
+
+    # From the innermost key outwards
     for part in reversed(parts):
         value = {part: value}
     assert isinstance(value, dict), "there is at least one part"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from persam_hq.errors import one_line
+from persamhq_video.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 from persamhq_video.job.tasks import VideoTask
 
 __all__ = ["Outcome", "VideoStatus", "exit_code", "summary_event", "summary_table"]
@@ -15,9 +16,6 @@ __all__ = ["Outcome", "VideoStatus", "exit_code", "summary_event", "summary_tabl
 VideoStatus = Literal["complete", "already complete", "failed", "refused", "interrupted"]
 
 _HEADINGS: Final = ("video", "status", "frames", "seconds", "frames/s")
-_FAILED: Final = 3
-_REFUSED: Final = 2
-_INTERRUPTED: Final = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +40,10 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
     """0 all done; 130 interrupted; 3 a video could not be completed, or 2 where a single one was refused."""
     statuses = {outcome.status for outcome in outcomes}
     if "interrupted" in statuses:
-        return _INTERRUPTED
+        return EXIT_INTERRUPTED
     if len(outcomes) == 1 and "refused" in statuses:
-        return _REFUSED
-    return _FAILED if statuses & {"failed", "refused"} else 0
+        return EXIT_REFUSED
+    return EXIT_FAILED if statuses & {"failed", "refused"} else 0
 
 
 def summary_table(outcomes: Sequence[Outcome]) -> str:

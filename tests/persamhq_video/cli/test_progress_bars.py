@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from persamhq_video.cli.progress import report_progress
-from persamhq_video.cli.progress_bars import JobBars, Speed, error_line
+from persamhq_video.cli.progress_bars import JobBars, Speed, command_error
 from persamhq_video.events import Event
 
 
@@ -105,4 +105,4 @@ def test_frames_that_were_there_before_do_not_count_as_speed():
     ],
 )
 def test_an_error_names_its_video_once(message, video, line):
-    assert error_line(message, video=video) == f"persamhq-video: error: {line}"
+    assert command_error(message, video=video) == f"persamhq-video: error: {line}"

@@ -13,14 +13,14 @@ from persam_hq.evaluation import (
     first_mask_copied,
 )
 from persamhq_video.config import RunConfig
-from persamhq_video.evaluation.benchmark import (
+from persamhq_video.evaluation import (
     ScoredMethod,
+    Variant,
     ablation_table,
     score_baseline,
     score_variant,
     side_by_side_table,
 )
-from persamhq_video.evaluation.variants import Variant
 
 
 def scored(name, *, j=0.5, f=0.25, speed=10.0):

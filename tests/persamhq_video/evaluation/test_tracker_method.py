@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from persam_hq.evaluation import DavisSequence, score_method
-from persamhq_video.evaluation.tracker_method import TrackerMethod
+from persamhq_video.evaluation import TrackerMethod
 from persamhq_video.executors import Tracked
 from persamhq_video.types import FrameResult, ObjectResult
 

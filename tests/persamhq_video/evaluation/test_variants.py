@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict
 
 from persamhq_video.config import RunConfig, make_config
 from persamhq_video.errors import ConfigError
-from persamhq_video.evaluation.variants import ABLATIONS, SIDE_BY_SIDE, Variant, parse_variant
+from persamhq_video.evaluation import ABLATIONS, SIDE_BY_SIDE, Variant, parse_variant
 
 
 class Inner(BaseModel):
