@@ -1,4 +1,4 @@
-"""One plugin manager a process: the built-in plugins, installed ones by entry point, and those of the configuration."""
+"""Loading of plugins, once per process: built-in ones, installed ones by entry point, and those that a run names."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SOURCES_AND_SINKS: Final[tuple[str, ...]] = (
     "persamhq_plugins.result_sinks.rle",
     "persamhq_plugins.result_sinks.alpha",
 )
-"""Loaded without torch, so that wrong names are told at once."""
+"""Built-in plugins that need no torch, so that a wrong name of a source or sink is reported at once."""
 
 BUILT_IN: Final[tuple[str, ...]] = (
     "persamhq_plugins.prompt_selectors.top_k_points",
@@ -53,11 +53,15 @@ BUILT_IN: Final[tuple[str, ...]] = (
     "persamhq_plugins.mask_refiners.temporal_smooth",
     *SOURCES_AND_SINKS,
 )
+"""All built-in plugins, as module names: nothing imports a plugin."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PluginRegistry:
-    """Everything that the plugins of this process offer."""
+    """All plugins of this process, and what they have registered by kind.
+
+    `origins` has, by name of the plugin, what tells one version of it from another.
+    """
 
     manager: pluggy.PluginManager
     origins: Mapping[str, str]
@@ -73,15 +77,15 @@ class PluginRegistry:
 
     @property
     def registers(self) -> tuple[Register[Any], ...]:
-        """One register a kind of thing that plugins offer."""
+        """The registers, one per kind."""
         return self.prompt_selectors, self.mask_refiners, self.frame_sources, self.result_sinks
 
     def origin(self, plugin: str) -> str:
-        """What tells one version of a plugin from another: the hash of its text, or the version of its package."""
+        """The identity of a plugin's version: the hash of its text, or the name and version of its package."""
         return self.origins[plugin]
 
     def run_finished(self, directory: Path, record: Mapping[str, Any]) -> None:
-        """Tell the observers; that one of them fails is an OutputError, as the frames are through."""
+        """Call `persamhq_run_finished` of each plugin; an error in one is an OutputError, as all frames are done."""
         hook = "persamhq_run_finished"
         for plugin, caller in _callers(self.manager, hook):
             try:
@@ -94,41 +98,43 @@ class PluginRegistry:
 def load_registry(
     sources: Sequence[PluginSource] = (), *, built_in: Sequence[str] = BUILT_IN, blocked: Sequence[str] = ()
 ) -> PluginRegistry:
-    """Load every plugin and let it register what it offers; a broken or doubled one is a PluginError.
+    """Load every plugin and fill the registers; a plugin that is broken or named twice is a PluginError.
 
     Plugins named in `blocked` are not even imported; a built-in one may be named by the last part of its module's name.
     """
+    # The plugins there are, and those of them that are blocked, maybe also a built-in one that is not loaded anyway
     named = (*(PluginSource(name) for name in built_in), *sources)
     installed = tuple(metadata.entry_points(group=PROJECT_NAME))
-    # A built-in plugin may be blocked where it is not loaded anyway
     names = dict.fromkeys([*BUILT_IN, *(source.name for source in named), *(point.name for point in installed)])
-    left_out = _left_out(blocked, list(names))
+    blocked_names = _blocked_names(blocked, list(names))
 
+    # Load them
     manager = pluggy.PluginManager(PROJECT_NAME)
     manager.add_hookspecs(hookspecs)
     origins: dict[str, str] = {}
     for source in named:
-        if source.name not in left_out:
+        if source.name not in blocked_names:
             plugin = source.load()
             _add(manager, source.name, plugin)
             origins[source.name] = source.sha256 or module_sha256(plugin)
     for point in installed:
-        if point.name not in left_out:
+        if point.name not in blocked_names:
             _add_installed(manager, point, origins)
 
+    # Let them register
     selectors: Register[PromptSelector] = Register("prompt selector")
     refiners: Register[MaskRefiner] = Register("mask refiner")
-    _fill(manager, "persamhq_register_prompt_selectors", selectors)
-    _fill(manager, "persamhq_register_mask_refiners", refiners)
     frame_sources: Register[FrameSourceKind] = Register("frame source")
     sinks: Register[AnySink] = Register("result sink")
+    _fill(manager, "persamhq_register_prompt_selectors", selectors)
+    _fill(manager, "persamhq_register_mask_refiners", refiners)
     _fill(manager, "persamhq_register_frame_sources", frame_sources)
     _fill(manager, "persamhq_register_result_sinks", sinks)
     return PluginRegistry(manager, origins, selectors, refiners, frame_sources, sinks)
 
 
-def _left_out(blocked: Sequence[str], names: Sequence[str]) -> frozenset[str]:
-    """The full names of the plugins that are blocked."""
+def _blocked_names(blocked: Sequence[str], names: Sequence[str]) -> frozenset[str]:
+    """The full names of the plugins that are blocked; a name that fits none is a PluginError."""
     found = {asked: [name for name in names if asked in (name, name.rpartition(".")[2])] for asked in blocked}
     for asked, matching in found.items():
         if not matching:
@@ -141,6 +147,7 @@ def _left_out(blocked: Sequence[str], names: Sequence[str]) -> frozenset[str]:
 
 
 def _add(manager: pluggy.PluginManager, name: str, plugin: object) -> None:
+    """Register a loaded plugin with the manager; hooks that nobody calls are a PluginError."""
     if manager.has_plugin(name):
         raise PluginError(f"the plugin {name} is named twice; name it once")
     check_hooks(name, plugin)
@@ -168,15 +175,16 @@ def _add_installed(manager: pluggy.PluginManager, point: metadata.EntryPoint, or
 
 
 def _callers(manager: pluggy.PluginManager, hook: str) -> Iterator[tuple[str, pluggy.HookCaller]]:
-    """One hook, one plugin at a time, so that what it does is known to be that plugin's."""
+    """A hook of one plugin after the other, each with the plugin's name, so that errors can name it."""
     plugins = [plugin for _, plugin in manager.list_name_plugin() if plugin is not None]
     for plugin in plugins:
+        # pluggy calls a hook of all plugins at once, unless the others are left out.
         others = [other for other in plugins if other is not plugin]
         yield manager.get_name(plugin) or "?", manager.subset_hook_caller(hook, others)
 
 
 def _fill(manager: pluggy.PluginManager, hook: str, register: Register[Any]) -> None:
-    """Let every plugin add its strategies of one kind."""
+    """Let every plugin add its factories of one kind."""
     for plugin, caller in _callers(manager, hook):
         register.owner = plugin
         try:

@@ -1,4 +1,4 @@
-"""The options of a strategy: the keyword arguments of its factory, checked by pydantic."""
+"""The options of a strategy: the keyword arguments of its factory, checked by pydantic against their annotations."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from persamhq_video.errors import ConfigError, PluginError
 __all__ = ["Option", "check_options", "list_options", "options_model"]
 
 _LIMITS: Final = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+"""Keys of a JSON schema, and how the limit that each one sets is shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option as a user reads it."""
+    """One option as `plugins show` prints it."""
 
     name: str
     type: str
@@ -30,6 +31,7 @@ class Option:
 
 def options_model(factory: Callable[..., Any]) -> type[BaseModel]:
     """A model with a field for each keyword argument; PluginError where the signature cannot be read."""
+    # The annotations of a class are those of its constructor; a signature can be read of both.
     made = factory.__init__ if inspect.isclass(factory) else factory
     try:
         hints = typing.get_type_hints(made, include_extras=True)
@@ -45,17 +47,17 @@ def options_model(factory: Callable[..., Any]) -> type[BaseModel]:
 
 
 def check_options(what: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Every option of a strategy, with the values given and the defaults for the rest; `what` names it in an error."""
+    """Every option of a strategy: the values given, and defaults for the rest; `what` names the strategy in errors."""
     model = options_model(factory)
     try:
         checked = model.model_validate(dict(options))
     except ValidationError as exc:
-        raise ConfigError(_one_line(what, exc, tuple(model.model_fields))) from exc
+        raise ConfigError(_first_error(what, exc, tuple(model.model_fields))) from exc
     return {name: getattr(checked, name) for name in model.model_fields}
 
 
 def list_options(factory: Callable[..., Any]) -> tuple[Option, ...]:
-    """The options with types, defaults and what is said of them."""
+    """The options with their types, defaults and descriptions."""
     schema = options_model(factory).model_json_schema()
     required = schema.get("required", ())
     return tuple(
@@ -70,6 +72,7 @@ def list_options(factory: Callable[..., Any]) -> tuple[Option, ...]:
 
 
 def _type_text(schema: Mapping[str, Any]) -> str:
+    """A type as text: its choices, its alternatives, or its name with limits."""
     if "enum" in schema:
         return " | ".join(map(str, schema["enum"]))
     if "anyOf" in schema:
@@ -78,7 +81,8 @@ def _type_text(schema: Mapping[str, Any]) -> str:
     return ", ".join([str(schema.get("type", "anything")), *limits])
 
 
-def _one_line(what: str, error: ValidationError, known: tuple[str, ...]) -> str:
+def _first_error(what: str, error: ValidationError, known: tuple[str, ...]) -> str:
+    """The first of pydantic's errors as one line in our words."""
     first = error.errors(include_url=False)[0]
     option = str(first["loc"][0]) if first["loc"] else "options"
     if first["type"] == "extra_forbidden":

@@ -1,4 +1,4 @@
-"""Strategies by name: what plugins fill at start-up and a run picks from."""
+"""Registers of factories by name: plugins fill them at start-up, and a run chooses from them by its configuration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Entry(Generic[T]):
-    """One strategy: its factory, whose keyword arguments are the options, and the plugin it came from."""
+    """One factory by its name and kind, its keyword arguments being the options, and the plugin it came from."""
 
     kind: str
     name: str
@@ -29,7 +29,7 @@ class Entry(Generic[T]):
 
     @property
     def options(self) -> tuple[Option, ...]:
-        """What it can be told."""
+        """The options of the factory."""
         return list_options(self.factory)
 
     def check(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,7 +37,7 @@ class Entry(Generic[T]):
         return check_options(f"{self.kind} {self.name!r}", self.factory, options)
 
     def make(self, options: Mapping[str, Any]) -> T:
-        """A new strategy with these options."""
+        """A new object with these options; an error of the factory is a PluginError that names the plugin."""
         checked = self.check(options)
         try:
             return self.factory(**checked)
@@ -51,7 +51,7 @@ class Entry(Generic[T]):
 
 
 class Register(Generic[T]):
-    """The factories of one kind of strategy, by name."""
+    """The factories of one kind by name; `owner` is the plugin whose hook is being called."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -59,7 +59,7 @@ class Register(Generic[T]):
         self._entries: dict[str, Entry[T]] = {}
 
     def add(self, name: str, factory: Callable[..., T]) -> None:
-        """Offer a strategy under a name of its own; a name that is taken is a PluginError."""
+        """Register a factory under a name; a name that is taken is a PluginError."""
         if not name or not name.replace("_", "").replace("-", "").isalnum():
             raise PluginError(f"plugin {self.owner} registers the {self.kind} {name!r}; use letters, digits, _ and -")
         if name in self._entries:
@@ -83,5 +83,5 @@ class Register(Generic[T]):
         )
 
     def make(self, name: str, options: Mapping[str, Any] | None = None) -> T:
-        """A new strategy of that name."""
+        """A new object from the factory of that name."""
         return self.entry(name).make(options or {})

@@ -1,4 +1,4 @@
-"""A package that is ready to install, for a strategy of one's own: `persamhq-video plugins new NAME`."""
+"""The scaffold of `persamhq-video plugins new NAME`: a package with a prompt selector, ready to install and change."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ from persamhq_video.plugin.manager import load_registry
 __all__ = ["new_package"]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+"""A name is that of a strategy, a module and a package at once."""
 
 
 def new_package(name: str, folder: Path) -> tuple[Path, ...]:
-    """Write the package into `folder`, which must not be there yet; the files written, in order.
+    """Write the package into `folder`, which must not be there yet; returns the files written, in order.
 
     Raises InputError for a name that cannot be one of a module, or that is taken by a strategy or an installed package.
     """
     _check_name(name)
     if folder.exists():
         raise InputError(f"{folder} is there already; choose another name or --out")
+
+    # The words of the templates: package names of pip have dashes, classes capitals
     words = {
         "name": name,
         "distribution": name.replace("_", "-"),
@@ -53,7 +56,8 @@ def _check_name(name: str) -> None:
 
 
 def _filled(template: Traversable, words: Mapping[str, str]) -> dict[str, str]:
-    """The files of the package by their paths, with the words put in."""
+    """The texts of the package's files by path, with the words filled in."""
+    # Files of the template end in .txt, so that no tool takes them for code of this project.
     places = {"package": words["name"], "tests": "tests"}
     files = {}
     for item in sorted(template.iterdir(), key=lambda item: item.name):

@@ -1,4 +1,4 @@
-"""Where plugins come from: modules by name, and files whose text travels with the job."""
+"""Sources of plugins: modules by name, and files, whose text travels with the job to every worker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from persamhq_video.errors import PluginError
 
 @dataclass(frozen=True, slots=True)
 class PluginSource:
-    """A plugin as it travels: a module name, or the text of a file."""
+    """A plugin as it is sent to workers: a module name, or the name and text of a file."""
 
     name: str
     text: str | None = None
@@ -35,9 +35,12 @@ class PluginSource:
             raise PluginError(f"the plugin {self.name} cannot be loaded: {load_failure(exc, self.name)}") from exc
 
     def _run_text(self, text: str) -> ModuleType:
+        """The text of a file as a module, whose name depends on the text; the same module for the same text."""
+        # Objects of it are pickled, so its classes have to stay the same ones in a process.
         name = f"persamhq_plugin_{hashlib.sha256((self.name + text).encode()).hexdigest()[:12]}"
-        if name in sys.modules:  # its objects travel, so its classes must stay the ones they were
+        if name in sys.modules:
             return sys.modules[name]
+
         module = ModuleType(name)
         module.__file__ = self.name
         # Dataclasses and pickles look their module up by its name.
@@ -51,9 +54,10 @@ class PluginSource:
 
 
 def load_failure(error: Exception, name: str) -> str:
-    """Why the plugin `name` cannot be imported, and what to do where that is known."""
+    """The reason why the plugin `name` cannot be imported, and what to do where that is known."""
     if isinstance(error, SyntaxError):
         return f"SyntaxError in line {error.lineno}: {error.msg}"
+    # Either the plugin itself is missing, or something that it imports.
     if isinstance(error, ModuleNotFoundError) and error.name:
         if name == error.name or name.startswith(f"{error.name}."):
             hint = did_you_mean(error.name, sorted(metadata.packages_distributions()))
@@ -69,11 +73,12 @@ def module_sha256(module: object) -> str:
 
 
 def read_plugins(names: Sequence[str]) -> tuple[PluginSource, ...]:
-    """What `--plugin FILE|MODULE` names; files are read here, once, and modules are found where they are loaded."""
+    """The plugins that `--plugin FILE|MODULE` names; files are read here, once, modules are found when loaded."""
     return tuple(_read_plugin(name) for name in names)
 
 
 def _read_plugin(name: str) -> PluginSource:
+    """A plugin by its name, which is that of a file if it has a slash or ends in .py."""
     if not name.endswith(".py") and "/" not in name:
         return PluginSource(name)
     path = Path(name)

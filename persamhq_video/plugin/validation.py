@@ -1,4 +1,4 @@
-"""What can be told wrong with a plugin before it is used, with its name in the message."""
+"""Validation of a plugin's hooks before any of them is called; messages name the plugin."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ HOOKS: Final = {
     for name, function in inspect.getmembers(hookspecs, inspect.isfunction)
     if name.startswith(_PREFIX)
 }
-"""The hooks there are, with the names of their arguments."""
+"""The names of all hooks, with those of their arguments."""
 
 
 def check_hooks(name: str, plugin: object) -> None:
     """Refuse hooks that do not exist, that are not marked, or that take other arguments; a PluginError says which."""
+    # A marked function with another prefix is refused too: pluggy would never call it.
     for hook, function in inspect.getmembers(plugin, inspect.isroutine):
         marked = hasattr(function, f"{PROJECT_NAME}_impl")
         if marked or hook.startswith(_PREFIX):

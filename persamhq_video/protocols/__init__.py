@@ -1,4 +1,7 @@
-"""Structural types, no behaviour: what a strategy, a tracker, a frame source and a result sink are."""
+"""Protocols: the structural types of strategies, frame sources and result sinks, which plugins implement.
+
+Plugins import them from here. `Tracker` is the one that the executors drive; it is no plugin.
+"""
 
 from persamhq_video.protocols.frame_source import FrameRequest, FrameSource, FrameSourceKind, FrameWindow
 from persamhq_video.protocols.result_sink import AnySink, LabelMapSink, ResultSink, SinkFrame, SinkVideo, VideoSink

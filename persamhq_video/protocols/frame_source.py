@@ -1,4 +1,4 @@
-"""What a source of frames is, and how a plugin offers a kind of source."""
+"""Protocols of frame sources: the frames of one input, and the kinds of source that plugins register."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["FrameRequest", "FrameSource", "FrameSourceKind", "FrameWindow"]
 
 @dataclass(frozen=True, slots=True)
 class FrameWindow:
-    """Which source frames are wanted: ``range(start, end, stride)``, ``end=None`` meaning all of them."""
+    """The source frames that a run uses: ``range(start, end, stride)``, where ``end=None`` means to the last one."""
 
     start: int = 0
     end: int | None = None
@@ -36,7 +36,7 @@ class FrameWindow:
         return self.end is not None and position >= self.end
 
     def count(self, available: int) -> int:
-        """How many of ``available`` source frames are delivered."""
+        """The number of frames that are delivered of ``available`` source frames."""
         stop = available if self.end is None else min(self.end, available)
         return len(range(self.start, stop, self.stride))
 
@@ -51,19 +51,19 @@ class FrameSource(Protocol):
 
     @property
     def info(self) -> SourceInfo:
-        """What is known before decoding; ``num_frames`` counts the whole source, not the window."""
+        """Properties known before decoding; ``num_frames`` counts the whole source, not the window."""
 
     @property
     def num_selected(self) -> int | None:
-        """How many frames will come if the source keeps its promise; None when it makes none."""
+        """The number of frames that the source promises to deliver; None when it cannot know."""
 
     def frames(self) -> Iterator[Frame]:
-        """Frames one by one, ``index`` from 0 in output order; DecodeError after the last sound one."""
+        """Frames one by one, ``index`` from 0 in output order; a DecodeError follows the last intact one."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameRequest:
-    """What is to be opened: the text that the user gave, the frames that are wanted, and the option `reader`."""
+    """A request to open an input: the text that the user gave, the frames that are used, and the option `reader`."""
 
     text: str
     window: FrameWindow = FrameWindow()
@@ -75,14 +75,14 @@ class FrameSourceKind(Protocol):
     """One kind of source: it knows which inputs are its own, and opens them."""
 
     is_live: bool
-    """True if what is read cannot be read again, as from a camera; see `SourceInfo.is_live`."""
+    """True if its frames cannot be read again, as from a camera; see `SourceInfo.is_live`."""
 
     def accepts(self, text: str) -> bool:
-        """Whether an input, as the user gave it, is of this kind; told by its name or a look at the file, quickly."""
+        """Whether an input, as the user gave it, is of this kind; has to be quick: from its name or a look at it."""
         ...
 
     def open(self, request: FrameRequest) -> FrameSource:
-        """The source; what cannot be read is an InputError here, before any frame.
+        """The source; an input that cannot be read is an InputError here, before any frame.
 
         With `--decode workers` the source is sent to the workers, so it has to pickle.
         """

@@ -1,4 +1,4 @@
-"""What a result sink is: something that makes files of the frames that a run has committed."""
+"""Protocols of result sinks, which make files of the frames that a run has committed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["AnySink", "LabelMapSink", "ResultSink", "SinkFrame", "SinkVideo", "V
 
 @dataclass(frozen=True, slots=True)
 class SinkVideo:
-    """The video that files are made of: what its source is, and the objects that are followed, in rising order.
+    """The video that files are made of: the properties of its source, and the ids of its objects in rising order.
 
     `matte_codec` is the option of that name (h264, ffv1 or prores).
     """
@@ -29,7 +29,7 @@ class SinkVideo:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SinkFrame(FrameResult):
-    """A committed frame: its label map, and a record an object whose numbers have the six decimals of scores.csv.
+    """A committed frame: its label map, and a record per object, whose numbers have the six decimals of scores.csv.
 
     `image` is the picture, (H, W, 3) uint8 RGB, where the sink asked for pictures, else None.
     """
@@ -39,23 +39,23 @@ class SinkFrame(FrameResult):
 
 @runtime_checkable
 class ResultSink(Protocol):
-    """Writes its files in one go, once all frames of a video are committed; it keeps nothing in between.
+    """Writes its files in one go, once all frames of a video are committed; it keeps nothing between calls.
 
-    A run that was killed while it wrote calls it again, in an empty folder, so it never sees a frame twice in one
-    call and need not know of resuming. The same frames should give the same bytes.
+    A run that was killed while the sink wrote calls it again, in an empty folder: a sink never sees a frame twice in
+    one call, and need not know of resuming. The same frames should give the same bytes.
     """
 
     needs_pictures: bool
-    """True if it reads `image`; the video is decoded once more for it, which a stream refuses."""
+    """True if it reads `image`; the video is decoded once more for it, which is refused for a stream."""
 
     def files(self, video: SinkVideo) -> Sequence[str]:
         """The files that it will write, as paths in the folder of the run, such as `boxes.json`."""
         ...
 
     def write(self, folder: Path, video: SinkVideo, frames: Iterator[SinkFrame]) -> None:
-        """Write those files into `folder`, which is aside; each gets its place once all of them are whole.
+        """Write those files into `folder`, a temporary one; they are moved into place once all of them are complete.
 
-        `frames` are all that are committed, in order, each once. Whatever is raised ends the run with exit code 3.
+        `frames` are all committed ones in order, each once. Any error ends the run with exit code 3.
         """
         ...
 
@@ -65,13 +65,13 @@ class VideoSink(Protocol):
     """Makes videos that are coded while the frames come, in segments that survive a kill."""
 
     def videos(self, video: SinkVideo) -> Mapping[str, Any]:
-        """What is coded into which file: a `persamhq_video.io.VideoKind` by path in the folder of the run."""
+        """The videos to code: a `persamhq_video.io.VideoKind` for each path in the folder of the run."""
         ...
 
 
 @runtime_checkable
 class LabelMapSink(Protocol):
-    """Keeps the committed label maps themselves as files; a run has them anyway, and hides them without such a sink."""
+    """Keeps the committed label maps as files; a run writes them anyway, and hides them without such a sink."""
 
     keeps_label_maps: bool
 

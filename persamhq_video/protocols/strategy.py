@@ -1,4 +1,4 @@
-"""What a strategy is, and what an executor drives: structural types, no behaviour."""
+"""Protocols of strategies, prompt selectors and mask refiners, and the values that they are handed on each frame."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 from persamhq_video.types import PresenceState
 
 if TYPE_CHECKING:
-    # These need torch, which a worker whose tracker has no use for it does without.
+    # Not imported at run time, so that sources and sinks, which share this package, load without torch.
     from torch import Tensor
 
     from persam_hq.types import DecoderOutput, LocationPrior, MaskPrediction, PromptSet
 
 Box = tuple[float, float, float, float]
+"""(x0, y0, x1, y1) in pixels of the frame."""
 
 Slot = Any
-"""What a strategy keeps of one object from frame to frame: None, numbers, text, arrays and CPU tensors, in tuples,
-lists and dicts; at most 64 KB. It travels with the state, so nothing depends on which worker does what."""
+"""The memory of a strategy for one object from frame to frame: None, numbers, text, arrays and CPU tensors, in tuples,
+lists and dicts; at most 64 KB. It travels with the state, so results do not depend on which worker tracks a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,12 @@ class FrameInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ObjectView:
-    """What a selector may know of one object from earlier frames.
+    """The knowledge of one object from earlier frames that a selector is given.
 
     `box` (x0, y0, x1, y1) in pixels and `mask_logits` (1, L, L) float32 in the decoder's grid of this frame belong to
     the last frame where the object was seen; None in `independent` mode, where there is none, and for a selector that
-    says it needs no history. `missing` counts the frames since then. `slot` is what this selector keeps of the object.
+    says it needs no history. `missing` counts the frames since then. `slot` is this selector's own memory of the
+    object.
     """
 
     object_id: int
@@ -49,7 +51,7 @@ class ObjectView:
 
 
 class Decode(Protocol):
-    """The mask decoder, bound to one frame: run it again on one prompt set an object, all objects in one batch."""
+    """The mask decoder bound to one frame; a call runs it again on one prompt set per object, all in one batch."""
 
     @property
     def frame(self) -> FrameInfo:
@@ -58,16 +60,16 @@ class Decode(Protocol):
 
     @property
     def slots(self) -> tuple[Slot, ...]:
-        """What this refiner keeps, one an object."""
+        """This refiner's memory, one slot per object."""
         ...
 
     @property
     def interm_embeddings(self) -> tuple[Tensor, ...]:
-        """(1, h, w, C) float each, those of the encoder; empty unless the run keeps them (`--keep-interm`)."""
+        """The encoder's interm embeddings, (1, h, w, C) float each; empty unless kept with `--keep-interm`."""
         ...
 
     def __call__(self, prompts: Sequence[PromptSet]) -> MaskPrediction:
-        """The best of the decoder's masks of each object, by predicted IoU; HQ-corrected where HQ is on."""
+        """The best of the decoder's masks for each object, by predicted IoU; HQ-corrected where HQ is on."""
         ...
 
     def hq_only(self, prompts: Sequence[PromptSet]) -> MaskPrediction:
@@ -75,11 +77,11 @@ class Decode(Protocol):
         ...
 
     def unselected(self, prompts: Sequence[PromptSet]) -> DecoderOutput:
-        """Everything the decoder computes, B = K objects."""
+        """All masks and scores of the decoder, B = K objects."""
         ...
 
     def show(self, logits: Tensor, *, scores: Tensor) -> MaskPrediction:
-        """Masks of the image from logits (K, 1, L, L) on the decoder's grid, or a finer one, and scores (K,)."""
+        """Masks at image size from logits (K, 1, L, L) on the decoder's grid, or a finer one, and scores (K,)."""
         ...
 
 
@@ -88,7 +90,7 @@ class FirstFrame:
     """The annotated frame, for a strategy that fits something to it.
 
     `object_ids` are the objects, in the order of everything else here and of the slots that are returned. `image` is
-    (H, W, 3) uint8 RGB, `masks` (K, H, W) bool; `priors` and `prompts` are one an object, as on any other frame
+    (H, W, 3) uint8 RGB, `masks` (K, H, W) bool; `priors` and `prompts` hold one per object, as on any other frame
     (`prompts` is empty where a selector is fitted: it has not chosen any yet).
     """
 
@@ -103,7 +105,7 @@ class FirstFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """One object on a frame that is decided: its mask (H, W) bool, what is said of it, and the prior it came from."""
+    """The result for one object on a frame: its final mask (H, W) bool, its state and score, and the location prior."""
 
     frame: FrameInfo
     object_id: int
@@ -117,7 +119,7 @@ class PromptSelector(Protocol):
     """Turns the location prior of one object on one frame into prompts for the mask decoder.
 
     `needs_history` is True if it reads the object's earlier results; such a selector is refused in `independent` mode.
-    One that says False is shown none. A selector may also be a `Fits` and a `Remembers`.
+    With False it is given none. A selector may also be a `Fits` and a `Remembers`.
     """
 
     needs_history: bool
@@ -141,7 +143,7 @@ class MaskRefiner(Protocol):
         decode: Decode,
         image: NDArray[np.uint8],
     ) -> MaskPrediction:
-        """`prediction` has one mask an object, in the order of `prompts`; `image` is (H, W, 3) uint8 RGB."""
+        """`prediction` has one mask per object, in the order of `prompts`; `image` is (H, W, 3) uint8 RGB."""
         ...
 
 
@@ -150,7 +152,7 @@ class Fits(Protocol):
     """A strategy that learns something from the annotated frame."""
 
     def fit(self, first: FirstFrame) -> Sequence[Slot]:
-        """The slot of each object; called once a video."""
+        """The slot of each object; called once per video."""
         ...
 
 
@@ -159,5 +161,5 @@ class Remembers(Protocol):
     """A strategy that keeps something from frame to frame; refused in `independent` mode."""
 
     def remember(self, slot: Slot, seen: Seen) -> Slot:
-        """The slot after a frame, called for each object of every later frame; None at first, or what `fit` gave."""
+        """The slot after a frame, called for each object on every later frame; at first None, or the one from `fit`."""
         ...

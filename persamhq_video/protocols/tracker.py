@@ -1,4 +1,4 @@
-"""The tracker as an executor drives it: begin, encode, track."""
+"""The protocol of trackers as executors drive them: begin on the first frame, then encode and track each one."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 from persamhq_video.types import Frame, FrameResult
 
 TargetT = TypeVar("TargetT")
-
-
+"""Computed once from the first frame and sent to every worker."""
 StateT = TypeVar("StateT")
-
-
+"""Travels from frame to frame, from worker to worker; small."""
 FeaturesT = TypeVar("FeaturesT")
+"""Of one frame; stay on the worker that encoded it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Beginning(Generic[TargetT, StateT]):
-    """What the first, annotated frame gives: the target for every worker, the first state, the first result."""
+    """The outcome of the first, annotated frame: the target for every worker, the first state and the first result."""
 
     target: TargetT
     state: StateT
@@ -30,7 +29,7 @@ class Beginning(Generic[TargetT, StateT]):
 
 
 class Tracker(Protocol[TargetT, StateT, FeaturesT]):
-    """The costly stage and the cheap one, as an executor sees them. Every method is a pure function of its input."""
+    """The costly stage, `encode`, and the cheap one, `track`. Every method is a pure function of its arguments."""
 
     chained: bool
     """True if frame t needs the state of frame t-1; False lets frames be tracked in any order."""
@@ -44,7 +43,7 @@ class Tracker(Protocol[TargetT, StateT, FeaturesT]):
         ...
 
     def track(self, target: TargetT, state: StateT, features: FeaturesT) -> tuple[StateT, FrameResult]:
-        """One fold step; `state` and the result travel, so both are small and free of device memory."""
+        """One fold step; state and result travel between processes, so both are small and free of device memory."""
         ...
 
     def feature_bytes(self, features: FeaturesT) -> Mapping[str, int]:
@@ -52,5 +51,5 @@ class Tracker(Protocol[TargetT, StateT, FeaturesT]):
         ...
 
     def counts(self) -> Mapping[str, int]:
-        """What was counted since the tracker was built, such as `guided_decoder_calls`; summed over the workers."""
+        """Counts since the tracker was built, such as `guided_decoder_calls`; they are summed over the workers."""
         ...
