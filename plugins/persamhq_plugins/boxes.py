@@ -1,4 +1,4 @@
-"""Boxes (x0, y0, x1, y1) in pixels, as selectors and refiners grow them; no plugin."""
+"""Arithmetic of boxes (x0, y0, x1, y1) in pixels that several selectors and refiners share; not a plugin itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["centre", "grown", "longer_side"]
 
 
 def grown(box: Box, by: float, size: tuple[int, int]) -> Box:
-    """The box with `by` pixels more on each side, inside an image of `size` (height, width)."""
+    """The box grown by `by` pixels on each side, clipped to an image of `size` (height, width)."""
     height, width = size
     x0, y0, x1, y1 = box
     return max(0.0, x0 - by), max(0.0, y0 - by), min(float(width), x1 + by), min(float(height), y1 + by)

@@ -1,8 +1,8 @@
-"""A linear model of the target on the cells of the encoder's features, kept as running sums; no plugin.
+"""A linear model of the target on the cells of the encoder's features, kept as running sums; not a plugin itself.
 
-It sees D+1 numbers of a cell: its unit-length features, projected to D principal axes of the first frame, and a 1.
-Foreground and background weigh the same however large they are. All sums are float64; torch does them, so that the
-number of math threads is the run's.
+Its input per cell are D+1 numbers: the cell's unit-length features, projected to D principal axes of the first frame,
+and a 1. Foreground and background have the same weight, however large they are. All sums are float64, as they add up
+over a whole video; torch computes them, so that the number of math threads is the run's.
 """
 
 from __future__ import annotations
@@ -20,31 +20,36 @@ __all__ = ["Axes", "Cells", "Model", "ModelKind", "cover", "known_cells", "princ
 
 ModelKind = Literal["ridge", "logistic"]
 _TINY = 1e-12
+"""In place of a sum of weights that is zero, as where no cell is foreground."""
+_SMALLEST_VARIANCE = 1e-6
+"""Of all features together; features of unit length that vary less are all the same."""
+_SMALLEST_STEP = 1e-9
+"""Largest change of a weight below which halving a Newton step further is of no use."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Axes:
-    """A projection, float16: the mean feature (C,) and axes (C, D), scaled so that what they give is about 1 long."""
+    """A projection, float16: the mean feature (C,), and axes (C, D) scaled so that their products are about 1 long."""
 
     mean: Tensor
     axes: Tensor
 
     def inputs(self, features: Tensor) -> Tensor:
-        """What a model sees of features (N, C): (N, D+1) float64."""
+        """The inputs (N, D+1) float64 of a model for features (N, C)."""
         projected = (features - self.mean.double()) @ self.axes.double()
         return torch.cat([projected, projected.new_ones(len(features), 1)], dim=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """Cells and what is known of them: inputs (N, D+1), weights as foreground (N,) and as background (N,), float64."""
+    """Labelled cells: inputs (N, D+1), and each cell's weights as foreground (N,) and as background (N,), float64."""
 
     inputs: Tensor
     foreground: Tensor
     background: Tensor
 
-    def lighter(self, share: float) -> Cells:
-        """The same with a share of the weight."""
+    def reweighted(self, share: float) -> Cells:
+        """The same cells with a share of their weights."""
         return Cells(self.inputs, share * self.foreground, share * self.background)
 
 
@@ -57,7 +62,8 @@ def unit_features(prior: LocationPrior) -> Tensor:
 
 
 def cover(mask: Tensor, geometry: ImageGeometry, grid: Size) -> tuple[Tensor, Tensor]:
-    """How much of each cell the mask (H, W) bool covers, and how much of it is image: (h*w,) float64 each, 0 to 1."""
+    """The shares of each cell that the mask (H, W) bool covers, and that are image: (h*w,) float64 each, 0 to 1."""
+    # As the encoder sees the frame: resized, padded at the bottom and right, then averaged per cell
     height, width = geometry.input
     maps = torch.stack([mask.cpu().double(), torch.ones(geometry.original, dtype=torch.float64)])[:, None]
     resized = F.interpolate(maps, size=(height, width), mode="area")
@@ -71,8 +77,10 @@ def principal_axes(features: Tensor, image: Tensor, count: int) -> Axes:
     weights = (image / image.sum())[:, None]
     mean = (weights * features).sum(dim=0)
     centred = features - mean
+
+    # Eigenvectors of the covariance; `eigh` sorts their variances in rising order
     variances, axes = torch.linalg.eigh(centred.T @ (weights * centred))
-    scale = variances.sum().clamp(min=1e-6).rsqrt()
+    scale = variances.sum().clamp(min=_SMALLEST_VARIANCE).rsqrt()
     return Axes(mean=mean.half(), axes=(scale * axes.flip(1)[:, :count]).half())
 
 
@@ -85,9 +93,10 @@ def known_cells(inputs: Tensor, masked: Tensor, image: Tensor) -> Cells:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """What was learnt: sums (D+1, D+1) and a vector (D+1,), float64.
+    """The model as sums (D+1, D+1) and a vector (D+1,), float64.
 
-    ridge: the sums of x x' and of x y, where y is 1 and -1; logistic: the curvature at the weights, and the weights.
+    ridge: the sums of x x' and of x y, where y is 1 for foreground and -1 for background; logistic: the curvature of
+    the loss at the weights, and the weights.
     """
 
     sums: Tensor
@@ -103,8 +112,8 @@ class Model:
         return _fit_logistic(cells, Model(regularisation * identity, torch.zeros(n, dtype=torch.float64)))
 
     def updated(self, kind: ModelKind, cells: Cells, *, rate: float, regularisation: float) -> Model:
-        """The model after another frame, which counts `rate` as much as everything together."""
-        cells = cells.lighter(rate)
+        """The model after another frame, which has the share `rate` of the weight of all frames."""
+        cells = cells.reweighted(rate)
         if kind == "ridge":
             more = _ridge_sums(cells)
             return Model((1 - rate) * self.sums + more.sums, (1 - rate) * self.vector + more.vector)
@@ -112,7 +121,7 @@ class Model:
         return _fit_logistic(cells, Model((1 - rate) * self.sums + pull, self.vector))
 
     def scores(self, kind: ModelKind, inputs: Tensor, *, regularisation: float) -> Tensor:
-        """What it says of inputs (N, D+1): (N,) from about -1, background, to about 1, target."""
+        """The scores (N,) of inputs (N, D+1), from about -1, background, to about 1, target."""
         if kind == "logistic":
             return torch.tanh(inputs @ self.vector / 2)
         identity = torch.eye(len(self.vector), dtype=torch.float64)
@@ -121,33 +130,40 @@ class Model:
 
 
 def _ridge_sums(cells: Cells) -> Model:
+    """The sums of ridge regression over cells."""
     weighted = cells.inputs * (cells.foreground + cells.background)[:, None]
     return Model(weighted.T @ cells.inputs, cells.inputs.T @ (cells.foreground - cells.background))
 
 
 def _fit_logistic(cells: Cells, believed: Model, *, steps: int = 12) -> Model:
-    """Weighted logistic regression by Newton steps, halved until none raises the loss.
+    """Weighted logistic regression by at most `steps` Newton steps, each halved until it lowers the loss.
 
-    `believed`: the weights, and the inverse of their covariance; so frames are learnt from one after the other
-    (Spiegelhalter and Lauritzen 1990, Laplace's approximation).
+    `believed` is the prior: the weights, and the inverse of their covariance. With it frames are learnt from one after
+    the other (Spiegelhalter and Lauritzen 1990, Laplace's approximation). Few steps are enough: they converge
+    quadratically.
     """
 
     def loss(weights: Tensor) -> float:
+        """Cross-entropy of the cells, and the prior's squared distance."""
         z, moved = cells.inputs @ weights, weights - believed.vector
         of_cells = cells.foreground @ F.softplus(-z) + cells.background @ F.softplus(z)
         return float(of_cells + moved @ believed.sums @ moved / 2)
 
     def curvature(weights: Tensor) -> Tensor:
+        """The matrix of second derivatives of the loss."""
         probability = torch.sigmoid(cells.inputs @ weights)
         spread = (cells.foreground + cells.background) * probability * (1 - probability)
         return believed.sums + cells.inputs.T @ (spread[:, None] * cells.inputs)
 
     weights, lowest = believed.vector, loss(believed.vector)
     for _ in range(steps):
+        # The Newton step: the gradient over the curvature
         z, moved = cells.inputs @ weights, weights - believed.vector
         residual = cells.background * torch.sigmoid(z) - cells.foreground * torch.sigmoid(-z)
         step = torch.linalg.solve(curvature(weights), cells.inputs.T @ residual + believed.sums @ moved)
-        while loss(weights - step) > lowest and float(step.abs().max()) > 1e-9:
+
+        # Halved where it goes too far
+        while loss(weights - step) > lowest and float(step.abs().max()) > _SMALLEST_STEP:
             step = step / 2
         reached = loss(weights - step)
         if reached >= lowest:

@@ -156,5 +156,5 @@ class TestModel:
         assert torch.allclose(model.vector, again.vector, rtol=0.2, atol=0.1)
 
     def test_lighter_cells(self):
-        cells = Cells(torch.ones(1, 2), torch.tensor([0.5]), torch.tensor([1.0])).lighter(0.1)
+        cells = Cells(torch.ones(1, 2), torch.tensor([0.5]), torch.tensor([1.0])).reweighted(0.1)
         assert (float(cells.foreground), float(cells.background)) == pytest.approx((0.05, 0.1))

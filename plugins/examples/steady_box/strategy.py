@@ -51,5 +51,5 @@ class SteadyBox:
 
 @hookimpl
 def persamhq_register_prompt_selectors(register: Register[PromptSelector]) -> None:
-    """Offer it under its name."""
+    """Register it under its name."""
     register.add("steady_box", SteadyBox)

@@ -1,4 +1,4 @@
-"""A folder of images as frames."""
+"""The frame source `folder`: a folder of images."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class Folder:
 
     def open(self, request: FrameRequest) -> FrameSource:
         """See FrameSourceKind."""
+        # Readers are imported where they are needed, so that listing plugins is quick; so in all sources and sinks.
         from persamhq_video.io import open_folder
 
         return open_folder(Path(request.text), request.window)
@@ -26,5 +27,5 @@ class Folder:
 
 @hookimpl
 def persamhq_register_frame_sources(register: Register[FrameSourceKind]) -> None:
-    """Offer `folder`."""
+    """Register `folder`."""
     register.add("folder", Folder)

@@ -1,4 +1,4 @@
-"""A camera or the URL of a stream as frames."""
+"""The frame source `stream`: a camera or the URL of a stream."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ class Stream:
 
 @hookimpl
 def persamhq_register_frame_sources(register: Register[FrameSourceKind]) -> None:
-    """Offer `stream`."""
+    """Register `stream`."""
     register.add("stream", Stream)

@@ -1,4 +1,4 @@
-"""A video file as frames."""
+"""The frame source `video`: a video file."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ class Video:
 
 @hookimpl
 def persamhq_register_frame_sources(register: Register[FrameSourceKind]) -> None:
-    """Offer `video`."""
+    """Register `video`."""
     register.add("video", Video)

@@ -1,1 +1,1 @@
-"""Built-in mask refiners, one a module."""
+"""Built-in mask refiners, one per module."""

@@ -1,4 +1,4 @@
-"""The mask refiner `cascade`: PerSAM's two passes after the first."""
+"""The mask refiner `cascade`: PerSAM's two passes of the decoder after the first."""
 
 from __future__ import annotations
 
@@ -26,17 +26,20 @@ class Cascade:
     ) -> MaskPrediction:
         """See MaskRefiner."""
         del image
+        # Second pass: the selector's points and the first mask
         second = decode([_with_mask(p, prediction, row) for row, p in enumerate(prompts)])
+
+        # Third pass: also the second mask's box
         boxes = [mask_box(mask) for mask in second.masks]
         return decode([replace(_with_mask(p, second, row), box=boxes[row]) for row, p in enumerate(prompts)])
 
 
 def _with_mask(prompt: PromptSet, prediction: MaskPrediction, row: int) -> PromptSet:
-    """The points alone with an earlier mask; the box comes from that mask, not from the selector."""
+    """The prompt's points with the mask of object `row`; the selector's box is dropped, as the mask says more."""
     return replace(prompt, mask_input=prediction.low_res_logits[row : row + 1], box=None)
 
 
 @hookimpl
 def persamhq_register_mask_refiners(register: Register[MaskRefiner]) -> None:
-    """Offer `cascade`."""
+    """Register `cascade`."""
     register.add("cascade", Cascade)

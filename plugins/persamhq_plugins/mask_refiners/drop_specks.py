@@ -1,4 +1,4 @@
-"""The mask refiner `drop_specks`: a broom for specks far from the object."""
+"""The mask refiner `drop_specks`: small parts of a mask far from its largest part are removed."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ class DropSpecks:
         del prompts, decode, image
         specks = torch.from_numpy(np.stack([self._specks(mask) for mask in prediction.masks.cpu().numpy()]))
         specks = specks.to(prediction.masks.device)
+
+        # Logits and masks have to agree, so those of removed pixels become negative
         return replace(
             prediction,
             masks=prediction.masks & ~specks,
@@ -56,10 +58,14 @@ class DropSpecks:
         count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
         if count <= 2:  # the background and at most one part
             return np.zeros_like(mask)
+
+        # Parts are numbered from 1, and 0 is the background
         areas = stats[1:, cv2.CC_STAT_AREA]
         largest = 1 + int(areas.argmax())
         distance = cv2.distanceTransform((parts != largest).astype(np.uint8), cv2.DIST_L2, 3)
         longer_side = max(stats[largest, cv2.CC_STAT_WIDTH], stats[largest, cv2.CC_STAT_HEIGHT])
+
+        # A part goes if it is both small and far, by its nearest pixel
         small = np.flatnonzero(areas < self.min_share * areas.max()) + 1
         far = [part for part in small if distance[parts == part].min() > self.reach * longer_side]
         return np.isin(parts, far)
@@ -67,5 +73,5 @@ class DropSpecks:
 
 @hookimpl
 def persamhq_register_mask_refiners(register: Register[MaskRefiner]) -> None:
-    """Offer `drop_specks`."""
+    """Register `drop_specks`."""
     register.add("drop_specks", DropSpecks)

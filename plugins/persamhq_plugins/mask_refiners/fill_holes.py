@@ -1,4 +1,4 @@
-"""The mask refiner `fill_holes`: small holes in an object are errors."""
+"""The mask refiner `fill_holes`: small holes in a mask are filled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from persamhq_video.plugin import Register, hookimpl
 from persamhq_video.protocols import Decode, MaskRefiner
 
 _SURE: Final = 1e-3
-"""The least logit of a pixel that was filled: at 0 it would be background."""
+"""The least logit of a filled pixel: at 0 it would be background."""
 
 Largest = Annotated[
     float, Field(ge=0, le=1, description="a hole is filled if it has at most this share of the object's pixels")
@@ -41,6 +41,8 @@ class FillHoles:
         del prompts, decode, image
         holes = torch.from_numpy(np.stack([self._holes(mask) for mask in prediction.masks.cpu().numpy()]))
         holes = holes.to(prediction.masks.device)
+
+        # Logits and masks have to agree, so those of filled pixels become positive
         filled = prediction.logits.abs().clamp(min=_SURE)
         return replace(
             prediction,
@@ -49,9 +51,12 @@ class FillHoles:
         )
 
     def _holes(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """The pixels (H, W) to fill in a mask (H, W): background is connected at sides only."""
+        """The pixels (H, W) to fill in a mask (H, W)."""
+        # Background is connected at sides only, as foreground is at corners too: an outline closes its inside
         height, width = mask.shape
         count, parts, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
+
+        # Holes do not touch the border of the image; part 0 is the mask itself
         left, top, across, down, area = stats.T
         inside = (left > 0) & (top > 0) & (left + across < width) & (top + down < height)
         small = area <= self.largest * int(mask.sum())
@@ -60,5 +65,5 @@ class FillHoles:
 
 @hookimpl
 def persamhq_register_mask_refiners(register: Register[MaskRefiner]) -> None:
-    """Offer `fill_holes`."""
+    """Register `fill_holes`."""
     register.add("fill_holes", FillHoles)

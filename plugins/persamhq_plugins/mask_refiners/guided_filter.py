@@ -20,7 +20,7 @@ from persamhq_video.protocols import Decode, MaskRefiner
 Map = NDArray[np.float64]
 
 _CLOSEST: Final = 1e-6
-"""How near to 0 and 1 a probability may come."""
+"""Distance that probabilities keep from 0 and 1, whose logits are infinite."""
 
 Radius = Annotated[int, Field(ge=1, le=200, description="pixels around a pixel that the filter looks at")]
 Eps = Annotated[
@@ -50,6 +50,7 @@ class GuidedFilter:
         del prompts, decode
         logits = prediction.logits.clone()
         for row, mask in enumerate(prediction.masks):
+            # Only a window is filtered: two boxes of the filter, one after the other, reach 2 * radius + 1 pixels
             box = mask_box(mask)
             if box is not None:
                 x0, y0, x1, y1 = (int(edge) for edge in box.tolist())
@@ -59,7 +60,7 @@ class GuidedFilter:
         return replace(prediction, masks=logits > 0, logits=logits)
 
     def _filtered(self, logits: torch.Tensor, image: NDArray[np.uint8]) -> torch.Tensor:
-        """Logits (h, w) of a window with that image (h, w, 3) uint8."""
+        """The filtered logits (h, w) of a window with its image (h, w, 3) uint8."""
         alpha = torch.sigmoid(logits).cpu().double().numpy()
         colours = image.astype(np.float64) / 255
         guide = colours if self.colour else colours.mean(axis=2, keepdims=True)
@@ -75,12 +76,13 @@ def guided_filter(guide: Map, values: Map, *, radius: int, eps: float) -> Map:
     """
 
     def mean(x: Map) -> Map:
+        """The mean of each pixel's square; reflected at the border, so that squares there have the same weight."""
         return np.asarray(cv2.blur(x, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REFLECT))
 
     channels = [guide[..., c] for c in range(guide.shape[2])]
     means, mean_values = [mean(channel) for channel in channels], mean(values)
 
-    # Covariances of the guide with itself and with the values, a matrix and a vector a pixel
+    # Covariances of the guide with itself and with the values: a matrix and a vector per pixel
     covariance = np.empty((*values.shape, len(channels), len(channels)))
     joint = np.empty((*values.shape, len(channels), 1))
     for i, one in enumerate(channels):
@@ -89,6 +91,7 @@ def guided_filter(guide: Map, values: Map, *, radius: int, eps: float) -> Map:
             covariance[..., i, j] = covariance[..., j, i] = mean(one * other) - means[i] * means[j]
         covariance[..., i, i] += eps
 
+    # The linear function of each square, then the mean of those that a pixel lies in
     slopes = np.linalg.solve(covariance, joint)[..., 0]
     offset = mean_values - sum(slopes[..., i] * means[i] for i in range(len(channels)))
     return np.asarray(sum(mean(slopes[..., i]) * channel for i, channel in enumerate(channels)) + mean(offset))
@@ -96,5 +99,5 @@ def guided_filter(guide: Map, values: Map, *, radius: int, eps: float) -> Map:
 
 @hookimpl
 def persamhq_register_mask_refiners(register: Register[MaskRefiner]) -> None:
-    """Offer `guided_filter`."""
+    """Register `guided_filter`."""
     register.add("guided_filter", GuidedFilter)

@@ -1,4 +1,4 @@
-"""The mask refiner `hq_only`: the HQ-Output token has the last word."""
+"""The mask refiner `hq_only`: a last pass of the decoder that takes the HQ-Output token's mask alone."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ class HqOnly:
 
 @hookimpl
 def persamhq_register_mask_refiners(register: Register[MaskRefiner]) -> None:
-    """Offer `hq_only`."""
+    """Register `hq_only`."""
     register.add("hq_only", HqOnly)

@@ -1,4 +1,4 @@
-"""The mask refiner `largest_component`: an object is of one piece."""
+"""The mask refiner `largest_component`: only the largest connected part of a mask is kept."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ class LargestComponent:
         del prompts, decode, image
         masks = torch.from_numpy(np.stack([_largest_part(mask) for mask in prediction.masks.cpu().numpy()]))
         masks = masks.to(prediction.masks.device)
+
+        # Logits and masks have to agree, so those of removed pixels become negative
         rest = prediction.masks & ~masks
         return replace(prediction, masks=masks, logits=torch.where(rest, -prediction.logits.abs(), prediction.logits))
 
@@ -36,12 +38,12 @@ class LargestComponent:
 def _largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The largest part of a mask (H, W), pixels at corners being connected; an empty one stays empty."""
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    if count <= 2:
+    if count <= 2:  # the background and at most one part
         return mask
     return np.asarray(parts == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()))
 
 
 @hookimpl
 def persamhq_register_mask_refiners(register: Register[MaskRefiner]) -> None:
-    """Offer `largest_component`."""
+    """Register `largest_component`."""
     register.add("largest_component", LargestComponent)

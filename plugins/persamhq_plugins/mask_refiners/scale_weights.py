@@ -18,7 +18,7 @@ from persamhq_video.plugin import Register, hookimpl
 from persamhq_video.protocols import Decode, FirstFrame, MaskRefiner, Slot
 
 _SCALES: Final = slice(1, 4)
-"""SAM's three masks; the first of its four tokens is the single one."""
+"""SAM's three scales among its four mask tokens; the first token is the one for unambiguous prompts."""
 
 Solver = Annotated[ScaleSolver, Field(description="how they are fitted; the published ones replay AdamW")]
 Known = Annotated[
@@ -41,12 +41,16 @@ class ScaleWeights:
         """See Fits: the weights (3,) of each object."""
         if self.weights is not None:
             return [self._known(self.weights, object_id) for object_id in first.object_ids]
+
+        # The three masks of each object at image size, as logits
         output = first.decode.unselected(first.prompts)
         shown = [
             first.decode.show(output.masks[:, scale, None], scores=output.iou_predictions[:, scale]).logits
             for scale in range(4)[_SCALES]
         ]
         objects = torch.stack(shown, dim=1)  # (K, 3, H, W)
+
+        # Weights that reproduce the given mask best
         return [
             fit_scale_weights(logits, mask.to(logits.device), solver=self.solver).cpu()
             for logits, mask in zip(objects, first.masks, strict=True)
@@ -54,6 +58,7 @@ class ScaleWeights:
 
     @staticmethod
     def _known(weights: Mapping[int, tuple[float, float, float]], object_id: int) -> Tensor:
+        """The given weights of an object; entry 0 stands for every object without its own."""
         found = weights.get(object_id, weights.get(0))
         if found is None:
             known = ", ".join(map(str, weights))
@@ -72,6 +77,8 @@ class ScaleWeights:
         output = decode.unselected(prompts)
         weights = torch.stack(decode.slots).to(output.masks)
         weighed = torch.stack([weigh_masks(m, w) for m, w in zip(output.masks[:, _SCALES], weights, strict=True)])
+
+        # The HQ mask is a correction that is added to SAM's, on a grid of its own
         if output.hq_masks is not None:
             finer = F.interpolate(weighed, size=output.hq_masks.shape[-2:], mode="bilinear", align_corners=False)
             weighed = finer + output.hq_masks
@@ -81,5 +88,5 @@ class ScaleWeights:
 
 @hookimpl
 def persamhq_register_mask_refiners(register: Register[MaskRefiner]) -> None:
-    """Offer `scale_weights`."""
+    """Register `scale_weights`."""
     register.add("scale_weights", ScaleWeights)

@@ -1,4 +1,4 @@
-"""The mask refiner `temporal_smooth`: masks that do not flicker."""
+"""The mask refiner `temporal_smooth`: each mask is blended with the one before it, so that borders do not flicker."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from persamhq_video.protocols import Box, Decode, FirstFrame, MaskRefiner, Seen,
 Map = NDArray[np.float32]
 
 _SIDE: Final = 128
-"""The kept mask is so many cells high and wide: 32 KB in float16."""
+"""Height and width of the kept mask in cells: 32 KB in float16, half of what a slot may hold."""
 _CLOSEST: Final = 1e-6
-"""How near to 0 and 1 a probability may come."""
+"""Distance that probabilities keep from 0 and 1, whose logits are infinite."""
 
 Weight = Annotated[float, Field(gt=0, lt=1, description="share of the previous mask in the blend")]
 Agreement = Annotated[
@@ -69,15 +69,20 @@ class TemporalSmooth:
         box = mask_box(mask)
         if slot is None or box is None:
             return logits
+
+        # The previous mask, drawn where the object is now, in a window of the frame
         moved = _centred_on(slot["box"], box.tolist())
         rows, columns = _window(moved, box.tolist(), margin=1 + longer_side(moved) / min(slot["shares"].shape))
         now, inside = logits[rows, columns], mask[rows, columns]
         origin, size = (columns.start, rows.start), (now.shape[1], now.shape[0])
         before = torch.from_numpy(_drawn(slot["shares"], moved, origin=origin, size=size)).to(now)
 
+        # Nothing is blended where the two masks hardly overlap
         both, either = (inside & (before > 0.5)).sum(), (inside | (before > 0.5)).sum()
         if float(both) < self.agreement * float(either):
             return logits
+
+        # The blend of both probabilities, in the window alone
         probability = (1 - self.weight) * torch.sigmoid(now) + self.weight * before
         blended = logits.clone()
         blended[rows, columns] = torch.logit(probability, eps=_CLOSEST)
@@ -85,7 +90,7 @@ class TemporalSmooth:
 
 
 def _kept(mask: torch.Tensor) -> Slot:
-    """What travels of a mask (H, W) bool: its box, and how much of each cell of the box it covers, float16."""
+    """The slot of a mask (H, W) bool: its box, and the share of each cell of the box that it covers, float16."""
     box = mask_box(mask)
     if box is None:
         return None
@@ -121,5 +126,5 @@ def _drawn(kept: NDArray[np.float16], box: Box, *, origin: tuple[int, int], size
 
 @hookimpl
 def persamhq_register_mask_refiners(register: Register[MaskRefiner]) -> None:
-    """Offer `temporal_smooth`."""
+    """Register `temporal_smooth`."""
     register.add("temporal_smooth", TemporalSmooth)

@@ -1,1 +1,1 @@
-"""Built-in prompt selectors, one a module."""
+"""Built-in prompt selectors, one per module."""

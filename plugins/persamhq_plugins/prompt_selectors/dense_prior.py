@@ -1,4 +1,4 @@
-"""The prompt selector `dense_prior`: none, as lite's decoder has a dense location prior instead."""
+"""The prompt selector `dense_prior`: no prompts, as lite's decoder has a dense location prior instead."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ class DensePrior:
 
 @hookimpl
 def persamhq_register_prompt_selectors(register: Register[PromptSelector]) -> None:
-    """Offer `dense_prior`."""
+    """Register `dense_prior`."""
     register.add("dense_prior", DensePrior)

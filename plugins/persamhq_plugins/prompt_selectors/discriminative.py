@@ -1,4 +1,4 @@
-"""The prompt selector `discriminative`: a model that tells the target from what is around it says where it is."""
+"""The prompt selector `discriminative`: prompts from a model that separates the target from its surroundings."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from persamhq_video.plugin import Register, hookimpl
 from persamhq_video.protocols import FirstFrame, FrameInfo, ObjectView, PromptSelector, Seen, Slot
 
 _REACH: Final = 0.05
-"""How far points lie apart, in longer sides of the image."""
+"""Least distance between points, in longer sides of the image."""
 _MARGIN: Final = 0.1
-"""How much the box grows on each side, in its own longer sides."""
+"""Growth of the box on each side, in its own longer sides."""
 
 Kind = Annotated[ModelKind, Field(description="ridge regression in closed form, or logistic regression")]
 Update = Annotated[bool, Field(description="learn from confident frames; without it every frame stands for itself")]
@@ -67,11 +67,14 @@ class Discriminative:
 
     def fit(self, first: FirstFrame) -> Sequence[Slot]:
         """See Fits: the axes of the frame, and a model of each object."""
+        # The axes, which all objects share: of the cells that are image, not padding
         prior = first.priors[0]
         features = unit_features(prior)
         _, inside = cover(first.masks[0], prior.geometry, _grid(prior))
         axes = principal_axes(features, inside, self.channels)
         inputs = axes.inputs(features)
+
+        # A model per object
         slots = []
         for mask in first.masks:
             cells = known_cells(inputs, *cover(mask, prior.geometry, _grid(prior)))
@@ -79,7 +82,7 @@ class Discriminative:
         return slots
 
     def remember(self, slot: Slot, seen: Seen) -> Slot:
-        """See Remembers: a frame that is confident is one more example."""
+        """See Remembers: the model learns from a confident frame."""
         if seen.state != "present" or seen.score < self.confident:
             return slot
         axes, model = _read(slot)
@@ -90,31 +93,39 @@ class Discriminative:
     def __call__(self, prior: LocationPrior, view: ObjectView, frame: FrameInfo) -> PromptSet:
         """See PromptSelector."""
         scores = self._scores(prior, view.slot)
+
+        # Points on the peaks and in the valleys of the map
         reach = _REACH * max(frame.size)
         positive = find_peaks(scores, count=self.num_positive, reach=reach, at_least=level(scores, self.threshold))
         negative = find_peaks(-scores, count=self.num_negative, reach=reach)
+
+        # A box around the region of the peak
         _, box = peak_region(scores, share=self.threshold)
         around = torch.tensor(grown(box, _MARGIN * longer_side(box), frame.size))
         return PromptSet.from_points(positive=positive, negative=negative, box=around if self.box else None)
 
     def _scores(self, prior: LocationPrior, slot: Slot) -> NDArray[np.float32]:
-        """What is said of every pixel of the image (H, W)."""
+        """The score of every pixel of the image (H, W): the model's, blended with PerSAM's similarity."""
         axes, model = _read(slot)
         cells = model.scores(self.model, axes.inputs(unit_features(prior)), regularisation=self.regularisation)
         scores = grid_to_image(cells.float().reshape(_grid(prior)), prior.geometry).numpy()
         if self.blend == 1:
             return scores
+
+        # Similarities come in any range; the model's scores are about -1 to 1
         similarity = prior.similarity.float().cpu().numpy()
         standard = 2 * (similarity - similarity.min()) / max(float(np.ptp(similarity)), 1e-6) - 1
         return np.asarray(self.blend * scores + (1 - self.blend) * standard, np.float32)
 
 
 def _grid(prior: LocationPrior) -> tuple[int, int]:
+    """(h, w) of the encoder's cells."""
     h, w = prior.grid.shape
     return h, w
 
 
 def _kept(axes: Axes, model: Model) -> Slot:
+    """The slot of an object; sums are kept in float32, so that it fits into the 64 KB of a slot."""
     return {"mean": axes.mean, "axes": axes.axes, "sums": model.sums.float(), "vector": model.vector.float()}
 
 
@@ -124,5 +135,5 @@ def _read(slot: Slot) -> tuple[Axes, Model]:
 
 @hookimpl
 def persamhq_register_prompt_selectors(register: Register[PromptSelector]) -> None:
-    """Offer `discriminative`."""
+    """Register `discriminative`."""
     register.add("discriminative", Discriminative)

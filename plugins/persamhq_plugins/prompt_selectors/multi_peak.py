@@ -1,4 +1,4 @@
-"""The prompt selector `multi_peak`: a point on each of several instances."""
+"""The prompt selector `multi_peak`: a point on each high peak of the similarity, for targets with several instances."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ class MultiPeak:
 
 @hookimpl
 def persamhq_register_prompt_selectors(register: Register[PromptSelector]) -> None:
-    """Offer `multi_peak`."""
+    """Register `multi_peak`."""
     register.add("multi_peak", MultiPeak)

@@ -1,4 +1,4 @@
-"""The prompt selector `persam_video`: what PerSAM's published video script prompts with."""
+"""The prompt selector `persam_video`: the prompts of PerSAM's published video script."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class PersamVideo:
     def __call__(self, prior: LocationPrior, view: ObjectView, frame: FrameInfo) -> PromptSet:
         """See PromptSelector."""
         positive = top_points(prior.similarity, self.num_positive).cpu()
+        # Without a previous box there are the points alone
         if view.box is None:
             return PromptSet.from_points(positive=positive)
         box = grown(view.box, self.margin, frame.size)
@@ -38,5 +39,5 @@ class PersamVideo:
 
 @hookimpl
 def persamhq_register_prompt_selectors(register: Register[PromptSelector]) -> None:
-    """Offer `persam_video`."""
+    """Register `persam_video`."""
     register.add("persam_video", PersamVideo)

@@ -1,4 +1,4 @@
-"""The prompt selector `previous_mask`: the last mask itself is the prompt."""
+"""The prompt selector `previous_mask`: the object's last mask as a mask prompt, with its box."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ class PreviousMask:
 
     def __call__(self, prior: LocationPrior, view: ObjectView, frame: FrameInfo) -> PromptSet:
         """See PromptSelector."""
+        # Without a mask, or after too long an absence: PerSAM's points
         if view.box is None or view.mask_logits is None or view.missing > self.lost_after:
             positive, negative = top_points(prior.similarity), bottom_points(prior.similarity)
             return PromptSet.from_points(positive=positive.cpu(), negative=negative.cpu())
-        # What moved out of the decoder's sight leaves nothing in its grid
+
+        # An object that moved out of the decoder's window leaves nothing in its grid; then the box alone is the prompt
         logits = torch.from_numpy(view.mask_logits) if (view.mask_logits > 0).any() else None
         return PromptSet.from_points(
             positive=[centre(view.box)] if self.centre else [],
@@ -42,5 +44,5 @@ class PreviousMask:
 
 @hookimpl
 def persamhq_register_prompt_selectors(register: Register[PromptSelector]) -> None:
-    """Offer `previous_mask`."""
+    """Register `previous_mask`."""
     register.add("previous_mask", PreviousMask)

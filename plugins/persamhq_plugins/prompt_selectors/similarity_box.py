@@ -1,4 +1,4 @@
-"""The prompt selector `similarity_box`: a box around what is most similar."""
+"""The prompt selector `similarity_box`: a box around the most similar region, and a point on its peak."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ class SimilarityBox:
 
 @hookimpl
 def persamhq_register_prompt_selectors(register: Register[PromptSelector]) -> None:
-    """Offer `similarity_box`."""
+    """Register `similarity_box`."""
     register.add("similarity_box", SimilarityBox)

@@ -1,4 +1,4 @@
-"""The prompt selector `top_k_points`: PerSAM's positive-negative location prior."""
+"""The prompt selector `top_k_points`: PerSAM's positive-negative location prior as points."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ class TopKPoints:
 
 @hookimpl
 def persamhq_register_prompt_selectors(register: Register[PromptSelector]) -> None:
-    """Offer `top_k_points`."""
+    """Register `top_k_points`."""
     register.add("top_k_points", TopKPoints)

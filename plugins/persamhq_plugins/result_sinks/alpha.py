@@ -1,4 +1,4 @@
-"""alpha.mov: the objects cut out of the source."""
+"""The result sink `alpha`: the objects cut out of the source, as alpha.mov."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ class Alpha:
 
 @hookimpl
 def persamhq_register_result_sinks(register: Register[AnySink]) -> None:
-    """Offer `alpha`."""
+    """Register `alpha`."""
     register.add("alpha", Alpha)

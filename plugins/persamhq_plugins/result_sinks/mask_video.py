@@ -1,4 +1,4 @@
-"""masks.mkv: the label maps as a lossless video."""
+"""The result sink `mask-video`: the label maps as a lossless video, masks.mkv."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ class MaskVideo:
 
 @hookimpl
 def persamhq_register_result_sinks(register: Register[AnySink]) -> None:
-    """Offer `mask-video`."""
+    """Register `mask-video`."""
     register.add("mask-video", MaskVideo)

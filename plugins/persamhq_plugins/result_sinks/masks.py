@@ -1,4 +1,4 @@
-"""masks/<frame>.png: the label maps themselves, with the DAVIS palette."""
+"""The result sink `masks`: the label maps as palette PNGs, masks/<frame>.png."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ class Masks:
 
 @hookimpl
 def persamhq_register_result_sinks(register: Register[AnySink]) -> None:
-    """Offer `masks`."""
+    """Register `masks`."""
     register.add("masks", Masks)

@@ -1,4 +1,4 @@
-"""mattes/<id>.mp4: one video an object, white on black."""
+"""The result sink `mattes`: one video per object, white on black, mattes/<id>.mp4."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ class Mattes:
 
 @hookimpl
 def persamhq_register_result_sinks(register: Register[AnySink]) -> None:
-    """Offer `mattes`."""
+    """Register `mattes`."""
     register.add("mattes", Mattes)

@@ -1,4 +1,4 @@
-"""overlay.mp4: the source with coloured masks and outlines."""
+"""The result sink `overlay`: the source with coloured masks and outlines, overlay.mp4."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ class OverlayVideo:
 
 @hookimpl
 def persamhq_register_result_sinks(register: Register[AnySink]) -> None:
-    """Offer `overlay`."""
+    """Register `overlay`."""
     register.add("overlay", OverlayVideo)

@@ -1,4 +1,4 @@
-"""masks.rle.json: every mask as COCO's run-length code."""
+"""The result sink `rle`: every mask as COCO's run-length code, masks.rle.json."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ class Rle:
 
 @hookimpl
 def persamhq_register_result_sinks(register: Register[AnySink]) -> None:
-    """Offer `rle`."""
+    """Register `rle`."""
     register.add("rle", Rle)

@@ -1,4 +1,4 @@
-"""scores.csv: a row an object and frame."""
+"""The result sink `scores`: one row per object and frame, scores.csv."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ class Scores:
 
 @hookimpl
 def persamhq_register_result_sinks(register: Register[AnySink]) -> None:
-    """Offer `scores`."""
+    """Register `scores`."""
     register.add("scores", Scores)
