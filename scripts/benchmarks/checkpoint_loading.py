@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Peak memory of loading a checkpoint, against its tensors (Linux): `checkpoint_loading.py [MODEL ...]`.
+"""Peak memory of loading checkpoints (Linux): `scripts/benchmarks/checkpoint_loading.py [MODEL ...]`.
 
 Files are written with made-up weights, and each is loaded in a process of its own. Pages of a mapped file count as
 memory of the process once they are used, so the peak is printed after loading, after a decoder call that needs no
@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 FILES = ("w.pth", "w.safetensors", "half.safetensors")
-GOAL = 1.15
+GOAL = 1.15  # peak memory in sizes of the tensors: a second copy would be 2, and buffers take some
 
 
 def write_files(name: str, folder: Path) -> None:
@@ -42,12 +42,14 @@ def measure(name: str, path: Path) -> int:
 
     from persam_hq.build.sam import build_model
 
+    # The baseline: a process that has computed, with the peak starting anew
     torch.set_num_threads(1)
     use_decoder(build_model("vit_tiny", hq=True))  # what torch allocates for itself when it first computes
     gc.collect()
     before = memory("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
 
+    # The peaks
     model = build_model(name, checkpoint=path)
     peaks = {"loaded": memory("VmHWM") - before}
     use_decoder(model)
@@ -55,14 +57,15 @@ def measure(name: str, path: Path) -> int:
     for value in model.state_dict().values():
         value.view(-1)[::256].sum()  # a value a page and more
     peaks["all read"] = memory("VmHWM") - before
+
     held = sum(value.nbytes for value in model.state_dict().values())
-    said = ", ".join(f"{what} {peak / 2**20:.0f} MiB ({peak / held:.2f})" for what, peak in peaks.items())
-    print(f"{name} {path.name}: tensors {held / 2**20:.0f} MiB; peak above the baseline: {said}", flush=True)
+    shown = ", ".join(f"{what} {peak / 2**20:.0f} MiB ({peak / held:.2f})" for what, peak in peaks.items())
+    print(f"{name} {path.name}: tensors {held / 2**20:.0f} MiB; peak above the baseline: {shown}", flush=True)
     return int(path.name != FILES[2] and max(peaks.values()) > GOAL * held)
 
 
 def use_decoder(model: object) -> None:
-    """Prompts and masks on features as an image encoder would give them, small enough not to count."""
+    """Run the decoder on features in place of an image encoder's, small enough not to count."""
     import torch
 
     from persam_hq.modeling.sam import Sam
@@ -85,7 +88,7 @@ def memory(kind: str) -> int:
 
 
 def main() -> int:
-    """Each file in a process of its own, so that the peak is its own."""
+    """Measure each file in a process of its own, so that the peak is that file's."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=["vit_b", "vit_h"], metavar="MODEL", help="default: vit_b vit_h")
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)

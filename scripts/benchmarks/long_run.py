@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Resident memory over a long video: `long_run.py VIDEO --mask PATH [--frames 5000] [-- RUN'S OPTIONS]`.
+"""Resident memory over a long video: `scripts/benchmarks/long_run.py VIDEO --mask PATH [--frames 5000] [-- OPTIONS]`.
 
 The clip is played forwards and backwards until there are enough frames, so that the object never jumps. Printed at
-frame 500 and at every thousandth: resident memory of the driver and of each worker, and of Ray's object store.
+frame 500 and at every thousandth: resident memory of the driver and of each worker, and of Ray's object store. What
+follows `--` are options of `persamhq-video run`.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ import av
 from persamhq_video.io import open_source
 
 MEGABYTE = 1_000_000
-FIRST_LOOK = 500
+FIRST_REPORT = 500  # frames; by then everything is allocated that a run needs once
+REPORT_EVERY = 1000
 
 
 def make_looped(clip: Path, out: Path, *, frames: int) -> None:
-    """A video of so many frames, 25 a second, of the clip's own there and back again."""
+    """Write a video of so many frames, 25 per second, that plays the clip forwards and backwards."""
     images = [frame.image for frame in open_source(clip).frames()]
     height, width, _ = images[0].shape
     with av.open(str(out), "w") as container:
@@ -39,18 +41,18 @@ def make_looped(clip: Path, out: Path, *, frames: int) -> None:
 
 
 def processes() -> Iterator[tuple[int, int, str]]:
-    """Process id, that of its parent, and command line of every process."""
+    """(id, id of the parent, command line) of every process."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
+        except OSError:  # it has ended meanwhile
             continue
         yield int(folder.name), parent, command
 
 
 def memory_of(process: int) -> Mapping[str, int]:
-    """Bytes of resident memory of a process, private (`anonymous`) and shared (`shared`)."""
+    """Bytes of resident memory of a process: private (`anonymous`), shared (`shared`) and together (`all`)."""
     lines = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
     names = {"anonymous": "RssAnon", "shared": "RssShmem", "all": "VmRSS"}
     return {name: int(lines[field].split()[0]) * 1024 for name, field in names.items()}
@@ -68,7 +70,7 @@ def descendants(root: int) -> dict[int, str]:
 
 
 def report(frame: int, driver: int) -> None:
-    """One line of figures."""
+    """Print one line of figures."""
     below = descendants(driver)
     workers = [memory_of(pid)["all"] for pid, command in sorted(below.items()) if command.startswith("ray::RayWorker")]
     store = [memory_of(pid)["shared"] for pid, command in below.items() if "raylet/raylet" in command.split(" ")[0]]
@@ -88,17 +90,22 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=5000, help="length of the video (default 5000)")
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     args, options = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
+
     with tempfile.TemporaryDirectory() as folder:
+        # The video, and the command that tracks it
         video = Path(folder) / "looped.mp4"
         make_looped(args.video, video, frames=args.frames)
         command = [sys.executable, "-m", "persamhq_video", "run", str(video), "--mask", str(args.mask)]
         command += ["--out", str(Path(folder) / "out"), "--json", *options]
+
+        # Its events tell when to look
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
             assert run.stdout is not None
             for line in run.stdout:
                 event = json.loads(line)
-                if event["event"] == "frame" and (event["frame"] == FIRST_LOOK or event["frame"] % 1000 == 0):
-                    report(event["frame"], run.pid)
+                frame = event["frame"] if event["event"] == "frame" else None
+                if frame is not None and (frame == FIRST_REPORT or frame % REPORT_EVERY == 0):
+                    report(frame, run.pid)
         return run.returncode
 
 

@@ -1,7 +1,7 @@
-"""What the plugin layer costs a frame and object: the benchmark behind `scripts/benchmarks/run.py plugins`.
+"""The benchmark of `scripts/benchmarks/run.py plugins`: the cost of the plugin layer per frame and object.
 
-A segmenter whose answers are ready is tracked twice, a hundred frames in turn: through a selector and a refiner that do
-nothing, and straight past them. The difference is the layer.
+A segmenter that returns ready results is tracked in two ways, a hundred frames each in turn: through a selector and a
+refiner that do nothing, and without calling any. The difference is the cost of the layer.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NOTHING = PromptSet.from_points()
 
 
 def ready_segmenter(objects: int) -> Any:
-    """A segmenter that answers at once, always the same."""
+    """A segmenter that returns the same results at once, whatever it is given."""
     logits = torch.linspace(-1, 1, SIZE[0] * SIZE[1]).reshape(1, *SIZE).repeat(objects, 1, 1)
     prediction = MaskPrediction(
         masks=logits > 0,
@@ -98,7 +98,7 @@ class WithoutCalls(StrategyRunner):
 
 
 def run(*, frames: int, objects: int) -> None:
-    """Print the microseconds a frame and object for a selector with and without history."""
+    """Print the microseconds per frame and object for a selector with and without history."""
     torch.set_num_threads(1)
     for needs_history in (False, True):
         plugged, bare = seconds_of(frames, objects, needs_history=needs_history)
@@ -112,12 +112,14 @@ def run(*, frames: int, objects: int) -> None:
 
 
 def seconds_of(frames: int, objects: int, *, needs_history: bool) -> tuple[float, float]:
-    """Seconds of all frames with the layer and without it, measured in turns."""
+    """Seconds of all frames with the layer and without it, measured in turns, so that both see the same machine."""
+    # The same segmenter and strategies, with a runner that calls them and one that does not
     selector = Strategy("prompt selector", "idle", "benchmark", NoPrompt(needs_history=needs_history))
     refiner = Strategy("mask refiner", "idle", "benchmark", no_change)
     segmenter = ready_segmenter(objects)
     runners = [kind(selector, [refiner]) for kind in (StrategyRunner, WithoutCalls)]
     trackers = [VideoTracker(segmenter, strategies=runner, chained=True, guided=True) for runner in runners]
+
     seconds = [0.0, 0.0]
     for turn in range(-1, frames // TURN):  # the first turn only warms up
         for place, tracker in enumerate(trackers):
@@ -127,13 +129,15 @@ def seconds_of(frames: int, objects: int, *, needs_history: bool) -> tuple[float
 
 
 def one_turn(tracker: VideoTracker, objects: int) -> float:
-    """Seconds of `TURN` frames."""
+    """Seconds of `TURN` frames, without those of the first one."""
+    # One pixel per object is enough
     labels = np.zeros(SIZE, np.uint8)
     labels.flat[:objects] = range(1, objects + 1)
     image = np.zeros((*SIZE, 3), np.uint8)
     frame = Frame(index=0, pts=0, time_base=Fraction(1, 25), image=image, name="0")
     begun = tracker.begin(frame, labels)
     features, state = Encoded(frame, tracker.segmenter.encode(image)), begun.state
+
     started = time.perf_counter()
     for _ in range(TURN):
         state, _ = tracker.track(begun.target, state, features)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Figures that README and CHANGELOG quote: `scripts/benchmarks/run.py memory|engine|compare|plugins|scale-weights`."""
+"""Benchmarks: `scripts/benchmarks/run.py memory|engine|compare|plugins|scale-weights`, whose figures the docs quote."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TRIES = ("default=", "hq=--decoder hq", "plain=--refine none")
 
 
 def peak_memory(video: Path, mask: Path, *, end: int | None, executor: str) -> tuple[int, int, list[int]]:
-    """Frames, and peak resident bytes of the driver and of each worker, of one run in processes of its own."""
+    """(frames, peak resident bytes of the driver, those of each worker) of one run in processes of its own."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "persamhq_video", "run", str(video), "--mask", str(mask), "--out", out]
         command += ["--executor", executor, "--quiet"] + ([] if end is None else ["--end", str(end)])
@@ -28,7 +28,7 @@ def peak_memory(video: Path, mask: Path, *, end: int | None, executor: str) -> t
 
 
 def memory(args: argparse.Namespace) -> None:
-    """Peak memory on the first frames of a clip and on all of them."""
+    """Print the peak memory on the first frames of a clip and on all of them."""
     for end in (args.frames, None):
         frames, driver, workers = peak_memory(args.video, args.mask, end=end, executor=args.executor)
         shown = ", ".join(f"{w / MEGABYTE:.0f}" for w in workers)
@@ -36,7 +36,7 @@ def memory(args: argparse.Namespace) -> None:
 
 
 def whole_command(words: list[str]) -> tuple[float, float]:
-    """Seconds of a command in a process of its own, from its start to its end: by the clock, and of the processors."""
+    """Seconds of a command in a process of its own, from start to end: by the clock, and of all processors."""
     before, spent_before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-m", "persamhq_video", *words, "--quiet"], check=True)
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -45,7 +45,7 @@ def whole_command(words: list[str]) -> tuple[float, float]:
 
 
 def compare(args: argparse.Namespace) -> None:
-    """The time of several strategies compared, beside one run of the default one; both are whole commands."""
+    """Print the time of comparing several strategies beside that of one run; both are whole commands."""
     end = [] if args.frames is None else ["--end", str(args.frames)]
     tries = [word for one in args.tries for word in ("--try", one)]
     for _ in range(args.times):
@@ -60,21 +60,21 @@ def compare(args: argparse.Namespace) -> None:
 
 
 def engine(args: argparse.Namespace) -> None:
-    """What the engine leaves of the workers' speed."""
+    """Print how much of the workers' speed the engine leaves."""
     import engine as benchmark
 
     benchmark.run(args.video, args.mask, parts=args.parts, workers=args.workers, seconds=args.seconds)
 
 
 def plugins(args: argparse.Namespace) -> None:
-    """What the plugin layer costs."""
+    """Print the cost of the plugin layer."""
     import plugins as benchmark
 
     benchmark.run(frames=args.frames, objects=args.objects)
 
 
 def scale_weights(args: argparse.Namespace) -> None:
-    """PerSAM-F's solvers beside a decoder that is run again at every step."""
+    """Print the time of PerSAM-F's solvers beside a decoder that is run again at every step."""
     import scale_weights as benchmark
 
     benchmark.run(args.root, photos=args.photos, model=args.model, checkpoint=args.checkpoint, steps=args.steps)

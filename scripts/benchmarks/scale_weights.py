@@ -1,6 +1,6 @@
-"""PerSAM-F with the decoder rerun at every step, and both solvers on one decoder answer.
+"""The benchmark of `scripts/benchmarks/run.py scale-weights`: three ways to fit PerSAM-F's weights, timed.
 
-Behind `scripts/benchmarks/run.py scale-weights`.
+The decoder is run again at every step, as in the published script, or once, with one of two solvers on its output.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from persam_hq.predictor import ImageModel, decode_scales, encode, personalize
 from persam_hq.segmenter import LiteSegmenter
 from persam_hq.types import PromptSet
 
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 1e-3  # of the published script, as are epsilon and the schedule below
 
 Scales = Callable[[], Tensor]
 """Runs the decoder: the three masks of the reference as logits (3, H, W)."""
@@ -51,7 +51,8 @@ def _of_sam(model: Sam, image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Sc
 
 
 def rerunning(scales: Scales, mask: Tensor, *, steps: int) -> Tensor:
-    """Weights (3,) as the published script fits them: the decoder once a step, the loss through autograd."""
+    """Weights (3,) as the published script fits them: the decoder once per step, the loss through autograd."""
+    # Two free weights; the first scale has the rest
     free = torch.full((2, 1), 1 / 3, requires_grad=True)
     optimizer = torch.optim.AdamW([free], lr=LEARNING_RATE, eps=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -69,13 +70,13 @@ def rerunning(scales: Scales, mask: Tensor, *, steps: int) -> Tensor:
 
 
 def dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """Of (M,) logits and truth 0 or 1."""
+    """The dice loss of logits (M,) and truth (M,) of 0 and 1."""
     p = logits.sigmoid()
     return 1 - (2 * (p * truth).sum() + 1) / (p.sum() + truth.sum() + 1)
 
 
 def focal_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """Of (M,) logits and truth 0 or 1, with alpha 0.25 and gamma 2."""
+    """The focal loss of logits (M,) and truth (M,) of 0 and 1, with PerSAM's alpha 0.25 and gamma 2."""
     p = logits.sigmoid()
     entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     right = p * truth + (1 - p) * (1 - truth)
@@ -90,7 +91,7 @@ def references(root: Path, *, photos: int) -> Iterator[tuple[str, NDArray[np.uin
 
 
 def run(root: Path, *, photos: int, model: str, checkpoint: Path | None, steps: int) -> None:
-    """Print, a photo, time, weights and loss of the three ways, and how much their masks overlap."""
+    """Print per photo the time, weights and loss of the three ways, and the overlap of their masks."""
     torch.set_num_threads(1)
     loaded = load_model(model, checkpoint=checkpoint)
     schedule = Schedule(steps=steps, learning_rate=LEARNING_RATE)
@@ -108,7 +109,7 @@ def run(root: Path, *, photos: int, model: str, checkpoint: Path | None, steps: 
 
 
 def print_ways(ways: dict[str, Callable[[], Tensor]], logits: Tensor, mask: Tensor) -> None:
-    """A line each; `rerun` is what the others are compared with."""
+    """Fit and print one line per way; the others are compared with `rerun`."""
     weights: dict[str, Tensor] = {}
     seconds: dict[str, float] = {}
     for way, fit in ways.items():
@@ -123,6 +124,8 @@ def print_ways(ways: dict[str, Callable[[], Tensor]], logits: Tensor, mask: Tens
             f"  {way:9} {seconds[way]:8.2f} s ({faster:6.1f} times)  weights {shown} ({away:.5f} off)  loss {loss:.6f}",
             flush=True,
         )
+
+    # The masks of both solvers' weights
     published, optimal = (weigh_masks(logits, weights[way])[0] > 0 for way in ("published", "optimal"))
     overlap = float((published & optimal).sum() / (published | optimal).sum().clamp(min=1))
     fits = [float((found & mask).sum() / (found | mask).sum()) for found in (published, optimal)]
