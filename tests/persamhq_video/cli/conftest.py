@@ -1,4 +1,4 @@
-"""Where results go, and a stand-in for the similarity prior."""
+"""The output folder of a test, and a stand-in for the similarity prior, which would load a model."""
 
 import sys
 from types import SimpleNamespace

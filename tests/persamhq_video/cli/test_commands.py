@@ -1,4 +1,4 @@
-"""The commands as a user sees them: what is printed, what is left, and the exit code."""
+"""The commands as a user sees them: output, files and exit codes."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The scripts that compare runs, on the stand-in tracker."""
+"""The scripts that score runs on a data set, with the stand-in tracker."""
 
 import csv
 import json

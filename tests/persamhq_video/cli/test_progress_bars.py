@@ -1,4 +1,4 @@
-"""Bars of many videos whose events come interleaved."""
+"""Progress bars of many videos, whose events come interleaved."""
 
 from __future__ import annotations
 

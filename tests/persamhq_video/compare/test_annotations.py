@@ -1,4 +1,4 @@
-"""Which annotations are scored, and how."""
+"""Annotations: the frames that are scored, and the errors."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Which frames are shown."""
+"""The choice of the frames on the page."""
 
 import base64
 import io

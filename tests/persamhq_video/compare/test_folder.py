@@ -1,4 +1,4 @@
-"""Whole or not at all."""
+"""The folder of a comparison appears complete or not at all."""
 
 import json
 

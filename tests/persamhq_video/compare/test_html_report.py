@@ -1,4 +1,4 @@
-"""What the page says, and that nothing in it comes from elsewhere."""
+"""The page: its content, and that it loads nothing from elsewhere."""
 
 import re
 from html.parser import HTMLParser
@@ -101,7 +101,7 @@ def test_truth_is_spoken_of_where_there_is_any():
 
 
 @pytest.mark.parametrize(("annotated", "captions"), [(False, ["source"]), (True, ["source", "annotation"])])
-def test_moments(annotated, captions):
+def test_disagreements(annotated, captions):
     text = render_page(page(annotated=annotated, disagreements=2))
     assert re.findall(r"<figcaption>([^<]*)", text) == 2 * [*captions, "near", "far"]
     assert "Frame 6 (00006): the masks overlap by 25.0 %" in text

@@ -1,4 +1,4 @@
-"""Agreement, stability and the rest by hand."""
+"""Agreement, stability and the other measures, computed by hand."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_iou_is_that_of_whole_label_maps():
         assert mean_object_iou(found(one, ids=(1, 2)), found(other, ids=(1, 2))) == pytest.approx(np.mean(expected))
 
 
-def test_a_tally_leaves_out_the_first_frame():
+def test_the_first_frame_is_left_out():
     metrics = StrategyMetrics()
     metrics.add(found(square(0), score=1.0, state="given"), 9.0)
     metrics.add(found(square(4), score=0.5, state="uncertain"), 0.25)
@@ -46,7 +46,7 @@ def test_a_tally_leaves_out_the_first_frame():
     assert (metrics.share("uncertain"), metrics.share("absent"), metrics.share("present")) == (0.5, 0.5, 0.0)
 
 
-def test_an_empty_tally():
+def test_without_frames():
     assert StrategyMetrics().share("absent") == 0.0
 
 

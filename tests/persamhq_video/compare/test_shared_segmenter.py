@@ -1,4 +1,4 @@
-"""Equal questions, and who answers them."""
+"""Equal calls are found, and computed once, from any thread."""
 
 import threading
 from dataclasses import dataclass
@@ -41,12 +41,12 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(("one", "other"), EQUAL)
-def test_same(one, other):
+def test_bitwise_equal(one, other):
     assert bitwise_equal(one, other)
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
-def test_not_the_same(one, other):
+def test_not_bitwise_equal(one, other):
     assert not bitwise_equal(one, other)
 
 
@@ -57,48 +57,48 @@ def test_equal_values_become_one_object():
     assert merged[1] is second
 
 
-def test_an_equal_question_is_answered_once():
+def test_an_equal_call_is_computed_once():
     calls, made = CallCache(), []
-    answers = [calls.get_or_compute(("locate", pair()), lambda: made.append(1) or object()) for _ in range(3)]
+    results = [calls.get_or_compute(("locate", pair()), lambda: made.append(1) or object()) for _ in range(3)]
     assert len(made) == 1
-    assert answers[0] is answers[1] is answers[2]
+    assert results[0] is results[1] is results[2]
 
 
-def test_another_question_has_another_answer():
+def test_another_call_has_another_result():
     calls = CallCache()
     assert calls.get_or_compute(("locate", pair()), lambda: "a") == "a"
     assert calls.get_or_compute(("decode", pair()), lambda: "b") == "b"
     assert calls.get_or_compute(("locate", pair(2.0)), lambda: "c") == "c"
 
 
-def test_answers_are_forgotten():
+def test_cleared_results_are_computed_again():
     calls = CallCache()
     assert calls.get_or_compute(("locate",), lambda: "a") == "a"
     calls.clear()
     assert calls.get_or_compute(("locate",), lambda: "b") == "b"
 
 
-def test_whoever_waits_has_the_answer_of_the_thread_that_computes():
+def test_a_waiting_thread_gets_the_result_of_the_one_that_computes():
     calls, begun, go = CallCache(), threading.Event(), threading.Event()
-    answers = []
+    results = []
 
     def slow():
         begun.set()
         go.wait(5)
         return "slow"
 
-    first = threading.Thread(target=lambda: answers.append(calls.get_or_compute(("q",), slow)))
+    first = threading.Thread(target=lambda: results.append(calls.get_or_compute(("q",), slow)))
     first.start()
     assert begun.wait(5)
-    second = threading.Thread(target=lambda: answers.append(calls.get_or_compute(("q",), lambda: "own")))
+    second = threading.Thread(target=lambda: results.append(calls.get_or_compute(("q",), lambda: "own")))
     second.start()
     go.set()
     first.join()
     second.join()
-    assert answers == ["slow", "slow"]
+    assert results == ["slow", "slow"]
 
 
-def test_an_error_is_everybodys():
+def test_an_error_is_raised_for_every_caller():
     calls = CallCache()
 
     def fail():

@@ -1,4 +1,4 @@
-"""Curves as SVG."""
+"""Line charts as SVG."""
 
 import re
 import xml.etree.ElementTree as ET

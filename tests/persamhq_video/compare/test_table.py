@@ -1,4 +1,4 @@
-"""The table in its three forms."""
+"""The table on the terminal, in compare.csv and as columns of the page."""
 
 import csv
 import io

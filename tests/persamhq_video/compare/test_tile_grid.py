@@ -1,4 +1,4 @@
-"""How pictures lie side by side."""
+"""The grid of tiles, crops and titles."""
 
 import numpy as np
 import pytest

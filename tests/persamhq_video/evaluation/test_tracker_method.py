@@ -1,4 +1,4 @@
-"""The tracker as a method to score: what it says of its objects is set against J of the same objects and frames."""
+"""The tracker as a method to score: its confidence is compared with J of the same objects and frames."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""First-frame masks in every form that people have them."""
+"""First-frame masks in every form that users have them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One mask a video, from a folder or a pattern."""
+"""The mask of each video, from a folder or a pattern."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which videos a path or a pattern means."""
+"""The videos that a path or a pattern names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of hooks and protocols is what the code says."""
+"""The page of hooks and protocols is the one that the code gives."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What somebody else does: install the example with pip and run it, and follow the page of the first plugin."""
+"""The steps of somebody else: install the example with pip and run it, and follow the tutorial of the first plugin."""
 
 import importlib.util
 import re

@@ -1,4 +1,4 @@
-"""Segments: where an attempt ended leaves no trace, times are exact, and joining holds one packet at a time."""
+"""Segments: the end of an attempt leaves no trace, times are exact, and joining holds one packet at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the videos show: same bytes every time, nothing lost, times kept."""
+"""The pictures of the videos: same bytes every time, nothing lost, times kept."""
 
 from __future__ import annotations
 
