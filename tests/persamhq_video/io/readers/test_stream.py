@@ -9,9 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from persamhq_video.errors import ConfigError, DecodeError, InputError
-from persamhq_video.io import StreamSource, input_stem, open_source
-from persamhq_video.io.readers.stream_url import ffmpeg_input, is_stream_name, redact_password
+from persamhq_video.errors import DecodeError, InputError
+from persamhq_video.io import StreamSource, open_source
 from persamhq_video.protocols import FrameWindow
 
 TEST_PICTURES = "camera:lavfi:testsrc=size=64x36:rate=25"
@@ -46,78 +45,6 @@ def write_clip(path, *, sizes=((36, 64),) * 6, container=None):
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     return path
-
-
-class TestNames:
-    @pytest.mark.parametrize(
-        ("text", "is_name"),
-        [
-            ("rtsp://user:word@10.0.0.7/stream1", True),
-            ("https://host/a.m3u8?token=x", True),
-            ("udp://239.0.0.1:1234", True),
-            ("camera:1", True),
-            ("/dev/video12", True),
-            ("/dev/video", False),
-            ("file:///clip.mp4", False),
-            ("clips/*.mp4", False),
-            ("take:2.mp4", False),
-        ],
-    )
-    def test_what_is_a_stream(self, text, is_name):
-        assert is_stream_name(text) == is_name
-
-    @pytest.mark.parametrize(
-        ("text", "platform", "file", "format_name"),
-        [
-            ("camera:0", "linux", "/dev/video0", "v4l2"),
-            ("camera:2", "darwin", "2", "avfoundation"),
-            ("/dev/video3", "linux", "/dev/video3", "v4l2"),
-            ("camera:dshow:video=My Cam", "win32", "video=My Cam", "dshow"),
-            ("camera:x11grab::0.0", "linux", ":0.0", "x11grab"),
-            ("http://host/a.ts", "linux", "http://host/a.ts", None),
-        ],
-    )
-    def test_what_is_opened(self, text, platform, file, format_name):
-        wanted = ffmpeg_input(text, platform=platform)
-        assert (wanted.file, wanted.format, wanted.options) == (file, format_name, {})
-
-    def test_rtsp_prefers_tcp(self):
-        assert ffmpeg_input("rtsp://host/one").options == {"rtsp_flags": "prefer_tcp"}
-
-    @pytest.mark.parametrize(
-        ("text", "platform"), [("camera:", "linux"), ("camera:front", "linux"), ("camera:0", "win32")]
-    )
-    def test_cameras_that_cannot_be_told(self, text, platform):
-        with pytest.raises(ConfigError, match=r"got the camera '.*'; expected camera:0 .* or camera:FORMAT:DEVICE"):
-            ffmpeg_input(text, platform=platform)
-
-    @pytest.mark.parametrize(
-        ("text", "stem"),
-        [
-            ("rtsp://10.0.0.7:554/stream1", "stream1"),
-            ("http://host/days/clip.mp4?from=3#t", "clip"),
-            ("udp://239.0.0.1:1234", "239.0.0.1-1234"),
-            ("http://host/", "host"),
-            ("camera:0", "camera-0"),
-            ("/dev/video0", "video0"),
-            ("camera:lavfi:testsrc=size=64x36", "camera-lavfi-testsrc-size-64x36"),
-            ("://", "stream"),
-        ],
-    )
-    def test_stems(self, text, stem):
-        assert input_stem(text) == stem
-
-    @pytest.mark.parametrize(
-        ("text", "written"),
-        [
-            ("rtsp://me:secret@host/a", "rtsp://me:***@host/a"),
-            ("rtsp://me@host/a:b@c", "rtsp://me@host/a:b@c"),
-            ("http://host:80/a", "http://host:80/a"),
-            ("clips/a.mp4", "clips/a.mp4"),
-        ],
-    )
-    def test_passwords_are_not_written_down(self, text, written):
-        assert redact_password(text) == written
 
 
 class TestUrl:

@@ -125,16 +125,6 @@ def test_equal_pictures_make_equal_packets_every_time(kind, info_of):
     assert len(seen) == 1
 
 
-def test_rising_times_go_on_where_they_were():
-    pts = [-5, 3, 3, 1, 9, 10, 8]
-    rising = MonotonicTimestamps(TICKS)
-    whole_way = [rising(value, TICKS) for value in pts]
-    assert whole_way == [0, 8, 9, 10, 14, 15, 16]
-    for cut in range(1, len(pts)):
-        later = MonotonicTimestamps.after(TICKS, first_pts=pts[0], first_base=TICKS, last=whole_way[cut - 1])
-        assert [later(value, TICKS) for value in pts[cut:]] == whole_way[cut:]
-
-
 def test_a_pause_makes_a_video_and_leaves_the_segment_unfinished(info_of, reread, tmp_path):
     kind, info = KINDS["masks.mkv"], info_of()
     video = open_video(tmp_path, kind, info)
