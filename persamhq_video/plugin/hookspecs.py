@@ -1,4 +1,4 @@
-"""The hooks that a plugin may implement. They register factories by name; the configuration selects among them.
+"""The hooks that a plugin may implement: they register factories by name, among which the configuration chooses.
 
 No hook is called while frames are tracked: the frame loop calls the chosen strategies directly.
 """
@@ -18,40 +18,40 @@ from persamhq_video.protocols.strategy import MaskRefiner, PromptSelector
 
 @hookspec
 def persamhq_register_prompt_selectors(register: Register[PromptSelector]) -> None:
-    """Offer prompt selectors.
+    """Register prompt selectors.
 
-    Fires once in every process of a run, after all plugins are loaded, before the configuration is checked against
-    them; also for `plugins list` and `plugins show`. `register.add(name, factory)` offers one: the factory (a class,
-    mostly) is called with the options of the run as keyword arguments, once a process, where the configuration chooses
-    that name. Returns nothing. A name that is taken is an error.
+    Called once in every process of a run, after all plugins are loaded, before the configuration is checked against
+    them; also for `plugins list` and `plugins show`. `register.add(name, factory)` registers one: the factory (a class,
+    mostly) is called with the options of the run as keyword arguments, once per process, where the configuration
+    chooses that name. Returns nothing. A name that is taken is an error.
     """
 
 
 @hookspec
 def persamhq_register_mask_refiners(register: Register[MaskRefiner]) -> None:
-    """Offer mask refiners.
+    """Register mask refiners.
 
-    Fires when `persamhq_register_prompt_selectors` does, and takes the same calls. A configuration may choose several
-    refiners, and one of them more than once; they run in its order.
+    Called when `persamhq_register_prompt_selectors` is, in the same way. A configuration may choose several refiners,
+    and one of them more than once; they run in its order.
     """
 
 
 @hookspec
 def persamhq_register_frame_sources(register: Register[FrameSourceKind]) -> None:
-    """Add kinds of frame sources with `register.add(name, factory)`; called once in every process of a run."""
+    """Register kinds of frame sources with `register.add(name, factory)`; called once in every process of a run."""
 
 
 @hookspec
 def persamhq_register_result_sinks(register: Register[AnySink]) -> None:
-    """Add result sinks with `register.add(name, factory)`; `--outputs` chooses among them by name."""
+    """Register result sinks with `register.add(name, factory)`; `--outputs` chooses among them by name."""
 
 
 @hookspec
 def persamhq_run_finished(directory: Path, record: Mapping[str, Any]) -> None:
-    """Look at what a run left.
+    """Observe the end of a run.
 
-    Fires once a video, on the driver, when its folder is as it will stay: after the last file is written where the
-    status is "complete", and after the committed frames are saved where it is "failed" or "interrupted". `directory` is
-    the video's folder, `record` the content of its run.json. Returns nothing. An error in it fails the run (exit code
-    3), and loses nothing.
+    Called once per video, on the driver, when its folder is final: after the last file is written where the status is
+    "complete", and after the committed frames are saved where it is "failed" or "interrupted". `directory` is the
+    video's folder, `record` the content of its run.json. Returns nothing. An error in it fails the run (exit code 3);
+    the files stay.
     """

@@ -30,7 +30,8 @@ def write_files(name: str, folder: Path) -> None:
 
     with torch.device("meta"):
         expected = build_model(name, hq=True).state_dict()
-    tensors = {key: tensor_for(key, tuple(value.shape)) for key, value in expected.items()}
+    # Counters of batch norm have no dimension, the filled tensors at least one
+    tensors = {key: tensor_for(key, tuple(value.shape)).reshape(value.shape) for key, value in expected.items()}
     torch.save(tensors, folder / FILES[0])
     save_file(tensors, folder / FILES[1])
     save_file({key: value.half() for key, value in tensors.items()}, folder / FILES[2])
