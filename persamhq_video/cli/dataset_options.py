@@ -38,6 +38,8 @@ class ChosenSequences:
         """Choose the named ones, or all that were not trained on; one that is both is a ConfigError."""
         seen = list(trained_on or ())
         unseen = [name for name in dataset.names if name not in seen] if names is None else list(names)
+
+        # A sequence counts once, and there has to be one
         both = sorted({*unseen} & {*seen})
         if both:
             raise ConfigError(f"{both[0]} is in --sequences and in --trained-on; name it in one of them")

@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _machine() -> Iterator[tuple[str, str]]:
+    """The system and the hardware, and the device and dtype that a run would choose."""
     yield "system", platform.platform()
     yield "python", platform.python_version()
     yield "cores", str(os.cpu_count())
@@ -45,6 +46,7 @@ def _machine() -> Iterator[tuple[str, str]]:
 
 
 def _versions() -> Iterator[tuple[str, str]]:
+    """The packages that results or errors may depend on."""
     for name in _PACKAGES:
         try:
             yield name, metadata.version(name)
@@ -54,6 +56,7 @@ def _versions() -> Iterator[tuple[str, str]]:
 
 
 def _weights() -> Iterator[tuple[str, str]]:
+    """The file of weights that each model would use, or why there is none."""
     for model in get_args(ModelName):
         try:
             yield f"weights of {model}", str(find_weights(make_config({"model": model}), VIDEO_TRACKERS))

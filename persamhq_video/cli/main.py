@@ -31,10 +31,13 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code is returned."""
+    # `args.command` keeps the words as they were given, for records.
     parser = build_parser()
     given = sys.argv[1:] if argv is None else list(argv)
     args = parser.parse_args([expand_home_in_argument(argument) for argument in given])
     args.command = given
+
+    # Without a command: the help
     if not hasattr(args, "module"):
         parser.print_help()
         return 0
@@ -70,6 +73,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
+
+# One function per command; each sets `module`, the module of this package whose `run(args)` is the command.
 
 
 def _add_run(commands: Commands[_Parser]) -> None:
@@ -161,6 +166,7 @@ def _add_compare(commands: Commands[_Parser]) -> None:
 def _add_plugins(commands: Commands[_Parser]) -> None:
     parser = commands.add_parser("plugins", help="list strategies, show one, or begin one of your own")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", parser_class=_Parser, required=True)
+    # `list` and `show` look at the plugins of a run, so they take its options for plugins
     for action, text in (("list", "every strategy by kind"), ("show", "what one does, its options, where it is from")):
         sub = actions.add_parser(action, help=text)
         sub.add_argument("--plugin", dest="plugins", action="append", default=[], metavar="FILE|MODULE")
@@ -168,6 +174,7 @@ def _add_plugins(commands: Commands[_Parser]) -> None:
         sub.set_defaults(module="plugins", action=action)
         if action == "show":
             sub.add_argument("name", metavar="NAME")
+
     new = actions.add_parser("new", help="write a package with a prompt selector, a test, and what pip needs")
     new.add_argument("name", metavar="NAME", help="of the strategy and its package, such as my_strategy")
     new.add_argument("--out", metavar="DIR", help="where it goes, a folder that is not there yet (default: ./NAME)")

@@ -27,6 +27,7 @@ from persamhq_video.errors import ConfigError
 __all__ = ["add_mask_options", "add_report_options", "add_run_options", "config_of", "names_in"]
 
 _SUPPRESS: Any = argparse.SUPPRESS
+"""A flag that is not given has no attribute, where argparse would set None over a file's value."""
 
 
 def add_mask_options(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +67,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def config_of(args: argparse.Namespace, **fixed: Any) -> RunConfig:
     """The configuration from the flags, over the file that they name; `fixed` are a command's own settings."""
+    # Of all attributes those that are options of a run; `--outputs a,b` is text, which a file has as a list
     flags = {name: value for name, value in vars(args).items() if name in RunConfig.model_fields}
     if isinstance(flags.get("outputs"), str):
         flags["outputs"] = _split(flags["outputs"])
@@ -79,6 +81,7 @@ def names_in(text: str | None) -> list[str] | None:
 
 
 def _add_model_options(group: argparse._ArgumentGroup) -> None:
+    # The model and its weights
     _choice(group, "--model", ModelName, "which model (default: lite)")
     _value(
         group,
@@ -86,6 +89,8 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
         "PATH",
         "weights file, or a downloaded name of `persam-hq checkpoints list` (default: those that come along)",
     )
+
+    # The strategies, and the plugins they come from
     _choice(group, "--mode", ModeName, "whether a frame uses the results before it (default: auto)")
     _value(
         group,
@@ -100,6 +105,8 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
     )
     _several(group, "--plugin", "plugins", "FILE|MODULE", "plugin to load beside the built-in ones, repeatable")
     _several(group, "--block-plugin", "blocked_plugins", "NAME", "plugin to leave out, also a built-in one, repeatable")
+
+    # Parts of the tracker and of the decoder
     _flag(group, "--no-guidance", "without target-guided attention and target embedding")
     parts = ", ".join(get_args(PartName))
     _several(group, "--without", "without", "PART", f"leave out a part of lite's tracker, repeatable: {parts}")
@@ -123,6 +130,7 @@ def _add_source_options(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_executor_options(group: argparse._ArgumentGroup) -> None:
+    # Workers and where they run
     _choice(group, "--executor", ExecutorName, "threads of this process or Ray actors (default: auto)")
     _value(group, "--workers", "N", "Ray workers, or encode threads inline (default: from cores or GPUs)")
     _value(group, "--address", "ADDRESS", "Ray cluster to use (default: one of our own)")
@@ -132,6 +140,8 @@ def _add_executor_options(group: argparse._ArgumentGroup) -> None:
         group, "--call-timeout", "SECONDS", "a call to a worker that takes longer means that it hangs (default: 600)"
     )
     _choice(group, "--decode", PlaceName, "where video files are decoded, with Ray (default: driver)")
+
+    # What results depend on, in their low bits
     _value(group, "--threads-per-worker", "N", "math threads; changes low bits of the results (default: 1)")
     _value(group, "--encode-batch", "N", "frames encoded at once; only 1 so far (default: 1)")
     _choice(group, "--device", DeviceName, "where the model runs (default: auto)")

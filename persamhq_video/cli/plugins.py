@@ -42,6 +42,7 @@ def _list(registry: PluginRegistry) -> None:
     for register in registry.registers:
         print(f"{register.kind}s:")
         entries = register.entries()
+        # A register may be empty, if all its plugins are blocked
         width = max((len(entry.name) for entry in entries), default=0)
         for entry in entries:
             print(f"  {entry.name:<{width}}  {entry.summary}  [{entry.plugin}]")
@@ -68,6 +69,7 @@ def _show_options(options: Sequence[Option]) -> None:
         return
     print("options:")
     rows = [(option.name, option.type, f"default {option.default}", option.doc) for option in options]
+    # The last column is not padded
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         print("  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, (*widths, 0), strict=True)).rstrip())

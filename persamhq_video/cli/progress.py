@@ -45,6 +45,7 @@ def report_progress(*, quiet: bool, as_json: bool, videos: int = 1) -> Iterator[
 
 
 def _print_json(event: Event, *, file: TextIO) -> None:
+    # Fields that an event does not have are left out; each line is flushed, as programs read them as they come.
     content = {key: value for key, value in dataclasses.asdict(event).items() if value is not None}
     print(json.dumps(content, ensure_ascii=False), flush=True, file=file)
 
@@ -65,6 +66,7 @@ class _SequentialBars:
                 print(f"{event.video}: {event.message}", file=sys.stderr)
             self._open(event)
         elif event.event == "frame" and self._bar is not None:
+            # Events count frames from the start, tqdm adds up
             self._bar.update(event.frame - self._bar.n)
         elif event.event == "already-complete":
             print(f"{event.video}: {event.message} holds this run already, complete", file=sys.stderr)

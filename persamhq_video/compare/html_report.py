@@ -183,6 +183,7 @@ def _disagreements(page: Page) -> str:
     heading = "<h2>Where they disagree most</h2>"
     if not page.disagreements:
         return f"{heading}<p>Nowhere: all masks are the same.</p>"
+    # In the order of the pictures of a Disagreement
     captions = ["source", *(["annotation"] if page.is_annotated else []), *(row.name for row in page.table.rows)]
     text = '<p class="quiet">The part of the picture where any strategy has an object.</p>'
     return heading + text + "".join(_disagreement(disagreement, captions) for disagreement in page.disagreements)
@@ -190,6 +191,7 @@ def _disagreements(page: Page) -> str:
 
 def _disagreement(disagreement: Disagreement, captions: Sequence[str]) -> str:
     """One of these frames: its pictures in a row, with captions."""
+    # No alternative text: the captions say what each picture shows
     figures = "".join(
         f'<figure><img alt="" src="{picture}"><figcaption>{escape(caption)}</figcaption></figure>'
         for caption, picture in zip(captions, disagreement.pictures, strict=True)

@@ -40,6 +40,7 @@ class StrategyMetrics:
 
     def add(self, result: FrameResult, seconds: float) -> None:
         """Take in the next frame."""
+        # The first one is given, and has no frame before it
         if self._last is not None:
             self.scores.append(float(np.mean([entry.score for entry in result.objects])))
             self.areas.append(sum(entry.area for entry in result.objects) / result.labels.size)
@@ -58,6 +59,7 @@ class Agreement:
 
     def __init__(self, count: int) -> None:
         self._count = count
+        # The values of each two strategies by their numbers, the smaller one first
         self._pairs: dict[tuple[int, int], list[float]] = {pair: [] for pair in combinations(range(count), 2)}
 
     def add(self, combined: CombinedResult) -> float:

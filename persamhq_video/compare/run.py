@@ -56,6 +56,7 @@ def _track(plan: ComparisonPlan, recorder: Recorder, listener: Listener) -> Tota
     source, pace = plan.request.source, ProgressMeter(str(plan.request.video), plan.request.source.num_selected)
     with open_executor(plan.job) as executor:
         listener(pace.event("started", 0))
+        # An error in the recorder has to stop the workers' stream as well, which `closing` does.
         with closing(executor.stream(source.frames(), plan.request.first_masks.labels)) as stream:
             for tracked in stream:
                 assert isinstance(tracked.result, CombinedResult)
@@ -91,6 +92,7 @@ def _table(
 
 
 def _row(plan: ComparisonPlan, recorder: Recorder, score: SequenceScore | None, number: int) -> Row:
+    """The row of one strategy by its number: means over all frames."""
     contender, metrics, others = plan.contenders[number], recorder.metrics[number], range(len(plan.contenders))
     return Row(
         name=contender.name,
@@ -113,6 +115,7 @@ def _page(
     table: ComparisonTable,
     command: str,
 ) -> Page:
+    """The content of the page."""
     info, config, count = plan.request.source.info, plan.job.config, len(recorder.frame_names)
     objects = len(plan.request.first_masks.ids)
     return Page(
@@ -163,6 +166,7 @@ def _truth_curve(number: int, score: SequenceScore, frame_names: Sequence[str]) 
 
 def _record(plan: ComparisonPlan, recorder: Recorder, usage: TotalUsage, command: str) -> dict[str, object]:
     """The content of compare.json: everything that is needed to run the comparison again."""
+    # The configurations of the strategies are their own; these two are set for all of them together.
     shared = {"workers": plan.job.config.workers, "keep_interm": plan.job.config.keep_interm}
     return {
         "status": "complete",

@@ -13,6 +13,7 @@ __all__ = ["Column", "ComparisonTable", "Row"]
 Best = Literal["highest", "lowest"]
 
 _PERCENT: Final = 100.0
+"""Shares are kept as 0-1 and shown in percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class ComparisonTable:
             self._percents("uncertain", "uncertain", [row.uncertain for row in self.rows]),
             Column("track_ms", "track ms", tuple(row.track_ms for row in self.rows), best="lowest"),
         ]
+        # A strategy without annotated frames has no value, and without any value there is no column
         return [*(column for column in truth if any(v is not None for v in column.values)), *rest]
 
     @property
@@ -101,6 +103,7 @@ class ComparisonTable:
 
     def csv(self) -> str:
         """compare.csv: percent and milliseconds with two decimals, empty where there is no value."""
+        # Texts by column, then written by row; what is shared stands in every row, so that each is complete
         columns = [*self.columns, *self.agreements]
         cells = [column.cells(decimals=2, empty="") for column in columns]
         shared = f"{self.encode_ms:.2f}"

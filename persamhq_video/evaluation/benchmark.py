@@ -86,6 +86,7 @@ def build_baselines(config: RunConfig) -> dict[str, Baseline]:
 def side_by_side_table(scored: Sequence[ScoredMethod], *, unseen: Sequence[str], trained_on: Sequence[str]) -> str:
     """Markdown: one column per method, one row per sequence and one for the mean; those trained on last, marked."""
     lines = _heading(["sequence", *(one.name for one in scored)])
+    # Two groups with a mean each: sequences that the weights were trained on prove little.
     for names, mark in ((unseen, ""), (trained_on, " (trained on)")):
         if names:
             tables = [one.on(names) for one in scored]
@@ -100,6 +101,7 @@ def ablation_table(scored: Sequence[ScoredMethod]) -> str:
     for one in scored:
         figures = _figures(one)
         cells = [f"{figure:.1f}" for figure in figures]
+        # Differences in brackets, in all rows but the first
         if one is not scored[0]:
             cells = [
                 f"{cell} ({figure - whole:+.1f})" for cell, figure, whole in zip(cells, figures, full, strict=True)
@@ -122,6 +124,7 @@ class _TimedMethod:
         self.frames, self.seconds = 0, 0.0
 
     def __call__(self, sequence: DavisSequence) -> list[NDArray[np.uint8]]:
+        # The list forces a lazy method to finish here, where its time is counted.
         before = time.perf_counter()
         labels = list(self._method(sequence))
         self.seconds += time.perf_counter() - before

@@ -135,6 +135,7 @@ def load_registry(
 
 def _blocked_names(blocked: Sequence[str], names: Sequence[str]) -> frozenset[str]:
     """The full names of the plugins that are blocked; a name that fits none is a PluginError."""
+    # By full name, or by the last part of a module's; a short one may fit several
     found = {asked: [name for name in names if asked in (name, name.rpartition(".")[2])] for asked in blocked}
     for asked, matching in found.items():
         if not matching:
@@ -160,6 +161,7 @@ def _add(manager: pluggy.PluginManager, name: str, plugin: object) -> None:
 
 def _add_installed(manager: pluggy.PluginManager, point: metadata.EntryPoint, origins: dict[str, str]) -> None:
     """Load an entry point, unless its module was named already."""
+    # The error has to say which package to uninstall, or the name to block
     package = "?" if point.dist is None else f"{point.dist.name} {point.dist.version}"
     try:
         plugin = point.load()
@@ -189,7 +191,7 @@ def _fill(manager: pluggy.PluginManager, hook: str, register: Register[Any]) -> 
         register.owner = plugin
         try:
             caller(register=register)
-        except PluginError:
+        except PluginError:  # of the register, which names the plugin itself
             raise
         except Exception as exc:
             reason = error_line(exc)

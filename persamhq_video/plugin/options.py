@@ -58,6 +58,7 @@ def check_options(what: str, factory: Callable[..., Any], options: Mapping[str, 
 
 def list_options(factory: Callable[..., Any]) -> tuple[Option, ...]:
     """The options with their types, defaults and descriptions."""
+    # pydantic's JSON schema has everything as plain data
     schema = options_model(factory).model_json_schema()
     required = schema.get("required", ())
     return tuple(
@@ -83,6 +84,7 @@ def _type_text(schema: Mapping[str, Any]) -> str:
 
 def _first_error(what: str, error: ValidationError, known: tuple[str, ...]) -> str:
     """The first of pydantic's errors as one line in our words."""
+    # One at a time: later ones often follow from the first
     first = error.errors(include_url=False)[0]
     option = str(first["loc"][0]) if first["loc"] else "options"
     if first["type"] == "extra_forbidden":

@@ -41,7 +41,7 @@ class Entry(Generic[T]):
         checked = self.check(options)
         try:
             return self.factory(**checked)
-        except PersamHQVideoError:
+        except PersamHQVideoError:  # has a message for users already
             raise
         except Exception as exc:
             reason = one_line(exc)
@@ -55,11 +55,13 @@ class Register(Generic[T]):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
+        # Set by the manager before each plugin's hook is called
         self.owner = "?"
         self._entries: dict[str, Entry[T]] = {}
 
     def add(self, name: str, factory: Callable[..., T]) -> None:
         """Register a factory under a name; a name that is taken is a PluginError."""
+        # Names stand in flags, before `:OPTION=VALUE`, and in YAML
         if not name or not name.replace("_", "").replace("-", "").isalnum():
             raise PluginError(f"plugin {self.owner} registers the {self.kind} {name!r}; use letters, digits, _ and -")
         if name in self._entries:

@@ -81,10 +81,12 @@ def _read_plugin(name: str) -> PluginSource:
     """A plugin by its name, which is that of a file if it has a slash or ends in .py."""
     if not name.endswith(".py") and "/" not in name:
         return PluginSource(name)
+
     path = Path(name)
     try:
         return PluginSource(path.name, path.read_text(encoding="utf-8"))
     except OSError as exc:
+        # Perhaps another file beside it was meant
         folder = path.parent
         beside = [file.name for file in folder.glob("*.py")] if folder.is_dir() else []
         hint = did_you_mean(path.name, beside)

@@ -37,6 +37,7 @@ class FrameWindow:
 
     def count(self, available: int) -> int:
         """The number of frames that are delivered of ``available`` source frames."""
+        # The window may end before the source does, and the other way round
         stop = available if self.end is None else min(self.end, available)
         return len(range(self.start, stop, self.stride))
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 MEGABYTE = 1_000_000
-TRIES = ("default=", "hq=--decoder hq", "plain=--refine none")
+TRIES = ("default=", "hq=--decoder hq", "plain=--refine none")  # two share the decoder, two the refiners
 
 
 def peak_memory(video: Path, mask: Path, *, end: int | None, executor: str) -> tuple[int, int, list[int]]:
@@ -84,6 +84,7 @@ def main() -> None:
     """Parse and run one benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
+
     sub = commands.add_parser("memory", help="peak memory on a part of a clip and on the whole")
     sub.add_argument("video", type=Path)
     sub.add_argument("--mask", type=Path, required=True)

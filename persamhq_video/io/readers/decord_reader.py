@@ -39,6 +39,7 @@ class DecordSource:
         self.info: SourceInfo = probe(path)
         self._times = shown_times(path)
         window.check_start(path, len(self._times))
+        # Opened once here and thrown away: a file that decord cannot read is an error before the first frame
         self._open()
 
     @property
@@ -78,6 +79,7 @@ class DecordSource:
 
     def _rest(self, *, index: int, position: int) -> Iterator[Frame]:
         """The frames of the PyAV reader from output frame ``index`` on, provided that its times agree with decord's."""
+        # From its start, as exact seeking is not to be had: frames before `index` are decoded again and dropped
         rest = islice(PyAVSource(self._path, self._window).frames(), index, None)
         due = [time for i, time in enumerate(self._times) if i >= position and self._window.wants(i)]
         first = next(rest, None)

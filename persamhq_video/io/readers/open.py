@@ -37,6 +37,7 @@ def open_video_file(path: Path, window: FrameWindow, *, reader: ReaderName = "py
     """A video file through one of the two readers, which give the same frames."""
     if not path.exists():
         raise InputError(f"{path}: no such file; give a video file, or another --source")
+
     if reader == "pyav":
         from persamhq_video.io.readers.pyav_reader import PyAVSource
 

@@ -90,6 +90,7 @@ class PyAVSource:
 
 def _pictures(container: InputContainer, stream: VideoStream, info: SourceInfo) -> Iterator[VideoFrame]:
     """Intact pictures in presentation order; BrokenStreamError once the next one is damaged or missing."""
+    # Packets are counted, not pictures: the promise of a container is about packets
     packets = 0
     try:
         for packet in container.demux(stream):
@@ -133,6 +134,7 @@ def _flushed(stream: VideoStream, *, before: int | None) -> Iterator[VideoFrame]
 
 def _timed(pictures: Iterator[VideoFrame], stream: VideoStream) -> Iterator[tuple[VideoFrame, int]]:
     """Each picture with its time stamp; one without a time follows its predecessor by a frame of the average rate."""
+    # `gap` is the longest distance between two frames so far
     step, gap = frame_step(stream), 0
     last: int | None = None
     for picture in pictures:

@@ -41,6 +41,7 @@ class StreamSource:
     """
 
     def __init__(self, text: str, window: FrameWindow) -> None:
+        # Messages and records show the text without its password
         self._text, self._window, self._is_read = redact_password(text), window, False
         self._container = _open(text)
         try:
@@ -61,7 +62,7 @@ class StreamSource:
             height=size[not turned],
             time_base=time_base_of(self._stream),
             frame_rate=self._stream.average_rate or self._stream.guessed_rate or DEFAULT_RATE,
-            num_frames=None,
+            num_frames=None,  # a live source promises none
             rotation=quarter_turns(self._first) * 90,
             is_live=True,
         )
@@ -106,6 +107,7 @@ class StreamSource:
 
     def _timed(self) -> Iterator[tuple[VideoFrame, int]]:
         """Each picture with its time since the first one; one without a time follows by a frame of the average rate."""
+        # The first picture has been read already, to learn the size
         step = frame_step(self._stream)
         start, last = self._first.pts or 0, 0
         yield self._first, 0
@@ -170,6 +172,7 @@ def _intact_pictures(container: InputContainer, stream: VideoStream) -> Iterator
         try:
             pictures = packet.decode()
         except av.error.InvalidDataError:
+            # Joined in the middle, a stream begins with pictures that refer to earlier ones.
             continue
         yield from (picture for picture in pictures if not picture.is_corrupt)
 

@@ -33,6 +33,7 @@ COLUMNS = (
     "x1",
     "y1",
 )
+"""The header of the file; a box has its last row and column inside, and is empty for an empty mask."""
 
 
 class ScoresWriter:
@@ -67,6 +68,8 @@ class ScoresWriter:
             self._file = None
             discard(self.path)
 
+    # As a context: opened if it is not yet, complete on leaving, gone after an error
+
     def __enter__(self) -> Self:
         return self if self._file is not None else self.open()
 
@@ -86,6 +89,7 @@ class ScoresWriter:
 
 def score_rows(result: FrameResult) -> str:
     """The rows of one frame, one line per object in the order given; numbers have six decimals, NaN is empty."""
+    # Columns of the frame, the same in each row, then those of the object
     start = (str(result.index), str(result.pts), str(result.time_base), _decimal(result.pts_seconds))
     return _lines([(*start, *_object_columns(entry)) for entry in result.objects])
 
