@@ -1,8 +1,8 @@
-"""The commands of `persam-hq` but for training; torch is imported when one runs, not for --help."""
+"""The command `persam-hq`: images, training, evaluation and checkpoints, without the video shell.
 
-from persam_hq.cli.checkpoints import add_checkpoints
-from persam_hq.cli.evaluate import add_evaluate
-from persam_hq.cli.personalize import add_personalize
-from persam_hq.cli.segment import add_segment
+Each command's module adds its options and imports torch only when it runs, so that --help answers at once.
+"""
 
-__all__ = ["add_checkpoints", "add_evaluate", "add_personalize", "add_segment"]
+from persam_hq.cli.main import main
+
+__all__ = ["main"]

@@ -1,4 +1,4 @@
-"""`persam-hq checkpoints list | download | inspect | average | fit-keys`: weights files, published and one's own."""
+"""`persam-hq checkpoints list | download | inspect | average | fit-keys`: published and own weights files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_checkpoints(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """The commands below `checkpoints`."""
+    """Add the commands below `checkpoints`."""
     checkpoints = commands.add_parser("checkpoints", help="find, download, look into and average weights files")
     checkpoints.set_defaults(group=checkpoints)
     below = checkpoints.add_subparsers(metavar="COMMAND")
@@ -48,6 +48,7 @@ def add_checkpoints(commands: argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _list(_: argparse.Namespace) -> None:
+    """Print each published file: address, size, licence, hash, and whether it is in the cache."""
     cache = Cache(default_folder())
     for entry in PUBLISHED.values():
         here = "in the cache" if cache.has(entry) else "not downloaded"
@@ -58,7 +59,9 @@ def _list(_: argparse.Namespace) -> None:
 
 
 def _download(options: argparse.Namespace) -> None:
+    """Download published files into the cache and verify them."""
     cache = Cache(default_folder())
+    # All names are looked up before the first download
     for entry in [published(name) for name in options.names]:
         if not cache.has(entry) and not options.offline:
             print(f"{entry.name}: about {_size(entry)} ({entry.licence}) from {entry.url}", flush=True)
@@ -68,7 +71,7 @@ def _download(options: argparse.Namespace) -> None:
 
 
 class _Progress:
-    """A line for every tenth of a download."""
+    """Progress of one download on standard error: one line per tenth of it."""
 
     def __init__(self, entry: Published) -> None:
         self._name, self._tenths = entry.name, -1
@@ -82,13 +85,14 @@ class _Progress:
 
 
 def _inspect(options: argparse.Namespace) -> None:
+    """Print what a weights file holds."""
     from persam_hq.checkpoint import read_checkpoint
 
     print("\n".join(_description(read_checkpoint(cached_path(options.path)))))
 
 
 def _description(found: Checkpoint) -> list[str]:
-    """What is worth knowing of a file, a line each."""
+    """The facts about a weights file, one line each."""
     tensors = found.tensors.values()
     dtypes = Counter(str(value.dtype).removeprefix("torch.") for value in tensors)
     of_model = found.encoder or "none that is registered"
@@ -106,16 +110,19 @@ def _description(found: Checkpoint) -> list[str]:
 
 
 def _average(options: argparse.Namespace) -> None:
+    """Write the weighted mean of two files."""
     from persam_hq.checkpoint.averaging import average_weights
 
     average_weights(options.first, options.second, options.out, share=options.share)
 
 
 def _fit_keys(options: argparse.Namespace) -> None:
+    """Write lite's weights with keys fitted to photos."""
     from persam_hq.training.lite.key_projection import fit_keys
 
     fit_keys(options.weights, options.photos, options.out, count=options.count)
 
 
 def _size(entry: Published) -> str:
+    """The size of a published file, in MB or GB."""
     return f"{entry.megabytes / 1000:.2f} GB" if entry.megabytes >= 1000 else f"{entry.megabytes:.0f} MB"

@@ -1,4 +1,4 @@
-"""`persam-hq evaluate`: how good masks from prompts and from a reference photo are."""
+"""`persam-hq evaluate prompts | perseg | hq`: masks from prompts or a reference photo, scored against annotations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """The commands below `evaluate`."""
+    """Add the commands below `evaluate`."""
     evaluate = commands.add_parser("evaluate", help="score masks against annotations")
     evaluate.set_defaults(group=evaluate)
     below = evaluate.add_subparsers(metavar="COMMAND")
@@ -59,6 +59,7 @@ def add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _prompts(options: argparse.Namespace) -> None:
+    """Score masks from a box or a point on frames of DAVIS clips."""
     from persam_hq.evaluation.protocols.davis_dataset import DavisDataset
     from persam_hq.evaluation.protocols.image_prompts import COLUMNS, evaluate_prompts
     from persam_hq.evaluation.tables import render_overlaps
@@ -67,11 +68,12 @@ def _prompts(options: argparse.Namespace) -> None:
     names = options.sequences.split(",") if options.sequences else None
     sequences = DavisDataset(options.root).select(names)
     predictor = SamPredictor(model_of(options))
-    rows = evaluate_prompts(predictor, sequences, every=options.every, report=_say)
+    rows = evaluate_prompts(predictor, sequences, every=options.every, report=_report)
     print(render_overlaps(rows, first="sequence", columns=COLUMNS), end="")
 
 
 def _perseg(options: argparse.Namespace) -> None:
+    """Score personalization on PerSeg."""
     from persam_hq.evaluation.protocols.perseg import COLUMNS, evaluate_perseg, read_perseg
     from persam_hq.evaluation.tables import render_overlaps
 
@@ -82,6 +84,7 @@ def _perseg(options: argparse.Namespace) -> None:
 
 
 def _hq(options: argparse.Namespace) -> None:
+    """Score masks from boxes on HQ-SAM's sets."""
     from persam_hq.evaluation.protocols.hq44k import COLUMNS, evaluate_hq, read_hq, segment_by_box
     from persam_hq.evaluation.tables import render_overlaps
 
@@ -94,7 +97,7 @@ def _hq(options: argparse.Namespace) -> None:
 
 
 def _personalizer(model: ImageModel) -> Personalize:
-    """What the protocol of PerSeg asks for, made of finders."""
+    """The model as the protocol of PerSeg wants it: a finder per reference photo."""
     from persam_hq.finder import build_finder
 
     def personalize(photo: Frame, mask: Mask) -> Find:
@@ -104,5 +107,6 @@ def _personalizer(model: ImageModel) -> Personalize:
     return personalize
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
+    """Progress goes to standard error; standard output has the table alone."""
     print(line, file=sys.stderr, flush=True)

@@ -1,24 +1,31 @@
-"""The command `persam-hq`: the model without the video shell."""
+"""Entry point of `persam-hq`: parsing, dispatch, and errors as one line and an exit code."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
-from persam_hq.cli import add_checkpoints, add_evaluate, add_personalize, add_segment
+from persam_hq.cli.checkpoints import add_checkpoints
+from persam_hq.cli.evaluate import add_evaluate
+from persam_hq.cli.personalize import add_personalize
+from persam_hq.cli.segment import add_segment
+from persam_hq.cli.train import add_train
 from persam_hq.errors import PersamHQError
 from persam_hq.io.paths import expand_home_in_argument
 
-__all__ = ["main"]
+__all__ = ["build_parser", "main"]
 
-OK, WRONG_INPUT, INTERRUPTED = 0, 2, 130
+# Exit codes. `persamhq-video` has the same ones, and 3 for a video that could not be completed.
+OK: Final = 0
+WRONG_INPUT: Final = 2
+INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells have it."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line; the commands' parsers are of its type too."""
+    """An argument parser whose errors are one line; the parsers of the commands are of this type too."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(WRONG_INPUT, f"persam-hq: error: {message} (see {self.prog} --help)\n")
@@ -26,12 +33,16 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 2 wrong input, 130 interrupted."""
-    parser = _parser()
+    parser = build_parser()
     given = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args([expand_home_in_argument(argument) for argument in given])
+
+    # A group of commands without one of them
     if "run" not in options:
         options.group.print_help()
         return OK
+
+    # Errors of ours are one line; any other is a bug and keeps its traceback
     try:
         options.run(options)
     except PersamHQError as exc:
@@ -43,45 +54,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return OK
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with all commands.
+
+    Each command sets `run`, a function of its options. `group` is the parser whose help is shown where a command is
+    missing, and `interrupted` a function of the options that says what an interrupted command leaves.
+    """
     parser: argparse.ArgumentParser = _Parser(
         prog="persam-hq", description="Masks in images, and the models of PerSAM-HQ."
     )
     parser.set_defaults(group=parser, interrupted=lambda _: "")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    add_segment(commands)
-    add_personalize(commands)
-    add_evaluate(commands)
-
-    train = commands.add_parser("train", help="train lite or a SAM-type model; a run that was killed goes on")
-    train.add_argument("config", type=Path, metavar="CONFIG", help="YAML, such as configs/train/lite.yaml")
-    train.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (default: runs/<CONFIG's stem>)")
-    train.set_defaults(run=_train, interrupted=_saved_state)
-
-    add_checkpoints(commands)
+    for add in (add_segment, add_personalize, add_evaluate, add_train, add_checkpoints):
+        add(commands)
     return parser
-
-
-def _train(options: argparse.Namespace) -> None:
-    import cv2
-
-    from persam_hq.training.config.load import load_train_config
-    from persam_hq.training.start import start_training
-
-    config = load_train_config(options.config)
-    cv2.setNumThreads(1)  # batches are made in a thread beside the optimiser, which has the others
-    start_training(config, _run_folder(options), report=lambda line: print(line, flush=True)).run()
-
-
-def _run_folder(options: argparse.Namespace) -> Path:
-    folder: Path | None = options.out
-    return Path("runs") / options.config.stem if folder is None else folder
-
-
-def _saved_state(options: argparse.Namespace) -> str:
-    from persam_hq.training.loop import STATE_NAME
-
-    state = _run_folder(options) / STATE_NAME
-    if state.exists():
-        return f"; {state} holds the run up to its last save, and the same command goes on from there"
-    return " before the first save: there is nothing to go on from"

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several commands share: model, checkpoint, device, HQ parts and images."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ if TYPE_CHECKING:
     from persam_hq.predictor import ImageModel
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+"""Files of a folder that count as images."""
 MODELS = ("lite", "vit_tiny", "vit_b", "vit_l", "vit_h")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """--model, --checkpoint and --device."""
+    """Add --model, --checkpoint and --device."""
     parser.add_argument("--model", choices=MODELS, default="lite", help="default: lite, whose weights are built in")
     parser.add_argument("--checkpoint", type=Path, metavar="PATH", help="weights; all models but lite need them")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), default="cpu", help="where it runs (default: cpu)")
 
 
 def model_of(options: argparse.Namespace) -> ImageModel:
-    """The model that the options name."""
+    """Load the model that the options name; InputError where its device is missing."""
     import torch
 
     from persam_hq.build.pretrained import load_model
@@ -36,7 +37,7 @@ def model_of(options: argparse.Namespace) -> ImageModel:
 
 
 def add_hq_option(parser: argparse.ArgumentParser) -> None:
-    """--hq."""
+    """Add --hq."""
     parser.add_argument(
         "--hq",
         choices=("auto", "on", "off"),
@@ -46,7 +47,7 @@ def add_hq_option(parser: argparse.ArgumentParser) -> None:
 
 
 def use_hq(options: argparse.Namespace, model: ImageModel) -> bool:
-    """Whether the model's HQ parts are used; InputError where they are asked for and are not there."""
+    """Whether to use the model's HQ parts; InputError where they are asked for and missing."""
     from persam_hq.modeling.sam import Sam
 
     has_hq = model.has_hq if isinstance(model, Sam) else model.mask_decoder.has_hq
@@ -57,7 +58,8 @@ def use_hq(options: argparse.Namespace, model: ImageModel) -> bool:
 
 
 def images_of(paths: Sequence[Path]) -> list[Path]:
-    """Files, and the images of folders in order of name; refused where two would be written under one name."""
+    """The images given as files or in folders, these in order of name; refused where two have the same stem."""
+    # Folders to their images
     found: list[Path] = []
     for path in paths:
         within = [path]
@@ -67,10 +69,13 @@ def images_of(paths: Sequence[Path]) -> list[Path]:
         if not within:
             raise InputError(f"the folder {path} holds no image; expected JPEG or PNG files in it")
         found += within
+
+    # Results are named after the images
     stems = [image.stem for image in found]
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})
     if twice:
         raise InputError(f"two images are called {twice[0]}, and masks are named after images; run them one by one")
+
     missing = [image for image in found if not image.is_file()]
     if missing:
         raise InputError(f"{missing[0]}: no such image; give the path of a JPEG or PNG file, or of a folder of these")

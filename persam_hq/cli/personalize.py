@@ -1,4 +1,4 @@
-"""`persam-hq personalize`: an object of one photo found in others."""
+"""`persam-hq personalize`: find an object, shown by one photo and its mask, in other photos."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from persam_hq.checkpoint.scale_weights import ObjectWeights, reference_hashes, write_mask_weights
 from persam_hq.cli import result_folder as results
+from persam_hq.cli.object_search import ObjectSearch, check_searched_images, object_searches
 from persam_hq.cli.options import add_hq_option, add_model_options, model_of, use_hq
-from persam_hq.cli.searches import Search, refuse_what_cannot_be_used, searches_of
 from persam_hq.errors import InputError
 
 if TYPE_CHECKING:
+    from persam_hq.checkpoint.scale_weights import ObjectWeights
     from persam_hq.evaluation.metrics.overlap import MaskPair
     from persam_hq.finder import Finder, Found, ScaleFit
     from persam_hq.predictor import ImageModel
@@ -23,7 +23,7 @@ COLUMNS = ("image", "object", "pixels", "presence", "similarity", "predicted_iou
 
 
 def add_personalize(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """The command and its options."""
+    """Add the command and its options."""
     parser = commands.add_parser("personalize", help="find an object, shown by an image and its mask, in other images")
     parser.add_argument(
         "images",
@@ -57,10 +57,14 @@ def add_personalize(commands: argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _run(options: argparse.Namespace) -> None:
+    """Search all images, write masks, overlays and scores, and print what was found."""
+    # Whatever can be wrong is refused before anything is written
     if options.save_weights is not None and not options.finetune:
         raise InputError("--save-weights writes what --finetune finds; give both")
-    searches = searches_of(options)
-    refuse_what_cannot_be_used(searches)
+    searches = object_searches(options)
+    check_searched_images(searches)
+
+    # One finder per object
     model = model_of(options)
     with_hq = use_hq(options, model)
     finders = [_finder(search, model, options, with_hq=with_hq) for search in searches]
@@ -72,12 +76,17 @@ def _run(options: argparse.Namespace) -> None:
         names=[f"{search.folder}{path.stem}" for search in searches for path in search.searched],
         inputs=[path for paths in read for path in paths],
     )
+
+    # With --objects all objects of an image share one label map
     pairs: list[list[MaskPair]] = []
     if options.objects:
         _search_together(searches, [finder for finder, _ in finders], out)
     else:
         pairs = [_search(search, finder, out) for search, (finder, _) in zip(searches, finders, strict=True)]
+
     if options.save_weights is not None:
+        from persam_hq.checkpoint.scale_weights import write_mask_weights
+
         write_mask_weights(options.save_weights, _fitted(searches, [fit for _, fit in finders]))
     out.finish()
     if pairs:
@@ -85,9 +94,9 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _finder(
-    search: Search, model: ImageModel, options: argparse.Namespace, *, with_hq: bool
+    search: ObjectSearch, model: ImageModel, options: argparse.Namespace, *, with_hq: bool
 ) -> tuple[Finder, ScaleFit | None]:
-    """Who looks for the object, and the weights fitted to it with --finetune."""
+    """The finder of one object, and with --finetune the mask weights fitted to it."""
     from persam_hq.finder import build_finder, build_tuned_finder
     from persam_hq.io.images import read_ids, read_image, read_mask
 
@@ -102,8 +111,8 @@ def _finder(
     return tuned, tuned.fit
 
 
-def _search(search: Search, finder: Finder, out: results.ResultFolder) -> list[MaskPair]:
-    """Search all images of one object: annotation and result of those that are annotated."""
+def _search(search: ObjectSearch, finder: Finder, out: results.ResultFolder) -> list[MaskPair]:
+    """Search all images for one object; returns annotation and found mask of the annotated ones."""
     import numpy as np
 
     from persam_hq.evaluation.metrics.region import region_similarity
@@ -123,8 +132,8 @@ def _search(search: Search, finder: Finder, out: results.ResultFolder) -> list[M
     return pairs
 
 
-def _search_together(searches: Sequence[Search], finders: Sequence[Finder], out: results.ResultFolder) -> None:
-    """Search all images for several objects; a pixel that several claim goes to the one that is surest to be there."""
+def _search_together(searches: Sequence[ObjectSearch], finders: Sequence[Finder], out: results.ResultFolder) -> None:
+    """Search all images for several objects, and write one label map per image."""
     import numpy as np
 
     from persam_hq.io.images import read_image
@@ -133,8 +142,11 @@ def _search_together(searches: Sequence[Search], finders: Sequence[Finder], out:
         image = read_image(path)
         found = [finder.find(image) for finder in finders]
         labels = np.zeros(image.shape[:2], np.uint8)
+        # A pixel that several objects claim goes to the one that is most surely there: it is written last
         for index in sorted(range(len(found)), key=lambda i: found[i].presence * found[i].predicted_iou):
             labels[found[index].mask] = searches[index].value or 0
+
+        # What is left of each object is what is reported
         shown = [replace(one, mask=labels == search.value) for one, search in zip(found, searches, strict=True)]
         named = [(search.name, one) for one, search in zip(shown, searches, strict=True)]
         out.add(path.stem, image, labels, [_row(path.name, name, one, "") for name, one in named])
@@ -143,6 +155,7 @@ def _search_together(searches: Sequence[Search], finders: Sequence[Finder], out:
 
 
 def _row(image: str, name: str, found: Found, iou: str) -> dict[str, object]:
+    """The row of scores of one object in one image."""
     return {
         "image": image,
         "object": name,
@@ -154,7 +167,10 @@ def _row(image: str, name: str, found: Found, iou: str) -> dict[str, object]:
     } | results.box_of(found.mask)
 
 
-def _fitted(searches: Sequence[Search], fits: Sequence[ScaleFit | None]) -> dict[str, ObjectWeights]:
+def _fitted(searches: Sequence[ObjectSearch], fits: Sequence[ScaleFit | None]) -> dict[str, ObjectWeights]:
+    """The fitted mask weights by object, with hashes of the reference that they were fitted to."""
+    from persam_hq.checkpoint.scale_weights import ObjectWeights, reference_hashes
+
     return {
         search.name: ObjectWeights(
             weights=fit.weights,
@@ -167,8 +183,8 @@ def _fitted(searches: Sequence[Search], fits: Sequence[ScaleFit | None]) -> dict
     }
 
 
-def _print_scores(searches: Sequence[Search], pairs: Sequence[Sequence[MaskPair]]) -> None:
-    """Mean IoU and Boundary IoU where there are annotations, as `evaluate perseg` prints them."""
+def _print_scores(searches: Sequence[ObjectSearch], pairs: Sequence[Sequence[MaskPair]]) -> None:
+    """Print mean IoU and Boundary IoU of the annotated objects, as `evaluate perseg` does."""
     from persam_hq.evaluation.metrics.overlap import OverlapRow, mean_boundary_iou, pooled_iou
     from persam_hq.evaluation.tables import render_overlaps
 
@@ -182,7 +198,7 @@ def _print_scores(searches: Sequence[Search], pairs: Sequence[Sequence[MaskPair]
 
 
 def describe(found: Found) -> str:
-    """One line on what was found."""
+    """What was found in one image, as one line."""
     what = f"{found.mask.sum()} pixels" if found.is_present else "not found, the mask is empty"
     sure = f"presence {found.presence:.2f}, similarity {found.similarity:.2f}, predicted IoU {found.predicted_iou:.2f}"
     return f"{what} ({sure})"

@@ -1,10 +1,11 @@
-"""The layouts that JSON files of clicks, boxes and masks come in, as one; docs/reference/prompt-files.md has them."""
+"""Layouts of JSON prompt files, brought into one; docs/reference/prompt-files.md describes them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+# Names that scripts and tools use for the same things
 POINTS = ("points", "clicked_points", "input_point", "input_points", "point_coords")
 LABELS = ("labels", "clicked_labels", "input_label", "input_labels", "point_labels")
 BOXES = ("box", "input_box")
@@ -13,14 +14,15 @@ KNOWN = frozenset({*POINTS, *LABELS, *BOXES, COCO_BOX, MASK})
 
 
 def is_object(content: Any) -> bool:
-    """Whether this is one object's prompts, and not a list of objects or one list for each image."""
+    """Whether `content` is the prompts of one object, and not a list of objects or one list per image."""
     return isinstance(content, Mapping) and not KNOWN.isdisjoint(content)
 
 
 def as_object(record: Any) -> Any:
-    """One object as `points` (x, y, label), `box` (x0, y0, x1, y1) and `mask`; what is unknown stays, to be refused.
+    """One object as `points` (x, y, label), `box` (x0, y0, x1, y1) and `mask`.
 
-    ValueError where two names say the same thing, or labels and points do not belong together.
+    Unknown keys stay, to be refused by the schema. ValueError where two names say the same thing, or labels and points
+    do not belong together.
     """
     if not isinstance(record, Mapping):
         return record
@@ -36,6 +38,7 @@ def as_object(record: Any) -> Any:
 
 
 def _one_of(record: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    """The value under any of the names; None where there is none, refused where there are two."""
     given = [name for name in names if record.get(name) is not None]
     if len(given) > 1:
         raise ValueError(f"{given[0]} and {given[1]} say the same thing; give one of them")
@@ -43,7 +46,7 @@ def _one_of(record: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 
 
 def _listed(points: Any) -> list[Any]:
-    """A single point may stand by itself."""
+    """A list of points; a single point may stand by itself."""
     if not isinstance(points, list):
         raise ValueError(  # noqa: TRY004 - as for all that a file may say wrongly
             "points are a list, [[X, Y], ...] or [[X, Y, LABEL], ...]; labels alone mean nothing"
@@ -52,7 +55,7 @@ def _listed(points: Any) -> list[Any]:
 
 
 def _labelled(points: list[Any], labels: Any) -> list[Any]:
-    """Points as x, y, label; the label is a point's own, or that of the list beside it, or 1."""
+    """Points as x, y, label; the label is the point's own, or from the list beside the points, or 1."""
     if labels is None:
         return [_as_list(point, label=1) for point in points]
     labels = labels if isinstance(labels, list) else [labels]
@@ -64,6 +67,7 @@ def _labelled(points: list[Any], labels: Any) -> list[Any]:
 
 
 def _as_list(point: Any, *, label: Any) -> Any:
+    """A point as [x, y, label]; anything else stays, to be refused by the schema."""
     if isinstance(point, Mapping):
         unknown = sorted(set(point) - {"x", "y", "label"})
         if unknown or "x" not in point or "y" not in point:
@@ -73,7 +77,7 @@ def _as_list(point: Any, *, label: Any) -> Any:
 
 
 def _corners(box: Any) -> Any:
-    """x, y, width, height, as COCO has it, to x0, y0, x1, y1."""
+    """A box x, y, width, height, as in COCO, to x0, y0, x1, y1."""
     if isinstance(box, list) and len(box) == 4 and all(isinstance(value, int | float) for value in box):
         x, y, width, height = box
         return [x, y, x + width, y + height]

@@ -1,4 +1,4 @@
-"""Prompts as the command line and JSON files give them, checked."""
+"""Prompts of `persam-hq segment`, from options or a JSON file, and their checks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from persam_hq.errors import InputError
 
 
 class ObjectPrompt(BaseModel):
-    """One object: points as x, y, label (1 on it, 0 beside it), a box x0, y0, x1, y1, and a rough mask's file."""
+    """Prompts of one object: points x, y, label (1 on it, 0 beside it), a box x0, y0, x1, y1, a rough mask's file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,7 +34,7 @@ class ObjectPrompt(BaseModel):
         return self
 
     def refuse_outside(self, *, width: int, height: int, image: Path) -> None:
-        """InputError where a point or all of the box lies outside of an image."""
+        """Raise InputError where a point or all of the box lies outside of an image."""
         for x, y, _ in self.points:
             if not (0 <= x < width and 0 <= y < height):
                 raise InputError(
@@ -58,7 +58,7 @@ ImagePrompts = dict[str, tuple[ObjectPrompt, ...]]
 
 
 def parse_point(text: str) -> tuple[float, float, int]:
-    """X,Y or X,Y,LABEL."""
+    """A point as the option --point gives it: X,Y or X,Y,LABEL."""
     try:
         x, y, label = (text if text.count(",") == 2 else f"{text},1").split(",")
         return float(x), float(y), int(label)
@@ -67,7 +67,7 @@ def parse_point(text: str) -> tuple[float, float, int]:
 
 
 def parse_box(text: str) -> tuple[float, ...]:
-    """X0,Y0,X1,Y1."""
+    """A box as the option --box gives it: X0,Y0,X1,Y1."""
     try:
         x0, y0, x1, y1 = (float(value) for value in text.split(","))
     except ValueError as exc:
@@ -76,7 +76,7 @@ def parse_box(text: str) -> tuple[float, ...]:
 
 
 def prompts_of(options: argparse.Namespace) -> ImagePrompts:
-    """The prompts of every image: one object from --point and --box, or what the file of --prompts says."""
+    """The prompts of each image: one object from --point, --box and --mask-prompt, or what the --prompts file says."""
     names = [image.name for image in options.images]
     if options.prompts is None:
         one = {"points": options.point or (), "box": options.box, "mask": options.mask_prompt}
@@ -90,15 +90,19 @@ def prompts_of(options: argparse.Namespace) -> ImagePrompts:
 
 
 def _from_file(path: Path, names: Sequence[str]) -> ImagePrompts:
-    """Objects for every image, or by file name; see docs/reference/prompt-files.md."""
+    """The prompts of each image from a JSON file; see docs/reference/prompt-files.md."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
         raise InputError(f"cannot read the prompts {path}: {exc.strerror}") from exc
     except (ValueError, UnicodeDecodeError) as exc:
         raise InputError(f"{path} is no JSON: {exc}") from exc
+
+    # The same objects for every image
     if isinstance(content, list) or is_object(content):
         return dict.fromkeys(names, _checked(_records(content, source=str(path)), source=str(path), folder=path.parent))
+
+    # Objects by the file name of the image
     if not isinstance(content, dict):
         raise InputError(f"{path} holds neither a list of objects nor one for each image's file name; see --help")
     missing = [name for name in names if name not in content]
@@ -112,7 +116,7 @@ def _from_file(path: Path, names: Sequence[str]) -> ImagePrompts:
 
 
 def _records(content: Any, *, source: str) -> Any:
-    """Objects in the layout of ObjectPrompt; one that stands by itself is a list of one."""
+    """The objects of a file in the layout of ObjectPrompt; one that stands by itself is a list of one."""
     if not isinstance(content, list) and not is_object(content):
         return content
     records = []
@@ -125,7 +129,7 @@ def _records(content: Any, *, source: str) -> Any:
 
 
 def _checked(objects: Any, *, source: str, folder: Path = Path()) -> tuple[ObjectPrompt, ...]:
-    """Objects as they should be; masks' files are looked for from `folder` on."""
+    """Objects checked by their schema; paths of masks are relative to `folder`."""
     try:
         found = TypeAdapter(_PromptFile).validate_python({"objects": objects}).objects
         return tuple(item.model_copy(update={"mask": item.mask and folder / item.mask}) for item in found)

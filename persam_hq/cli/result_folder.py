@@ -1,4 +1,4 @@
-"""What the commands that make masks leave in a folder."""
+"""The folder of results of `segment` and `personalize`: masks, overlays, scores and a contact sheet."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SCORES_NAME, SHEET_NAME = "scores.csv", "contact_sheet.jpg"
+"""Files that are written when all images are done."""
 HELP = (
     "gets <IMAGE's stem>.png (pixel value = object, 0 = none), <stem>_overlay.jpg, and, when all images are done, "
     f"{SHEET_NAME} and {SCORES_NAME}"
@@ -23,12 +24,15 @@ BOX = ("x0", "y0", "x1", "y1")
 
 
 class ResultFolder:
-    """Masks and overlays as they come; the scores and the contact sheet, which say that all is there, in the end."""
+    """Writes masks and overlays image by image, and in the end the scores and the contact sheet.
+
+    So a folder with scores is complete.
+    """
 
     def __init__(
         self, folder: Path, *, columns: Sequence[str], names: Iterable[str] = (), inputs: Iterable[Path] = ()
     ) -> None:
-        """Masks called `names` will come into `folder`; refused where they would replace `inputs`, or a user's file."""
+        """Refuse a folder where masks called `names` would replace `inputs` or files of a user, and make it."""
         self._folder, self._columns = folder, columns
         self._rows: list[Mapping[str, object]] = []
         self._tiles: list[NDArray[np.uint8]] = []
@@ -36,7 +40,8 @@ class ResultFolder:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for name in (SCORES_NAME, SHEET_NAME):
-                (folder / name).unlink(missing_ok=True)  # of an earlier run
+                # Those of an earlier run would say that this one is done
+                (folder / name).unlink(missing_ok=True)
         except OSError as exc:
             raise InputError(f"cannot make the folder {folder}: {exc.strerror}; choose another --out") from exc
 
@@ -47,7 +52,10 @@ class ResultFolder:
         labels: NDArray[np.uint8],
         rows: Sequence[Mapping[str, object]],
     ) -> None:
-        """An image (H, W, 3) RGB with its label map (H, W), and a row of scores an object; `name` may have a folder."""
+        """Write the label map (H, W) of an image (H, W, 3) RGB; `rows` are the scores, one per object.
+
+        `name` is without suffix and may have a folder.
+        """
         from persam_hq.io.images import overlaid, thumbnail, write_image, write_labels
 
         mask, overlay = self._files(name)
@@ -60,7 +68,7 @@ class ResultFolder:
         self._rows += rows
 
     def finish(self) -> None:
-        """Write what says that all is there."""
+        """Write the contact sheet and the scores, once all images are done."""
         from persam_hq.io.images import contact_sheet, write_image
 
         with self._writing():
@@ -71,16 +79,19 @@ class ResultFolder:
                 writer.writerows(self._rows)
 
     def _files(self, name: str) -> tuple[Path, Path]:
-        """The mask of that name and its overlay, which is written first: a mask without one is not of a run."""
+        """The files of a mask and its overlay. The overlay is written first, so a mask without one is not of a run."""
         path = self._folder / name
         return path.with_name(f"{path.name}.png"), path.with_name(f"{path.name}_overlay.jpg")
 
     def _refuse_to_replace(self, names: Iterable[str], inputs: Iterable[Path]) -> None:
+        """Raise InputError where a result would replace an input, or a file that no run wrote."""
         pairs = [self._files(name) for name in names]
         written = {path.resolve() for pair in pairs for path in pair}
         for path in inputs:
             if path.resolve() in written:
                 raise InputError(f"{path} is read, and a result of that name would replace it; choose another --out")
+
+        # Results of an earlier run are replaced, a user's own files are not
         scores = self._folder / SCORES_NAME
         foreign = [mask for mask, overlay in pairs if mask.exists() and not overlay.exists()]
         foreign += [scores] if scores.exists() and not _is_ours(scores) else []
@@ -89,6 +100,7 @@ class ResultFolder:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
+        """What goes wrong with the disk is an InputError that names the folder."""
         try:
             yield
         except OSError as exc:
@@ -97,7 +109,7 @@ class ResultFolder:
 
 
 def _is_ours(scores: Path) -> bool:
-    """Whether a table begins as those of all commands here do."""
+    """Whether a table begins as those of `segment` and `personalize` do."""
     try:
         with scores.open(encoding="utf-8", errors="replace") as file:
             return file.readline().startswith("image")

@@ -1,4 +1,4 @@
-"""`persam-hq segment`: masks of what points, boxes and rough masks mean."""
+"""`persam-hq segment`: masks in images from points, boxes and rough masks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from persam_hq.checkpoint.scale_weights import read_mask_weights, weights_of
 from persam_hq.cli import result_folder as results
 from persam_hq.cli.options import add_hq_option, add_model_options, images_of, model_of, use_hq
 from persam_hq.cli.prompts import ObjectPrompt, parse_box, parse_point, prompts_of
@@ -31,7 +30,7 @@ _PROMPTS_HELP = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segmented:
-    """Objects of one image: label map (H, W) uint8, id = position from 1 on, and the predicted IoU of each."""
+    """The objects of one image: label map (H, W) uint8, ids from 1 in the order of the prompts, and predicted IoUs."""
 
     labels: NDArray[np.uint8]
     scores: tuple[float, ...]
@@ -41,7 +40,7 @@ class Segmented:
 
 
 def add_segment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """The command and its options."""
+    """Add the command and its options."""
     parser = commands.add_parser("segment", help="masks in images from points, boxes and rough masks")
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="JPEG or PNG files, or folders of these")
     parser.add_argument(
@@ -70,14 +69,16 @@ def add_segment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _run(options: argparse.Namespace) -> None:
+    """Segment all images, write masks, overlays and scores, and print the scores."""
     from persam_hq.io.images import read_image
     from persam_hq.predictor import decode, encode
 
+    # Whatever can be wrong is refused before anything is written
     options.images = images_of(options.images)
     prompts = prompts_of(options)
     weights = _weights_by_position(options.mask_weights, max(len(objects) for objects in prompts.values()))
     for path in options.images:
-        _refuse_what_does_not_fit(path, prompts[path.name])
+        _check_prompts_fit(path, prompts[path.name])
     model = model_of(options)
     with_hq = use_hq(options, model)
     if options.hq_token_only and not with_hq:
@@ -94,6 +95,7 @@ def _run(options: argparse.Namespace) -> None:
         features = encode(model, image, with_hq=with_hq)
 
         def ask(prompt: ObjectPrompt, index: int, features: ImageFeatures = features) -> MaskPrediction:
+            # A box or a mask means one thing; points may mean a part or the whole, so the best of three masks is taken
             return decode(
                 model,
                 features,
@@ -112,7 +114,10 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def segment_objects(ask: Callable[[ObjectPrompt, int], MaskPrediction], prompts: Sequence[ObjectPrompt]) -> Segmented:
-    """The objects of an image; a pixel that several claim goes to the one that is surest of it."""
+    """Ask for the mask of each object and join them into a label map.
+
+    A pixel that several objects claim goes to the one with the highest logit.
+    """
     import numpy as np
 
     answers = [ask(prompt, index) for index, prompt in enumerate(prompts)]
@@ -122,22 +127,24 @@ def segment_objects(ask: Callable[[ObjectPrompt, int], MaskPrediction], prompts:
 
 
 def torch_weights(weights: tuple[float, float, float]) -> torch.Tensor:
-    """(3,) float."""
+    """Mask weights as a tensor (3,) float32."""
     import torch
 
     return torch.tensor(weights)
 
 
 def _weights_by_position(path: Path | None, count: int) -> list[tuple[float, float, float]] | None:
-    """Those of objects 1 to `count`."""
+    """The mask weights of objects 1 to `count` from a file; None without one."""
     if path is None:
         return None
+    from persam_hq.checkpoint.scale_weights import read_mask_weights, weights_of
+
     known = read_mask_weights(path)
     return [weights_of(known, str(number)) for number in range(1, count + 1)]
 
 
-def _refuse_what_does_not_fit(path: Path, prompts: Sequence[ObjectPrompt]) -> None:
-    """InputError where an image cannot be read, or a prompt does not lie in it."""
+def _check_prompts_fit(path: Path, prompts: Sequence[ObjectPrompt]) -> None:
+    """Raise InputError where an image cannot be read, or a prompt does not lie in it."""
     from persam_hq.io.images import read_image, read_mask
 
     height, width, _ = read_image(path).shape
@@ -153,7 +160,7 @@ def _refuse_what_does_not_fit(path: Path, prompts: Sequence[ObjectPrompt]) -> No
 
 
 def _prompt_set(prompt: ObjectPrompt, model: ImageModel, features: ImageFeatures) -> PromptSet:
-    """The prompt as the decoder takes it."""
+    """The prompts of one object as the decoder takes them."""
     import torch
 
     from persam_hq.io.images import read_mask
@@ -172,6 +179,7 @@ def _prompt_set(prompt: ObjectPrompt, model: ImageModel, features: ImageFeatures
 
 
 def _row(path: Path, found: Segmented, index: int) -> dict[str, object]:
+    """The row of scores of object `index` in one image."""
     mask = found.labels == index
     score = f"{found.scores[index - 1]:.4f}"
     return {"image": path.name, "object": index, "pixels": int(mask.sum()), "predicted_iou": score} | results.box_of(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from stand_ins.stranger import Stranger
 
-from persam_hq.cli.main import _parser as build_image_parser
+from persam_hq.cli.main import build_parser as build_image_parser
 from persamhq_video.cli.main import build_parser
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from stand_ins.hugging_face_names import hugging_face_layout
 from stand_ins.model import square_model
 
 from persam_hq.cli import checkpoints as command
-from persam_hq.cli import main as cli
+from persam_hq.cli.main import main
 from persam_hq.hub import PUBLISHED, Cache
 from persam_hq.hub import cache as cache_module
 
@@ -22,7 +22,7 @@ def folder(tmp_path, monkeypatch):
 def test_list(folder, capsys):
     folder.mkdir()
     (folder / "mobile_sam.pt").write_bytes(b"x")
-    assert cli.main(["checkpoints", "list"]) == 0
+    assert main(["checkpoints", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 * len(PUBLISHED) + 1
     for entry, line, address in zip(PUBLISHED.values(), lines[::3], lines[1::3], strict=False):
@@ -41,7 +41,7 @@ def test_a_download_says_what_it_does(folder, capsys, monkeypatch):
         return cache.path(entry)
 
     monkeypatch.setattr(command, "download", stand_in)
-    assert cli.main(["checkpoints", "download", "sam_vit_h", "hf_sam_vit_base"]) == 0
+    assert main(["checkpoints", "download", "sam_vit_h", "hf_sam_vit_base"]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines() == [
         f"sam_vit_h: about 2.56 GB (Apache-2.0) from {PUBLISHED['sam_vit_h'].url}",
@@ -64,7 +64,7 @@ def test_a_download_says_what_it_does(folder, capsys, monkeypatch):
 )
 @pytest.mark.usefixtures("folder")
 def test_errors_are_one_line(capsys, arguments, said):
-    assert cli.main(["checkpoints", *arguments]) == 2
+    assert main(["checkpoints", *arguments]) == 2
     err = capsys.readouterr().err
     assert err.startswith("persam-hq: error: ")
     assert err.count("\n") == 1
@@ -76,7 +76,7 @@ def test_an_interrupted_download_says_how_it_goes_on(capsys, monkeypatch, folder
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "download", interrupt)
-    assert cli.main(["checkpoints", "download", "mobile_sam"]) == 130
+    assert main(["checkpoints", "download", "mobile_sam"]) == 130
     assert "interrupted; the same command goes on where it stopped" in capsys.readouterr().err
 
 
@@ -85,7 +85,7 @@ def test_inspect(tmp_path, capsys):
     tensors = hugging_face_layout(published)
     megabytes = sum(value.nbytes for value in published.values()) / 1e6
     path = save({"model": tensors, "optimizer": {}}, tmp_path / "small.pth")
-    assert cli.main(["checkpoints", "inspect", str(path)]) == 0
+    assert main(["checkpoints", "inspect", str(path)]) == 0
     said = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines())
     assert {key: value.strip() for key, value in said.items()} == {
         "file": str(path),
@@ -105,7 +105,7 @@ def test_inspect_a_part_of_a_model(tmp_path, capsys):
         for key, value in square_model(hq=False).state_dict().items()
         if key.startswith("mask_decoder.")
     }
-    assert cli.main(["checkpoints", "inspect", str(save(decoder, tmp_path / "decoder.pth"))]) == 0
+    assert main(["checkpoints", "inspect", str(save(decoder, tmp_path / "decoder.pth"))]) == 0
     out = capsys.readouterr().out
     assert "none that is registered; lacks image_encoder and prompt_encoder" in out
     assert "no: it runs in SAM mode" in out

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from stand_ins.lite import tiny_lite
 
-from persam_hq.cli import main as cli
+from persam_hq.cli.main import main
 from persam_hq.io.images import read_mask
 
 SIZE = (60, 90)
@@ -37,7 +37,7 @@ def photos(tmp_path):
 
 
 def fails(capsys, *arguments):
-    assert cli.main([str(argument) for argument in arguments]) == 2
+    assert main([str(argument) for argument in arguments]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     return err.removeprefix("persam-hq: error: ")
@@ -51,7 +51,7 @@ def scores(out):
 def test_segment_writes_masks_and_overlays(photos, tmp_path, capsys):
     out = tmp_path / "out"
     images = [str(photos / "0.png"), str(photos / "1.png")]
-    assert cli.main(["segment", *images, "--box", "10,20,40,40", "--out", str(out)]) == 0
+    assert main(["segment", *images, "--box", "10,20,40,40", "--out", str(out)]) == 0
     assert sorted(path.name for path in out.iterdir()) == sorted(
         ["0.png", "0_overlay.jpg", "1.png", "1_overlay.jpg", "contact_sheet.jpg", "scores.csv"]
     )
@@ -70,9 +70,9 @@ def test_segment_takes_points_and_files_of_several_objects(photos, tmp_path, cap
     path = tmp_path / "p.json"
     path.write_text(json.dumps([{"points": [[20, 30, 1], [80, 50, 0]]}, {"box": [60, 5, 80, 50]}]))
     common = [str(photos / "0.png"), "--out", str(tmp_path / "out")]
-    assert cli.main(["segment", *common, "--prompts", str(path)]) == 0
+    assert main(["segment", *common, "--prompts", str(path)]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
-    assert cli.main(["segment", *common, "--point", "20,30", "--point", "80,50,0"]) == 0
+    assert main(["segment", *common, "--point", "20,30", "--point", "80,50,0"]) == 0
     assert read_mask(tmp_path / "out" / "0.png").shape == SIZE
 
 
@@ -111,17 +111,17 @@ def test_results_never_replace_what_is_read(photos, capsys):
 
 def test_segment_takes_folders_and_rough_masks(photos, tmp_path):
     out, rough = tmp_path / "out", photos.parent / "annotations" / "0.png"
-    assert cli.main(["segment", str(photos), "--mask-prompt", str(rough), "--out", str(out)]) == 0
+    assert main(["segment", str(photos), "--mask-prompt", str(rough), "--out", str(out)]) == 0
     assert [row["image"] for row in scores(out)] == ["0.png", "1.png"]
     (tmp_path / "p.json").write_text(json.dumps({"clicked_points": [[20, 30]], "mask": "cat/annotations/0.png"}))
-    assert cli.main(["segment", str(photos), "--prompts", str(tmp_path / "p.json"), "--out", str(out)]) == 0
+    assert main(["segment", str(photos), "--prompts", str(tmp_path / "p.json"), "--out", str(out)]) == 0
 
 
 def test_segment_with_the_hq_parts_or_without(photos, tmp_path):
     masks = {}
     for name, options in (("auto", []), ("on", ["--hq", "on"]), ("off", ["--hq", "off"]), ("one", ["--hq-token-only"])):
         out = tmp_path / name
-        assert cli.main(["segment", str(photos / "0.png"), "--point", "20,30", "--out", str(out), *options]) == 0
+        assert main(["segment", str(photos / "0.png"), "--point", "20,30", "--out", str(out), *options]) == 0
         masks[name] = read_mask(out / "0.png")
     assert np.array_equal(masks["auto"], masks["on"])
     assert not np.array_equal(masks["auto"], masks["off"])
@@ -165,7 +165,7 @@ def reference(photos):
 
 def test_personalize_writes_a_mask_for_each_image(photos, tmp_path, capsys):
     out = tmp_path / "out"
-    assert cli.main(["personalize", str(photos / "1.png"), *reference(photos), "--out", str(out)]) == 0
+    assert main(["personalize", str(photos / "1.png"), *reference(photos), "--out", str(out)]) == 0
     said = capsys.readouterr().out
     assert said.startswith("1.png: ")
     assert "presence" in said
@@ -176,7 +176,7 @@ def test_personalize_writes_a_mask_for_each_image(photos, tmp_path, capsys):
 def test_personalize_says_that_an_object_is_not_there(photos, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("persam_hq.finder.PRESENT_FROM", 2.0)
     out = tmp_path / "out"
-    assert cli.main(["personalize", str(photos / "1.png"), *reference(photos), "--out", str(out)]) == 0
+    assert main(["personalize", str(photos / "1.png"), *reference(photos), "--out", str(out)]) == 0
     assert "1.png: not found, the mask is empty (presence" in capsys.readouterr().out
     assert not read_mask(out / "1.png").any()
 
@@ -189,7 +189,7 @@ def test_personalize_needs_a_mask_that_shows_something(photos, tmp_path, capsys)
 
 def test_personalize_searches_a_folder_of_objects(photos, tmp_path, capsys):
     root, out = photos.parent.parent, tmp_path / "out"
-    assert cli.main(["personalize", str(root), "--out", str(out)]) == 0
+    assert main(["personalize", str(root), "--out", str(out)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("cat/1.png: ")
     assert said[-1].split()[:2] == ["mean", "1"]
@@ -202,7 +202,7 @@ def test_personalize_searches_a_folder_of_objects(photos, tmp_path, capsys):
 
 def test_only_the_reference_needs_an_annotation(photos, tmp_path, capsys):
     (photos.parent / "annotations" / "1.png").unlink()
-    assert cli.main(["personalize", str(photos.parent.parent), "--out", str(tmp_path / "out")]) == 0
+    assert main(["personalize", str(photos.parent.parent), "--out", str(tmp_path / "out")]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
     (row,) = scores(tmp_path / "out")
     assert not row["iou"]
@@ -219,7 +219,7 @@ def test_several_objects_of_one_reference(photos, tmp_path, capsys):
     weights, out = tmp_path / "w.json", tmp_path / "out"
     given = ["--image", str(photos / "0.png"), "--mask", str(tmp_path / "several.png"), "--objects"]
     options = ["--finetune", "--save-weights", str(weights), "--out", str(out)]
-    assert cli.main(["personalize", str(photos), *given, *options]) == 0
+    assert main(["personalize", str(photos), *given, *options]) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split(":")[:2] for line in said[2:]] == [
         [image, f" object {name}"] for image in ("0.png", "1.png") for name in (2, 7)
@@ -259,7 +259,7 @@ def test_annotations_of_another_size_are_seen_before_anything_is_written(photos,
 def test_weights_are_fitted_saved_and_used(photos, tmp_path, capsys, solver):
     path = tmp_path / "w.json"
     options = ["--finetune", "--solver", solver, "--save-weights", str(path), "--out", str(tmp_path / "out")]
-    assert cli.main(["personalize", str(photos / "1.png"), *reference(photos), *options]) == 0
+    assert main(["personalize", str(photos / "1.png"), *reference(photos), *options]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("object 1: mask weights ")
     assert said[0].endswith(f"({solver})")
@@ -273,7 +273,7 @@ def test_weights_are_fitted_saved_and_used(photos, tmp_path, capsys, solver):
         path.write_text(json.dumps(content))
         out = tmp_path / str(number)
         common = ["--point", "20,30", "--mask-weights", str(path), "--out", str(out)]
-        assert cli.main(["segment", str(photos / "0.png"), *common]) == 0
+        assert main(["segment", str(photos / "0.png"), *common]) == 0
         found += scores(out)
     assert found[0] != found[1]  # no more is to be seen of this small model
 
@@ -292,7 +292,7 @@ def test_personalize_says_what_is_missing(photos, tmp_path, capsys, options, sai
 
 
 def test_evaluate_perseg_prints_a_table(photos, tmp_path, capsys):
-    assert cli.main(["evaluate", "perseg", str(tmp_path), "--every-reference"]) == 0
+    assert main(["evaluate", "perseg", str(tmp_path), "--every-reference"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["object", "images", "mIoU", "bIoU"]
     assert lines[2].split()[:2] == ["cat", "2"]
@@ -307,7 +307,7 @@ def test_evaluate_hq_prints_a_table(photos, tmp_path, capsys, options):
     root.mkdir(parents=True)
     photos.rename(root / "images")
     (photos.parent / "annotations").rename(root / "masks")
-    assert cli.main(["evaluate", "hq", str(tmp_path / "hq"), *options]) == 0
+    assert main(["evaluate", "hq", str(tmp_path / "hq"), *options]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["set", "images", "mIoU", "mBIoU"]
     assert lines[2].split()[:2] == ["COIFT", "2"]
@@ -325,7 +325,7 @@ def test_evaluate_prompts_prints_a_table(photos, tmp_path, capsys):
         (tmp_path / "davis" / folder).mkdir(parents=True)
         (photos.parent / source).rename(tmp_path / "davis" / folder / "clip")
     root = tmp_path / "davis"
-    assert cli.main(["evaluate", "prompts", str(root), "--sequences", "clip", "--every", "1"]) == 0
+    assert main(["evaluate", "prompts", str(root), "--sequences", "clip", "--every", "1"]) == 0
     said = capsys.readouterr()
     assert said.out.splitlines()[2].split()[:2] == ["clip", "2"]
     assert said.err == "clip\n"
@@ -333,5 +333,5 @@ def test_evaluate_prompts_prints_a_table(photos, tmp_path, capsys):
 
 
 def test_evaluate_alone_shows_what_there_is(capsys):
-    assert cli.main(["evaluate"]) == 0
+    assert main(["evaluate"]) == 0
     assert "perseg" in capsys.readouterr().out

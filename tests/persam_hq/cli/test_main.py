@@ -5,7 +5,8 @@ import pytest
 from safetensors.torch import save_file
 from stand_ins.model import square_model
 
-from persam_hq.cli import main as cli
+import persam_hq
+from persam_hq.cli.main import main
 from persam_hq.errors import InputError
 from persam_hq.training import loop
 
@@ -41,7 +42,7 @@ def training(monkeypatch, tmp_path):
     ("arguments", "out"), [(["mine/tiny.yaml"], "runs/tiny"), (["mine/tiny.yaml", "--out", "there"], "there")]
 )
 def test_train_runs_in_the_folder_that_is_named_or_goes_with_the_config(training, capsys, arguments, out):
-    assert cli.main(["train", *arguments]) == 0
+    assert main(["train", *arguments]) == 0
     ((config, folder),) = training.made
     assert config == "config of tiny.yaml"
     assert str(folder) == out
@@ -67,7 +68,7 @@ def save_and_interrupt(out):
 )
 def test_an_interrupted_run_says_what_is_saved(training, capsys, behaviour, said):
     training.behaviour = behaviour
-    assert cli.main(["train", "tiny.yaml"]) == 130
+    assert main(["train", "tiny.yaml"]) == 130
     assert said in capsys.readouterr().err
 
 
@@ -76,12 +77,12 @@ def test_an_error_is_one_line(training, capsys):
         raise InputError("no photos below here")
 
     training.behaviour = fail
-    assert cli.main(["train", "tiny.yaml"]) == 2
+    assert main(["train", "tiny.yaml"]) == 2
     assert capsys.readouterr().err == "persam-hq: error: no photos below here\n"
 
 
 def test_a_configuration_that_is_not_there(tmp_path, capsys):
-    assert cli.main(["train", str(tmp_path / "none.yaml")]) == 2
+    assert main(["train", str(tmp_path / "none.yaml")]) == 2
     err = capsys.readouterr().err
     assert err.startswith("persam-hq: error: cannot read the training configuration")
     assert err.count("\n") == 1
@@ -89,7 +90,7 @@ def test_a_configuration_that_is_not_there(tmp_path, capsys):
 
 @pytest.mark.parametrize(("arguments", "shown"), [([], "train"), (["checkpoints"], "inspect")])
 def test_without_a_command_there_is_help(capsys, arguments, shown):
-    assert cli.main(arguments) == 0
+    assert main(arguments) == 0
     out = capsys.readouterr().out
     assert out.startswith("usage: persam-hq")
     assert shown in out
@@ -105,7 +106,7 @@ def test_without_a_command_there_is_help(capsys, arguments, shown):
 )
 def test_home_where_no_shell_has_put_it(training, monkeypatch, arguments, out):
     monkeypatch.setenv("HOME", "/where/i/live")
-    assert cli.main(["train", "tiny.yaml", *arguments]) == 0
+    assert main(["train", "tiny.yaml", *arguments]) == 0
     ((_, folder),) = training.made
     assert str(folder) == out
 
@@ -121,7 +122,7 @@ def test_home_where_no_shell_has_put_it(training, monkeypatch, arguments, out):
 )
 def test_a_wrong_option_is_said_in_one_line(capsys, arguments, said):
     with pytest.raises(SystemExit, match="2"):
-        cli.main(arguments)
+        main(arguments)
     err = capsys.readouterr().err
     assert err.startswith("persam-hq: error: ")
     assert said in err
@@ -131,15 +132,19 @@ def test_a_wrong_option_is_said_in_one_line(capsys, arguments, said):
 def test_inspect_says_what_a_checkpoint_holds(tmp_path, capsys):
     path = tmp_path / "small.safetensors"
     save_file({name: value.contiguous() for name, value in square_model(hq=True).state_dict().items()}, path)
-    assert cli.main(["checkpoints", "inspect", str(path)]) == 0
+    assert main(["checkpoints", "inspect", str(path)]) == 0
     assert "small.safetensors" in capsys.readouterr().out
-    assert cli.main(["checkpoints", "inspect", str(tmp_path / "none.pth")]) == 2
+    assert main(["checkpoints", "inspect", str(tmp_path / "none.pth")]) == 2
     assert "persam-hq: error: cannot read" in capsys.readouterr().err
+
+
+def test_the_command_is_exported_by_its_package():
+    assert persam_hq.cli.main is main
 
 
 def test_the_command_itself_does_not_need_torch():
     code = "import sys, types; sys.modules['persam_hq'] = package = types.ModuleType('persam_hq')\n"
-    code += f"package.__path__ = [{str(cli.__file__).removesuffix('/cli.py')!r}]\n"
-    code += "from persam_hq import cli; assert cli.main([]) == 0; assert 'torch' not in sys.modules"
+    code += f"package.__path__ = {list(persam_hq.__path__)!r}\n"
+    code += "from persam_hq.cli import main; assert main([]) == 0; assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from persam_hq.cli.searches import refuse_what_cannot_be_used, searches_of
+from persam_hq.cli.object_search import check_searched_images, object_searches
 from persam_hq.errors import InputError
 
 
@@ -30,7 +30,7 @@ def root(tmp_path):
 
 
 def test_the_first_annotated_photo_of_a_folder_shows_the_object(root):
-    cat, dog = searches_of(options(root))
+    cat, dog = object_searches(options(root))
     assert (cat.name, cat.image.name, cat.mask.name, cat.folder) == ("cat", "0.jpg", "0.png", "cat/")
     assert [path.name for path in cat.searched] == ["1.jpg", "2.jpg"]
     assert (dog.image.name, [path.name for path in dog.searched]) == ("1.jpg", ["0.jpg", "2.jpg"])
@@ -40,30 +40,30 @@ def test_the_first_annotated_photo_of_a_folder_shows_the_object(root):
 def test_one_reference_and_many_images(root):
     images = sorted((root / "Images" / "cat").iterdir())
     mask = root / "Annotations" / "cat" / "0.png"
-    (search,) = searches_of(options(root / "Images" / "cat", image=images[0], mask=mask))
+    (search,) = object_searches(options(root / "Images" / "cat", image=images[0], mask=mask))
     assert (search.name, search.searched, search.annotations, search.value) == ("1", tuple(images), (None,) * 3, None)
 
 
 def test_a_search_for_each_value_of_the_mask(root):
     mask = save(root / "m.png", np.array([[0, 9, 0], [3, 3, 9]], np.uint8))
-    found = searches_of(options(root / "Images" / "cat", image=root / "i.png", mask=mask, objects=True))
+    found = object_searches(options(root / "Images" / "cat", image=root / "i.png", mask=mask, objects=True))
     assert [(search.name, search.value) for search in found] == [("3", 3), ("9", 9)]
 
 
 def test_annotations_of_another_size(root):
-    searches = searches_of(options(root))
-    refuse_what_cannot_be_used(searches)
+    searches = object_searches(options(root))
+    check_searched_images(searches)
     save(root / "Annotations" / "dog" / "2.png", np.ones((5, 6), np.uint8))
     with pytest.raises(InputError, match=r"dog/2\.png is not of its photo's size, 6x4"):
-        refuse_what_cannot_be_used(searches)
+        check_searched_images(searches)
 
 
 def test_objects_without_what_they_need(root):
     (root / "Images" / "emu").mkdir()
     (root / "Annotations" / "emu").mkdir()
     with pytest.raises(InputError, match=r"object emu in .* has no photo"):
-        searches_of(options(root))
+        object_searches(options(root))
     save(root / "Images" / "emu" / "0.jpg", np.zeros((4, 6, 3), np.uint8))
     save(root / "Annotations" / "emu" / "0.png", np.ones((4, 6), np.uint8))
     with pytest.raises(InputError, match="expected an annotated photo and others"):
-        searches_of(options(root))
+        object_searches(options(root))

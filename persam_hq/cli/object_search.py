@@ -1,4 +1,4 @@
-"""What `persam-hq personalize` looks for, and where: from options, or from a folder of objects."""
+"""Searches of `persam-hq personalize`: which object in which images, from options or from a folder of objects."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from persam_hq.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
-    """An object: its reference image and mask, the images to search, and annotations of these where there are any.
+class ObjectSearch:
+    """One object with its reference image and mask, the images to search, and their annotations where there are any.
 
-    value: which pixels of the mask are the object's; None: all that are not 0.
+    folder: prefix of the names of its results. value: the value of the object's pixels in the mask; None: all but 0.
     """
 
     name: str
@@ -27,17 +27,21 @@ class Search:
     value: int | None = None
 
 
-def searches_of(options: argparse.Namespace) -> list[Search]:
-    """What to look for, and where."""
+def object_searches(options: argparse.Namespace) -> list[ObjectSearch]:
+    """The searches that the options ask for, one per object."""
     if (options.image is None) != (options.mask is None):
         raise InputError("--image and --mask go together: an image that shows the object, and its mask")
+
+    # One reference, with one object or with several
     if options.image is not None:
         images = tuple(images_of(options.images))
         unknown = (None,) * len(images)
         if not options.objects:
-            return [Search("1", options.image, options.mask, images, unknown)]
+            return [ObjectSearch("1", options.image, options.mask, images, unknown)]
         values = _object_values(options.mask)
-        return [Search(str(value), options.image, options.mask, images, unknown, value=value) for value in values]
+        return [ObjectSearch(str(value), options.image, options.mask, images, unknown, value=value) for value in values]
+
+    # A folder with a reference per object
     if options.objects:
         raise InputError("--objects says what REFMASK holds; give --image REF --mask REFMASK")
     if len(options.images) > 1 or not options.images[0].is_dir():
@@ -46,7 +50,7 @@ def searches_of(options: argparse.Namespace) -> list[Search]:
 
 
 def _object_values(mask: Path) -> list[int]:
-    """The objects of a mask; at most 255 are possible."""
+    """The values of the objects in a mask; InputError where it has none, or looks like a lossy image."""
     import numpy as np
 
     from persam_hq.io.images import read_ids
@@ -63,25 +67,29 @@ def _object_values(mask: Path) -> list[int]:
     return objects
 
 
-def _of_folder(root: Path) -> list[Search]:
-    """One object a folder; only the first photo needs an annotation."""
+def _of_folder(root: Path) -> list[ObjectSearch]:
+    """One search per object of a folder; the first annotated photo shows it, and the others are searched."""
     from persam_hq.evaluation.protocols.perseg import object_folders
 
     searches = []
     for name, photos, masks in object_folders(root):
         if not photos or not masks:
             raise InputError(f"object {name} in {root} has no photo or no annotation; give one of each")
+
+        # Photos and annotations belong together by stem
         by_stem = {path.stem: path for path in masks}
         shown = [photo for photo in photos if photo.stem in by_stem]
         if not shown or len(photos) < 2:
             raise InputError(f"object {name} in {root}: expected an annotated photo and others to search")
+
+        # Other annotations are scored against
         others = tuple(photo for photo in photos if photo != shown[0])
         known = tuple(by_stem.get(photo.stem) for photo in others)
-        searches.append(Search(name, shown[0], by_stem[shown[0].stem], others, known, folder=f"{name}/"))
+        searches.append(ObjectSearch(name, shown[0], by_stem[shown[0].stem], others, known, folder=f"{name}/"))
     return searches
 
 
-def refuse_what_cannot_be_used(searches: Sequence[Search]) -> None:
+def check_searched_images(searches: Sequence[ObjectSearch]) -> None:
     """InputError for images that cannot be read and annotations of another size, before anything is written."""
     from persam_hq.io.images import read_image, read_mask
 
