@@ -1,75 +1,66 @@
-"""What a video tracker needs of a model: encode once, locate and decode all objects in one batch, remember little."""
+"""The interface between a video tracker and a model: encode once, look for all objects in one batch, remember little.
+
+A segmenter has values of its own for what the first frame says of the objects (the reference), for what one frame
+leaves for the next (the memory), and for what it decodes a frame from (the context); the tracker hands them on
+unread.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from persam_hq.segmenter.lite.appearance import Appearance
 from persam_hq.types import DecoderOutput, ImageFeatures, LocationPrior, MaskPrediction, PromptSet
+
+__all__ = ["AnySegmenter", "Choice", "Decoded", "Locate", "Located", "Look", "Memory", "Segmenter"]
 
 Choice = Literal["single", "best", "largest", "hq"]
 """The decoder's single mask; of its three the one with the highest predicted IoU, or the one with most pixels; or the
 mask of the HQ-Output token alone."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Memory:
-    """What travels from frame to frame of K objects; small, on the CPU, in few bits where it is large.
+class Memory(Protocol):
+    """What travels from frame to frame of K objects, as far as any tracker reads it; small, and on the CPU."""
 
-    boxes: (K, 4) float32 x0, y0, x1, y1 in pixels of the original image; logits: (K, 1, L, L) in each object's window,
-    float16 or as the segmenter packs them; windows: (K, 4) float32 in pixels of the encoder's input; keys: (K, C, g, g)
-    int8 through the same windows (see `direction_bytes`), or None where the model matches nothing; missing: (K,) int64,
-    frames since the object was last seen; velocity: (K, 2) float32, pixels a frame the box's middle moves; appearance:
-    what was learnt after the first frame, or None where the model learns nothing.
-    """
+    @property
+    def boxes(self) -> Tensor:
+        """The last boxes (K, 4) float32, inclusive, in pixels of the original image."""
+        ...
 
-    boxes: Tensor
-    logits: Tensor
-    windows: Tensor
-    keys: Tensor | None
-    missing: Tensor
-    velocity: Tensor
-    appearance: Appearance | None = None
-
-    def to(self, device: torch.device | str) -> Memory:
-        """The same on a device."""
-        return Memory(
-            boxes=self.boxes.to(device),
-            logits=self.logits.to(device),
-            windows=self.windows.to(device),
-            keys=None if self.keys is None else self.keys.to(device),
-            missing=self.missing.to(device),
-            velocity=self.velocity.to(device),
-            appearance=None if self.appearance is None else self.appearance.to(device),
-        )
+    @property
+    def missing(self) -> Tensor:
+        """Frames since each object was last seen, (K,) int64."""
+        ...
 
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors."""
-        tensors = [self.boxes, self.logits, self.windows, self.missing, self.velocity]
-        tensors += [] if self.keys is None else [self.keys]
-        learnt = 0 if self.appearance is None else self.appearance.nbytes
-        return learnt + sum(t.numel() * t.element_size() for t in tensors)
+        ...
 
-    def __repr__(self) -> str:
-        return f"Memory(objects={len(self.boxes)}, bytes={self.nbytes})"
+
+ReferenceT = TypeVar("ReferenceT")
+ContextT = TypeVar("ContextT")
+MemoryT = TypeVar("MemoryT", bound=Memory)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Located:
-    """K objects looked for on one frame: a location prior each, and what the segmenter decodes from (its own)."""
+class Located(Generic[ContextT, MemoryT]):
+    """K objects looked for on one frame: a location prior each, and what the segmenter decodes from.
+
+    windows: (K, 4) float32, what the decoder sees of the frame, in pixels of the encoder's input. memory: what the
+    frames before left, after it was seen whether there was a cut; None without a chain of frames.
+    """
 
     priors: tuple[LocationPrior, ...]
     features: ImageFeatures
     windows: Tensor
-    context: Any
+    context: ContextT
+    memory: MemoryT | None = None
 
     def __repr__(self) -> str:
         return f"Located(objects={len(self.priors)})"
@@ -77,7 +68,7 @@ class Located:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """One mask an object: a MaskPrediction with N = K, and the probability (K,) that the object is there at all.
+    """One mask per object: a MaskPrediction with N = K, and the probability (K,) that each object is there at all.
 
     certainty: (K,) in [0, 1], how far the mask can be trusted if the object is there, as an estimate of its IoU.
     similarity: (K,) cosine similarity of the target to the features under the mask, 0 for an empty mask.
@@ -92,8 +83,28 @@ class Decoded:
         return f"Decoded(objects={len(self.presence)})"
 
 
-class Segmenter(Protocol):
-    """A model behind plain values. Every method is a pure function of its arguments."""
+class Look(Protocol):
+    """The verdict on one look at a frame: the masks, and which of the objects are there."""
+
+    @property
+    def decoded(self) -> Decoded:
+        """The masks after all refinement."""
+        ...
+
+    @property
+    def present(self) -> Tensor:
+        """Which objects are there, (K,) bool."""
+        ...
+
+
+LookT = TypeVar("LookT", bound=Look)
+
+Locate: TypeAlias = Callable[[ReferenceT, ImageFeatures, MemoryT | None], Located[ContextT, MemoryT]]
+"""A function in place of `Segmenter.locate`, such as one that shares what it computes."""
+
+
+class Segmenter(Protocol[ReferenceT, ContextT, MemoryT]):
+    """A model behind plain values. Every method is a pure function of its arguments, and of those handed to it."""
 
     model: Any
     """The module itself; segmenters of the same model and weights may hold one between them."""
@@ -102,45 +113,59 @@ class Segmenter(Protocol):
         """The features of an image (H, W, 3) uint8 RGB."""
         ...
 
-    def personalize(self, features: ImageFeatures, masks: Tensor) -> Any:
-        """What is to be found: the reference of K objects from their masks (K, H, W) bool on the first frame."""
+    def personalize(self, features: ImageFeatures, masks: Tensor) -> ReferenceT:
+        """The reference of K objects from their masks (K, H, W) bool on the first frame."""
         ...
 
-    def begin(self, features: ImageFeatures, masks: Tensor) -> Memory:
-        """The memory that the first frame leaves."""
+    def begin(self, features: ImageFeatures, masks: Tensor) -> MemoryT:
+        """The memory that the first frame leaves, from the same masks."""
         ...
 
-    def locate(self, reference: Any, features: ImageFeatures, memory: Memory | None) -> Located:
-        """Look for all objects on a frame; without a memory by similarity alone."""
-        ...
+    def look(
+        self,
+        reference: ReferenceT,
+        features: ImageFeatures,
+        memory: MemoryT | None,
+        judge: Callable[[Located[ContextT, MemoryT]], LookT],
+        *,
+        locate: Locate[ReferenceT, MemoryT, ContextT] | None = None,
+    ) -> LookT:
+        """Look for all objects on a frame, as often as this model has to, and return the last look.
 
-    def decode(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool, choice: Choice) -> Decoded:
-        """Decode all objects, in batches of equal prompts; one mask of each is chosen."""
-        ...
-
-    def outputs(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool) -> DecoderOutput:
-        """Decode all objects, nothing selected."""
-        ...
-
-    def show(self, located: Located, logits: Tensor, *, scores: Tensor, presence: Tensor) -> Decoded:
-        """Masks of the image from logits (K, 1, L, L) on the decoder's grid or a finer one; scores, presence (K,)."""
-        ...
-
-    def carried(self, located: Located, memory: Memory) -> Tensor:
-        """The remembered logits (K, 1, L, L) float32 as they lie on this frame's decoder grids; on the CPU."""
-        ...
-
-    def after_cut(self, features: ImageFeatures, memory: Memory) -> Memory:
-        """`memory`, with objects counted as missing where nothing around them is as it was on the last frame."""
-        ...
-
-    def recentred(self, located: Located, decoded: Decoded, memory: Memory, present: Tensor) -> Memory | None:
-        """Where a mask of a `present` (K,) object reaches the edge of its window: the memory to locate with once more.
-
-        It is `memory`, with the boxes of those masks; None where no window cuts anything off.
+        `judge` selects prompts, decodes, refines and decides on presence; `locate` stands in for the method.
         """
         ...
 
-    def remember(self, located: Located, decoded: Decoded, memory: Memory | None, present: Tensor) -> Memory:
+    def locate(
+        self, reference: ReferenceT, features: ImageFeatures, memory: MemoryT | None
+    ) -> Located[ContextT, MemoryT]:
+        """Look for all objects once, where `memory` says they are; without a memory by similarity alone."""
+        ...
+
+    def decode(
+        self, located: Located[ContextT, MemoryT], prompts: Sequence[PromptSet], *, guided: bool, choice: Choice
+    ) -> Decoded:
+        """Decode all objects, in batches of equal prompts; one mask of each is chosen."""
+        ...
+
+    def outputs(
+        self, located: Located[ContextT, MemoryT], prompts: Sequence[PromptSet], *, guided: bool
+    ) -> DecoderOutput:
+        """Decode all objects, nothing selected."""
+        ...
+
+    def show(self, located: Located[ContextT, MemoryT], logits: Tensor, *, scores: Tensor, presence: Tensor) -> Decoded:
+        """Masks of the image from logits (K, 1, L, L) on the decoder's grid or a finer one; scores, presence (K,)."""
+        ...
+
+    def remembered_logits(self, located: Located[ContextT, MemoryT]) -> Tensor:
+        """The logits in `located.memory` as they lie in its windows: (K, 1, L, L) float32, on the CPU."""
+        ...
+
+    def remember(self, located: Located[ContextT, MemoryT], decoded: Decoded, present: Tensor) -> MemoryT:
         """The memory after this frame; objects not `present` (K,) bool keep what was known of them."""
         ...
+
+
+AnySegmenter: TypeAlias = Segmenter[Any, Any, Any]
+"""A segmenter whose own values are handed on unread."""

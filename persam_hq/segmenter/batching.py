@@ -43,6 +43,8 @@ def join_outputs(outputs: Sequence[DecoderOutput], groups: Sequence[Sequence[int
     """The outputs of groups of objects as one, in the order of the objects."""
     if len(outputs) == 1:
         return outputs[0]
+
+    # The row of each object in the groups, one after the other
     device = outputs[0].masks.device
     back = torch.tensor([index for group in groups for index in group], device=device).argsort()
 
@@ -59,9 +61,10 @@ def join_outputs(outputs: Sequence[DecoderOutput], groups: Sequence[Sequence[int
 
 
 def choose(output: DecoderOutput, choice: Choice) -> tuple[Tensor, Tensor]:
-    """One mask a row of the batch: logits (B, L, L') and predicted IoU (B,); InputError for "hq" without HQ masks."""
+    """One mask per row of the batch: logits (B, L, L') and predicted IoU (B,); InputError for "hq" without HQ masks."""
     if choice == "hq" and output.hq_masks is None:
         raise InputError("got a decoder without HQ parts, expected one with them; load SAM-HQ weights")
+    # HQ decoders leave one mask, SAM's three; the last of several is chosen by its score or its size
     masks, iou = select_masks(output, multimask_output=choice != "single", hq_token_only=choice == "hq")
     by = (masks > 0).flatten(2).sum(dim=2) if choice == "largest" else iou
     rows, best = torch.arange(len(by), device=by.device), by.argmax(dim=1)

@@ -1,4 +1,4 @@
-"""A segmenter by the model's name."""
+"""The segmenter of a model by its name, with its weights loaded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from persam_hq.build.lite import Detail, build_lite, embedded_weights, load_lite
 from persam_hq.build.sam import sam_model_registry
 from persam_hq.errors import CheckpointError, UnknownModelError
 from persam_hq.options import TrackerPart
-from persam_hq.segmenter.base import Segmenter
+from persam_hq.segmenter.base import AnySegmenter
+from persam_hq.segmenter.lite.config import LiteConfig
 from persam_hq.segmenter.lite.segmenter import LiteSegmenter
 from persam_hq.segmenter.sam import SamSegmenter
 
@@ -32,7 +33,7 @@ def build_segmenter(
     use_hq: bool = True,
     keep_interm: bool = False,
     detail: Detail = "normal",
-) -> Segmenter:
+) -> AnySegmenter:
     """The model `model` with the weights of `checkpoint` (lite: the embedded ones by default), on `device`.
 
     `dtype` is that of the image encoder. `published` reproduces PerSAM's scripts: target features half mean and half
@@ -45,7 +46,8 @@ def build_segmenter(
         path = checkpoint or embedded_weights()
         lite = build_lite(detail=detail)
         load_lite(lite, path)
-        return LiteSegmenter(lite.to(device), dtype=dtype, published=published, without=without, use_hq=use_hq)
+        config = LiteConfig.published() if published else LiteConfig()
+        return LiteSegmenter(lite.to(device), config=config.without(*without), dtype=dtype, use_hq=use_hq)
     if model not in sam_model_registry:
         raise UnknownModelError(f"unknown model {model!r}; known: lite, {', '.join(sam_model_registry)}")
     if checkpoint is None:

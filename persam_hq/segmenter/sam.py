@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import torch
@@ -16,15 +17,40 @@ from persam_hq.mask_boxes import inclusive_boxes
 from persam_hq.modeling.sam import Sam
 from persam_hq.personalization import Alignment, Pooling, attention_similarity, locate
 from persam_hq.predictor import encode, personalize
-from persam_hq.segmenter.base import Choice, Decoded, Located, Memory
+from persam_hq.segmenter.base import Choice, Decoded, Locate, Located, LookT
 from persam_hq.segmenter.batching import choose, join_outputs, prompt_groups, stack_prompts
 from persam_hq.transforms import masks_to_original, soft_mask_logits
 from persam_hq.types import DecoderOutput, Guidance, ImageFeatures, MaskPrediction, PromptSet, Target
 
+_GIVEN_PEAK: Final = 10.0
+"""Logit of a given mask well inside of the object: it enters the next pass as a result of SAM would, whose logits are
+about 10 there."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SamMemory:
+    """The memory of K objects; see `persam_hq.segmenter.base.Memory`.
+
+    boxes: (K, 4) float32, inclusive, pixels of the original image; logits: (K, 1, L, L) float16 over the padded input;
+    missing: (K,) int64, frames since the object was last seen.
+    """
+
+    boxes: Tensor
+    logits: Tensor
+    missing: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(t.numel() * t.element_size() for t in (self.boxes, self.logits, self.missing))
+
+    def __repr__(self) -> str:
+        return f"SamMemory(objects={len(self.boxes)}, bytes={self.nbytes})"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SamContext:
-    """The targets and the guided attention (K, 1, 1, h*w) of a frame."""
+    """The targets of a frame, and the target-guided attention (K, 1, 1, h*w)."""
 
     targets: tuple[Target, ...]
     attn_sim: Tensor
@@ -61,31 +87,36 @@ class SamSegmenter:
         return features if self.keep_interm else replace(features, interm_embeddings=())
 
     def personalize(self, features: ImageFeatures, masks: Tensor) -> tuple[Target, ...]:
-        """See Segmenter: one target an object."""
+        """See Segmenter: one target per object."""
         found = (personalize(self.model, features, mask.numpy(), pooling=self.pooling) for mask in masks)
         return tuple(_target_to(target, "cpu") for target in found)
 
-    def begin(self, features: ImageFeatures, masks: Tensor) -> Memory:
+    def begin(self, features: ImageFeatures, masks: Tensor) -> SamMemory:
         """See Segmenter."""
-        k, _, _ = masks.shape
-        height, width = features.geometry.padded
+        del features
         boxes, _ = inclusive_boxes(masks)
         side = self.model.prompt_encoder.mask_input_size
-        # A given mask enters the next pass as SAM's own result would, whose logits are about 10 inside an object
-        logits = soft_mask_logits(F.interpolate(masks[:, None].float(), size=side, mode="area"), peak=10.0)
-        return Memory(
-            boxes=boxes,
-            logits=logits.half(),
-            windows=torch.tensor([0.0, 0.0, width, height]).repeat(k, 1),
-            keys=None,
-            missing=torch.zeros(k, dtype=torch.int64),
-            velocity=torch.zeros(k, 2),
-        )
+        share = F.interpolate(masks[:, None].float(), size=side, mode="area")
+        logits = soft_mask_logits(share, peak=_GIVEN_PEAK)
+        return SamMemory(boxes=boxes, logits=logits.half(), missing=torch.zeros(len(masks), dtype=torch.int64))
+
+    def look(
+        self,
+        reference: tuple[Target, ...],
+        features: ImageFeatures,
+        memory: SamMemory | None,
+        judge: Callable[[Located[SamContext, SamMemory]], LookT],
+        *,
+        locate: Locate[tuple[Target, ...], SamMemory, SamContext] | None = None,
+    ) -> LookT:
+        """See Segmenter: once, as the whole frame is searched whether there was a cut or not, and cuts nothing off."""
+        return judge((locate or self.locate)(reference, features, memory))
 
     @torch.inference_mode()
-    def locate(self, reference: tuple[Target, ...], features: ImageFeatures, memory: Memory | None) -> Located:
+    def locate(
+        self, reference: tuple[Target, ...], features: ImageFeatures, memory: SamMemory | None
+    ) -> Located[SamContext, SamMemory]:
         """See Segmenter; the memory plays no part in PerSAM's location prior."""
-        del memory
         targets = tuple(_target_to(target, self.model.device) for target in reference)
         priors = tuple(locate(features, target) for target in targets)
         height, width = features.geometry.padded
@@ -95,19 +126,23 @@ class SamSegmenter:
             features=features,
             windows=torch.tensor([0.0, 0.0, width, height]).repeat(len(priors), 1),
             context=SamContext(targets=targets, attn_sim=similarity),
+            memory=memory,
         )
 
     @torch.inference_mode()
-    def decode(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool, choice: Choice) -> Decoded:
+    def decode(
+        self, located: Located[SamContext, SamMemory], prompts: Sequence[PromptSet], *, guided: bool, choice: Choice
+    ) -> Decoded:
         """See Segmenter. SAM has no presence head: an object is there where its mask is not empty."""
         low_res, scores = choose(self.outputs(located, prompts, guided=guided), choice)
         return self._predict(located, low_res, scores)
 
     @torch.inference_mode()
-    def outputs(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool) -> DecoderOutput:
+    def outputs(
+        self, located: Located[SamContext, SamMemory], prompts: Sequence[PromptSet], *, guided: bool
+    ) -> DecoderOutput:
         """See Segmenter."""
         features, context = located.features, located.context
-        assert isinstance(context, SamContext)
         device = features.image_embedding.device
         groups, outputs = prompt_groups(prompts), []
         for group in groups:
@@ -124,28 +159,23 @@ class SamSegmenter:
         return join_outputs(outputs, groups)
 
     @torch.inference_mode()
-    def show(self, located: Located, logits: Tensor, *, scores: Tensor, presence: Tensor) -> Decoded:
+    def show(
+        self, located: Located[SamContext, SamMemory], logits: Tensor, *, scores: Tensor, presence: Tensor
+    ) -> Decoded:
         """See Segmenter; what is not empty is there, whatever `presence` says."""
         del presence
         side = self.model.prompt_encoder.mask_input_size
         low_res = F.interpolate(logits, size=side, mode="bilinear", antialias=True)[:, 0]
         return self._predict(located, low_res, scores)
 
-    def carried(self, located: Located, memory: Memory) -> Tensor:
+    def remembered_logits(self, located: Located[SamContext, SamMemory]) -> Tensor:
         """See Segmenter: every window is the whole frame."""
-        del located
-        return memory.logits.float()
+        assert located.memory is not None, "there is nothing to remember without a memory"
+        return located.memory.logits.float()
 
-    def after_cut(self, features: ImageFeatures, memory: Memory) -> Memory:
-        """See Segmenter: every frame is searched whole, cut or not."""
-        del features
-        return memory
-
-    def recentred(self, located: Located, decoded: Decoded, memory: Memory, present: Tensor) -> None:
-        """See Segmenter: the whole frame cuts nothing off."""
-
-    def _predict(self, located: Located, low_res: Tensor, scores: Tensor) -> Decoded:
-        features, context = located.features, located.context
+    def _predict(self, located: Located[SamContext, SamMemory], low_res: Tensor, scores: Tensor) -> Decoded:
+        """Masks of the image from low-resolution logits (K, L, L), with the similarity of the target to each."""
+        features = located.features
         logits = masks_to_original(low_res[:, None], features.geometry)[:, 0]
         masks = logits > self.model.mask_threshold
         cells = F.interpolate(low_res[:, None], size=features.image_embedding.shape[-2:], mode="area")[:, 0] > 0
@@ -155,7 +185,6 @@ class SamSegmenter:
                 for inside, prior in zip(cells, located.priors, strict=True)
             ]
         )
-        assert isinstance(context, SamContext)
         prediction = MaskPrediction(masks=masks, scores=scores, low_res_logits=low_res, logits=logits)
         return Decoded(
             prediction=prediction,
@@ -164,9 +193,9 @@ class SamSegmenter:
             similarity=similarity,
         )
 
-    def remember(self, located: Located, decoded: Decoded, memory: Memory | None, present: Tensor) -> Memory:
+    def remember(self, located: Located[SamContext, SamMemory], decoded: Decoded, present: Tensor) -> SamMemory:
         """See Segmenter."""
-        prediction = decoded.prediction
+        prediction, memory = decoded.prediction, located.memory
         boxes, _ = inclusive_boxes(prediction.masks.cpu())
         logits = prediction.low_res_logits[:, None].half().cpu()
         missing = torch.zeros(len(boxes), dtype=torch.int64)
@@ -174,14 +203,7 @@ class SamSegmenter:
             boxes = torch.where(present[:, None], boxes, memory.boxes)
             logits = torch.where(present[:, None, None, None], logits, memory.logits)
             missing = torch.where(present, missing, memory.missing + 1)
-        return Memory(
-            boxes=boxes,
-            logits=logits,
-            windows=located.windows,
-            keys=None,
-            missing=missing,
-            velocity=torch.zeros(len(boxes), 2),
-        )
+        return SamMemory(boxes=boxes, logits=logits, missing=missing)
 
 
 def _target_to(target: Target, device: torch.device | str) -> Target:

@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from persam_hq.segmenter import Choice, Decoded, Located, Memory, Segmenter
+from persam_hq.segmenter import AnySegmenter, Choice, Decoded, Located, Memory
+from persam_hq.segmenter.base import Locate, LookT
 from persam_hq.types import DecoderOutput, ImageFeatures, PromptSet
 
 __all__ = ["CallCache", "SharedSegmenter", "bitwise_equal", "merge_equal"]
@@ -64,7 +65,7 @@ class CallCache:
 class SharedSegmenter:
     """See Segmenter: the same as `own`, with its results shared through `calls`."""
 
-    def __init__(self, own: Segmenter, calls: CallCache) -> None:
+    def __init__(self, own: AnySegmenter, calls: CallCache) -> None:
         self.model = own.model
         self._own, self._calls = own, calls
         self._settings = vars(own)
@@ -85,13 +86,17 @@ class SharedSegmenter:
         memory: Memory = self._calls.get_or_compute(key, lambda: self._own.begin(features, masks))
         return memory
 
-    def locate(self, reference: Any, features: ImageFeatures, memory: Memory | None) -> Located:
+    def locate(self, reference: Any, features: ImageFeatures, memory: Memory | None) -> Located[Any, Any]:
         """See Segmenter."""
         key = ("locate", self._locates_with, reference, features, memory)
-        located: Located = self._calls.get_or_compute(key, lambda: self._own.locate(reference, features, memory))
+        located: Located[Any, Any] = self._calls.get_or_compute(
+            key, lambda: self._own.locate(reference, features, memory)
+        )
         return located
 
-    def decode(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool, choice: Choice) -> Decoded:
+    def decode(
+        self, located: Located[Any, Any], prompts: Sequence[PromptSet], *, guided: bool, choice: Choice
+    ) -> Decoded:
         """See Segmenter."""
         key = ("decode", self._settings, located, tuple(prompts), guided, choice)
         decoded: Decoded = self._calls.get_or_compute(
@@ -99,7 +104,7 @@ class SharedSegmenter:
         )
         return decoded
 
-    def outputs(self, located: Located, prompts: Sequence[PromptSet], *, guided: bool) -> DecoderOutput:
+    def outputs(self, located: Located[Any, Any], prompts: Sequence[PromptSet], *, guided: bool) -> DecoderOutput:
         """See Segmenter."""
         key = ("outputs", self._settings, located, tuple(prompts), guided)
         output: DecoderOutput = self._calls.get_or_compute(
@@ -107,25 +112,30 @@ class SharedSegmenter:
         )
         return output
 
-    def show(self, located: Located, logits: Tensor, *, scores: Tensor, presence: Tensor) -> Decoded:
+    def show(self, located: Located[Any, Any], logits: Tensor, *, scores: Tensor, presence: Tensor) -> Decoded:
         """See Segmenter."""
         return self._own.show(located, logits, scores=scores, presence=presence)
 
-    def carried(self, located: Located, memory: Memory) -> Tensor:
-        """See Segmenter."""
-        return self._own.carried(located, memory)
+    def look(
+        self,
+        reference: Any,
+        features: ImageFeatures,
+        memory: Memory | None,
+        judge: Callable[[Located[Any, Any]], LookT],
+        *,
+        locate: Locate[Any, Any, Any] | None = None,
+    ) -> LookT:
+        """See Segmenter; what is located on the way is shared."""
+        return self._own.look(reference, features, memory, judge, locate=locate or self.locate)
 
-    def after_cut(self, features: ImageFeatures, memory: Memory) -> Memory:
+    def remembered_logits(self, located: Located[Any, Any]) -> Tensor:
         """See Segmenter."""
-        return self._own.after_cut(features, memory)
+        return self._own.remembered_logits(located)
 
-    def recentred(self, located: Located, decoded: Decoded, memory: Memory, present: Tensor) -> Memory | None:
+    def remember(self, located: Located[Any, Any], decoded: Decoded, present: Tensor) -> Memory:
         """See Segmenter."""
-        return self._own.recentred(located, decoded, memory, present)
-
-    def remember(self, located: Located, decoded: Decoded, memory: Memory | None, present: Tensor) -> Memory:
-        """See Segmenter."""
-        return self._own.remember(located, decoded, memory, present)
+        memory: Memory = self._own.remember(located, decoded, present)
+        return memory
 
 
 def bitwise_equal(one: Any, other: Any) -> bool:

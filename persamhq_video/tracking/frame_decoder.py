@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from persam_hq.segmenter import Choice, Decoded, Located, Segmenter
+from persam_hq.segmenter import AnySegmenter, Choice, Decoded, Located
 from persam_hq.types import DecoderOutput, MaskPrediction, PromptSet
 from persamhq_video.protocols.strategy import FrameInfo, Slot
 
@@ -21,7 +22,7 @@ class FrameDecoder:
     """
 
     def __init__(
-        self, segmenter: Segmenter, located: Located, frame: FrameInfo, *, on_call: Callable[[bool], None]
+        self, segmenter: AnySegmenter, located: Located[Any, Any], frame: FrameInfo, *, on_call: Callable[[bool], None]
     ) -> None:
         self._segmenter, self._located, self._on_call = segmenter, located, on_call
         self.frame = frame

@@ -10,7 +10,7 @@ from typing import Any
 
 from persam_hq.errors import InputError
 from persam_hq.modeling.lite.ridge import RidgeSums
-from persam_hq.segmenter import Memory
+from persam_hq.segmenter import LiteMemory, Memory, SamMemory
 from persam_hq.segmenter.lite.appearance import Appearance
 from persam_hq.types import ImageFeatures
 from persamhq_video.tracking.strategy import Slots, slot_bytes
@@ -61,7 +61,7 @@ class State:
             assert held <= bound, f"the state holds {held} bytes, more than {bound}"
 
 
-STATE_TYPES: tuple[type, ...] = (State, Memory, Appearance, RidgeSums)
+STATE_TYPES: tuple[type, ...] = (State, LiteMemory, SamMemory, Appearance, RidgeSums)
 """What a state is made of, beside tensors and plain values; see TrackerBuilder."""
 
 

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from persam_hq.segmenter import Choice, Decoded, Located, Memory, Segmenter
+from persam_hq.segmenter import AnySegmenter, Choice, Decoded, Located, Memory
 from persamhq_video.protocols.strategy import FirstFrame, FrameInfo
 from persamhq_video.protocols.tracker import Beginning
 from persamhq_video.tracking.frame_decoder import FrameDecoder
@@ -35,7 +35,7 @@ __all__ = ["Encoded", "Presence", "State", "StrategyRunner", "TrackTarget", "Vid
 class _Look:
     """K objects located and decoded on one frame, with the verdict on each object's presence."""
 
-    located: Located
+    located: Located[Any, Memory]
     decoded: Decoded
     states: tuple[PresenceState, ...]
 
@@ -54,7 +54,7 @@ class VideoTracker:
 
     def __init__(
         self,
-        segmenter: Segmenter,
+        segmenter: AnySegmenter,
         *,
         strategies: StrategyRunner,
         chained: bool,
@@ -121,43 +121,36 @@ class VideoTracker:
 
     def track(self, target: TrackTarget, state: State, features: Encoded) -> tuple[State, FrameResult]:
         """See Tracker."""
-        frame, memory = features.frame, state.memory
+        frame = features.frame
 
-        # Look for the objects, and a second time where a window cut one of them off
-        if memory is not None:
-            memory = self.segmenter.after_cut(features.features, memory)
-            state = State(memory, state.slots)
-        look = self._look(target, state, features, memory)
-        if memory is not None:
-            recentred = self.segmenter.recentred(look.located, look.decoded, memory, look.present)
-            if recentred is not None:
-                look = self._look(target, state, features, recentred)
+        # Look for the objects, as often as the segmenter has to
+        def judge(located: Located[Any, Memory]) -> _Look:
+            return self._judge(located, target, state, frame)
+
+        look = self.segmenter.look(target.reference, features.features, state.memory, judge)
 
         # The result of the frame
         labels = label_map_from_logits(look.decoded.prediction.logits, look.present, target.ids)
         result = frame_result(frame, labels, object_results(look.decoded, look.states, target.ids, labels))
 
         # The state that the next frame starts from
-        if memory is None:
+        if state.memory is None:
             return State(None), result
         slots = self.strategies.remember(look.located.priors, _info(frame), result, _all_slots(target, state))
-        self._check_slots(slots, memory, frame.index)
-        return State(self.segmenter.remember(look.located, look.decoded, memory, look.present), slots), result
+        self._check_slots(slots, state.memory, frame.index)
+        return State(self.segmenter.remember(look.located, look.decoded, look.present), slots), result
 
-    def _look(self, target: TrackTarget, state: State, features: Encoded, recalled: Memory | None) -> _Look:
-        """All objects as found where `recalled` says to look; everything else is from `state`."""
-        frame, memory = features.frame, state.memory
-        of_selector, *of_refiners = _all_slots(target, state)
-        located = self.segmenter.locate(target.reference, features.features, recalled)
-
+    def _judge(self, located: Located[Any, Memory], target: TrackTarget, state: State, frame: Frame) -> _Look:
+        """The masks of one look at a frame, and the verdict on each object's presence."""
         # Prompts by the chosen strategy, then the first, guided pass, then the refiners
-        history = self._history(located, memory)
+        of_selector, *of_refiners = _all_slots(target, state)
+        history = self._history(located)
         prompts = self.strategies.select(located.priors, target.ids, _info(frame), history=history, slots=of_selector)
         decoder = FrameDecoder(self.segmenter, located, _info(frame), on_call=self._count_call)
         decoded = decoder.run(prompts, guided=self.guided, choice=self.first_choice)
         decoded = self.strategies.refine(decoder, decoded, prompts, frame.image, of_refiners)
 
-        missing = torch.zeros(len(prompts)) if memory is None else memory.missing
+        missing = torch.zeros(len(prompts)) if located.memory is None else located.memory.missing
         return _Look(located, decoded, self.presence.states(decoded, missing))
 
     def _fit(
@@ -169,13 +162,14 @@ class VideoTracker:
         info, located = _info(encoded.frame), self.segmenter.locate(reference, encoded.features, memory)
         decode = FrameDecoder(self.segmenter, located, info, on_call=self._count_call)
         first = FirstFrame(info, ids, encoded.frame.image, masks, located.priors, prompts=(), decode=decode)
-        return self.strategies.fit(first, self._history(located, memory))
+        return self.strategies.fit(first, self._history(located))
 
-    def _history(self, located: Located, memory: Memory | None) -> History | None:
+    def _history(self, located: Located[Any, Memory]) -> History | None:
         """What the selector may read of earlier frames; None where there is none, or where it has no use for it."""
+        memory = located.memory
         if memory is None or not self.strategies.reads_history:
             return None
-        return History(memory.boxes, self.segmenter.carried(located, memory), memory.missing)
+        return History(memory.boxes, self.segmenter.remembered_logits(located), memory.missing)
 
     def _check_slots(self, slots: Slots, memory: Memory, frame: int) -> None:
         """The slots have to fit into the state beside `memory`, which does not grow; else a StrategyError."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from persam_hq.segmenter import Decoded, Located, Memory
+from persam_hq.segmenter import Decoded, Located, SamMemory
 from persam_hq.types import ImageFeatures, ImageGeometry, LocationPrior, MaskPrediction, PromptSet
 from persamhq_video.tracking.state import Encoded
 from persamhq_video.tracking.strategy import Strategy
@@ -43,26 +43,24 @@ def ready_segmenter(objects: int) -> Any:
         certainty=torch.ones(objects),
         similarity=torch.ones(objects),
     )
-    memory = Memory(
+    memory = SamMemory(
         boxes=torch.tensor([[1.0, 2, 3, 4]]).repeat(objects, 1),
         logits=torch.zeros(objects, 1, GRID, GRID).half(),
-        windows=torch.zeros(objects, 4),
-        keys=None,
         missing=torch.zeros(objects, dtype=torch.int64),
-        velocity=torch.zeros(objects, 2),
     )
     prior = LocationPrior(grid=torch.zeros(2, 2), similarity=torch.zeros(SIZE), geometry=GEOMETRY)
     features = ImageFeatures(torch.zeros(1, 1, 2, 2), interm_embeddings=(), geometry=GEOMETRY)
-    located = Located(priors=(prior,) * objects, features=features, windows=memory.windows, context=None)
+    located: Located[None, SamMemory] = Located(
+        priors=(prior,) * objects, features=features, windows=torch.zeros(objects, 4), context=None, memory=memory
+    )
     return SimpleNamespace(
         encode=lambda _: features,
         personalize=lambda *_: None,
         begin=lambda *_: memory,
+        look=lambda _, __, ___, judge: judge(located),
         locate=lambda *_: located,
         decode=lambda *_, **__: decoded,
-        carried=lambda _, last: last.logits.float(),
-        after_cut=lambda _, last: last,
-        recentred=lambda *_: None,
+        remembered_logits=lambda _: memory.logits.float(),
         remember=lambda *_: memory,
     )
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from persam_hq.segmenter import Decoded, Located, Memory
+from persam_hq.segmenter import Decoded, Located, SamMemory
 from persam_hq.types import DecoderOutput, ImageFeatures, ImageGeometry, LocationPrior, MaskPrediction, PromptSet
 from persamhq_video.tracking.strategy import Strategy
 from persamhq_video.tracking.strategy_runner import StrategyRunner
@@ -52,19 +52,15 @@ class FakeSegmenter:
     def begin(self, features, masks):
         k = len(masks)
         boxes = torch.arange(4.0).repeat(k, 1) + 10 * torch.arange(k)[:, None]
-        return Memory(
-            boxes=boxes,
-            logits=torch.ones(k, 1, 4, 4).half(),
-            windows=torch.zeros(k, 4),
-            keys=None,
-            missing=torch.zeros(k, dtype=torch.int64),
-            velocity=torch.zeros(k, 2),
-        )
+        return SamMemory(boxes=boxes, logits=torch.ones(k, 1, 4, 4).half(), missing=torch.zeros(k, dtype=torch.int64))
+
+    def look(self, reference, features, memory, judge):
+        return judge(self.locate(reference, features, memory))
 
     def locate(self, reference, features, memory):
         prior = LocationPrior(grid=torch.zeros(2, 2), similarity=torch.zeros(SIZE), geometry=GEOMETRY)
         k = len(reference)
-        return Located(priors=(prior,) * k, features=features, windows=torch.zeros(k, 4), context=memory)
+        return Located(priors=(prior,) * k, features=features, windows=torch.zeros(k, 4), context=memory, memory=memory)
 
     def decode(self, located, prompts, *, guided, choice):
         self.calls.append({"prompts": list(prompts), "guided": guided, "choice": choice})
@@ -84,15 +80,9 @@ class FakeSegmenter:
             similarity=similarity,
         )
 
-    def after_cut(self, features, memory):
-        return memory
-
-    def recentred(self, located, decoded, memory, present):
-        return None
-
-    def remember(self, located, decoded, memory, present):
+    def remember(self, located, decoded, present):
         self.remembered.append(present)
-        return memory
+        return located.memory
 
     def outputs(self, located, prompts, *, guided):
         k = len(prompts)
@@ -106,8 +96,8 @@ class FakeSegmenter:
         prediction = MaskPrediction(masks=shown > 0, scores=scores, low_res_logits=logits[:, 0], logits=shown)
         return Decoded(prediction=prediction, presence=presence, certainty=scores, similarity=0 * scores)
 
-    def carried(self, located, memory):
-        return memory.logits.float()
+    def remembered_logits(self, located):
+        return located.memory.logits.float()
 
 
 class Points:

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from enum import IntEnum
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from persam_hq.modeling.common import FusedLayerNorm2d
 from persam_hq.modeling.lite.efficientnet import EfficientNetLite
+
+
+class IntermLevel(IntEnum):
+    """The interm embeddings of lite, in the order in which the encoder returns them, each channels-last."""
+
+    FINE = 0
+    """Stride 4; the HQ features are fused from it, and it is the mask decoder's last skip."""
+    MIDDLE = 1
+    """Stride 8; the mask decoder's first skip."""
+    KEYS = 2
+    """Stride 8; what dense matching compares."""
+
+
+def interm_map(interm_embeddings: Sequence[Tensor], level: IntermLevel) -> Tensor:
+    """One of the interm embeddings as a feature map: (B, h, w, C) to (B, C, h, w)."""
+    return interm_embeddings[level].permute(0, 3, 1, 2)
 
 
 class KeyProjection(nn.Module):
@@ -90,8 +109,12 @@ class LiteImageEncoder(nn.Module):
         p8 = self.lateral8(t8) + _double(self.down8(embedding))
         middle = p8 + self.smooth8(p8)
         fine = self.norm4(self.lateral4(t4) + _double(self.down4(middle)))
-        interm = (fine, middle, self.key_projection(self.key8(middle), (t4, t16, t32)))
-        return embedding, tuple(t.permute(0, 2, 3, 1) for t in interm)
+        levels = {
+            IntermLevel.FINE: fine,
+            IntermLevel.MIDDLE: middle,
+            IntermLevel.KEYS: self.key_projection(self.key8(middle), (t4, t16, t32)),
+        }
+        return embedding, tuple(levels[level].permute(0, 2, 3, 1) for level in IntermLevel)
 
 
 def _double(x: Tensor) -> Tensor:

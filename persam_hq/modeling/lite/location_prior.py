@@ -1,14 +1,15 @@
 """The dense location prior of lite: where the object is, as matching, a target model and the past say it.
 
-Twelve channels at the stride of the keys: read-out of the first frame's mask, its best foreground and background
-similarity, the ridge classifier's score, read-out of the previous frame's mask, that mask itself (four channels, one a
-sub-cell), and a flag for each of the three sources. What is not known is zero, and so is its flag.
+Per cell, at the stride of the keys, it has the channels of `PriorChannel`. What is not known is zero, and so is its
+flag. The decoder receives the prior twice, embedded: on the image embedding and on the skip at the keys' stride.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +18,64 @@ from torch import Tensor, nn
 from persam_hq.modeling.lite.matching import MatchMemory, direction_bytes, match_directions, match_nearby, read_out
 from persam_hq.modeling.lite.ridge import RidgeSums, ridge_weights
 
-PRIOR_CHANNELS = 12
-FIRST_CHANNELS, RIDGE_CHANNELS, PAST_CHANNELS = [0, 1, 2, 5], [3, 6], [4, 7, 8, 9, 10, 11]
+
+class PriorChannel(IntEnum):
+    """The channels of the dense prior, in the order in which the weights expect them."""
+
+    FIRST_READ_OUT = 0
+    """The first frame's mask, read out by matching, in [-1, 1]; confident frames are matched together with it."""
+    FIRST_FOREGROUND = 1
+    """The best similarity to a foreground cell of it, a cosine."""
+    FIRST_BACKGROUND = 2
+    """The best similarity to a background cell of it, a cosine."""
+    RIDGE_SCORE = 3
+    """The ridge classifier's score in [-2, 2]; 1 is foreground, -1 background."""
+    PREVIOUS_READ_OUT = 4
+    """The previous frame's mask, read out by matching, in [-1, 1]."""
+    FIRST_KNOWN = 5
+    """Flag: 1 where there is a first frame."""
+    RIDGE_KNOWN = 6
+    """Flag: 1 where there is a ridge classifier."""
+    PREVIOUS_KNOWN = 7
+    """Flag: 1 where there is a previous mask."""
+    PREVIOUS_MASK_TOP_LEFT = 8
+    """The previous mask itself in [-1, 1]. It is twice as fine as the prior, so its sub-cells are four channels."""
+    PREVIOUS_MASK_TOP_RIGHT = 9
+    PREVIOUS_MASK_BOTTOM_LEFT = 10
+    PREVIOUS_MASK_BOTTOM_RIGHT = 11
+
+
+PRIOR_CHANNELS: Final = len(PriorChannel)
+
+PREVIOUS_MASK_CHANNELS: Final[list[int]] = [
+    PriorChannel.PREVIOUS_MASK_TOP_LEFT,
+    PriorChannel.PREVIOUS_MASK_TOP_RIGHT,
+    PriorChannel.PREVIOUS_MASK_BOTTOM_LEFT,
+    PriorChannel.PREVIOUS_MASK_BOTTOM_RIGHT,
+]
+FIRST_CHANNELS: Final[list[int]] = [
+    PriorChannel.FIRST_READ_OUT,
+    PriorChannel.FIRST_FOREGROUND,
+    PriorChannel.FIRST_BACKGROUND,
+    PriorChannel.FIRST_KNOWN,
+]
+RIDGE_CHANNELS: Final[list[int]] = [PriorChannel.RIDGE_SCORE, PriorChannel.RIDGE_KNOWN]
+PREVIOUS_CHANNELS: Final[list[int]] = [
+    PriorChannel.PREVIOUS_READ_OUT,
+    PriorChannel.PREVIOUS_KNOWN,
+    *PREVIOUS_MASK_CHANNELS,
+]
 """The channels of each source, its flag among them."""
+
+MASK_CHANNELS: Final[tuple[list[int], ...]] = (
+    [PriorChannel.FIRST_READ_OUT],
+    [PriorChannel.RIDGE_SCORE],
+    [PriorChannel.PREVIOUS_READ_OUT, *PREVIOUS_MASK_CHANNELS],
+)
+"""The channels of each source that say where the mask is, without similarities and flags."""
+
+_RIDGE_LIMIT: Final = 2.0
+"""The classifier's scores are cut at twice what they are fitted to, so that a wild one does not outweigh all others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,13 +98,15 @@ class PriorSources:
 
 
 class DenseLocationPrior(nn.Module):
-    """Computes the twelve channels and embeds them, for the image embedding and for the skip at the keys' stride."""
+    """Computes the channels and embeds them, for the image embedding and for the skip at the keys' stride."""
 
     def __init__(self, *, hidden_dim: int, embed_dim: int, middle_dim: int) -> None:
         super().__init__()
+        # What training starts from; the released weights hold 75, 45 and 10, which were set by `checkpoints fit-keys`
         self.log_temperature_first = nn.Parameter(torch.tensor(math.log(20.0)))
         self.log_temperature_previous = nn.Parameter(torch.tensor(math.log(20.0)))
         self.log_temperature_prompt = nn.Parameter(torch.tensor(math.log(10.0)))
+        # Learned from here on: the reach of the past in window sides, and the regularisation of the ridge classifier
         self.log_reach = nn.Parameter(torch.tensor(math.log(0.12)))
         self.log_ridge = nn.Parameter(torch.tensor(math.log(0.02)))
         self.hidden = nn.Sequential(nn.Conv2d(PRIOR_CHANNELS, hidden_dim, 3, padding=1), nn.GELU())
@@ -56,7 +114,7 @@ class DenseLocationPrior(nn.Module):
         self.to_embedding = nn.Conv2d(hidden_dim, embed_dim, kernel_size=2, stride=2)
 
     def channels(self, keys: Tensor, positions: Tensor, window_side: Tensor, sources: PriorSources) -> Tensor:
-        """The prior itself, (B, 12, g, g) float.
+        """The prior itself, (B, 12, g, g) float, in the order of `PriorChannel`.
 
         `keys` (B, K, g, g), unit length over K; `positions` (B, g*g, 2) pixels; `window_side` (B,) pixels, the unit
         of the previous frame's reach.
@@ -64,7 +122,7 @@ class DenseLocationPrior(nn.Module):
         b, _, g, _ = keys.shape
         queries = keys.flatten(2).transpose(1, 2)
 
-        # What each source says of each cell, and whether there is such a source
+        # What each source says of each cell; without gradients, matching compares directions as bytes
         matched = queries if torch.is_grad_enabled() else direction_bytes(queries.float(), dim=-1)
         nothing = queries.new_zeros(queries.shape[:2])
         first = [nothing] * 3 if sources.first is None else self._match_first(matched, sources.first)
@@ -73,6 +131,8 @@ class DenseLocationPrior(nn.Module):
         previous = nothing
         if sources.previous is not None:
             previous = self._match_previous(matched, positions, window_side, sources.previous, temperature=temperature)
+
+        # A flag per source, beside what they say
         known = (sources.first is not None, sources.ridge is not None, sources.previous_mask is not None)
         flags = [torch.full_like(ridge, float(flag)) for flag in known]
         maps = torch.stack([*first, ridge, previous, *flags], dim=1).reshape(b, -1, g, g)
@@ -103,7 +163,7 @@ class DenseLocationPrior(nn.Module):
         weights = ridge_weights(sums, regularisation=self.log_ridge.exp()).to(queries.dtype)
         leading = queries[..., : weights.shape[-1] - 1]
         score: Tensor = (leading @ weights[:, :-1, None])[..., 0] + weights[:, -1:]
-        return score.clamp(-2, 2)
+        return score.clamp(-_RIDGE_LIMIT, _RIDGE_LIMIT)
 
     def _match_previous(
         self,
@@ -132,6 +192,6 @@ class DenseLocationPrior(nn.Module):
         return 2 * read_out(q @ k.transpose(1, 2), memory.mask) - 1
 
     def forward(self, channels: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 12, g, g) to what is added to the image embedding (B, C, g/2, g/2) and to the skip (B, C', g, g)."""
+        """The prior (B, 12, g, g), embedded for the image embedding (B, C, g/2, g/2) and for the skip (B, C', g, g)."""
         hidden = self.hidden(channels)
         return self.to_embedding(hidden), self.to_middle(hidden)

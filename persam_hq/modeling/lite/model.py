@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from persam_hq.modeling.common import FusedLayerNorm2d
 from persam_hq.modeling.lite.efficientnet import EMBEDDING_STRIDE, FINE_STRIDE, KEY_STRIDE
-from persam_hq.modeling.lite.image_encoder import LiteImageEncoder
+from persam_hq.modeling.lite.image_encoder import IntermLevel, LiteImageEncoder, interm_map
 from persam_hq.modeling.lite.location_prior import DenseLocationPrior, PriorSources
 from persam_hq.modeling.lite.matching import MatchMemory
 from persam_hq.modeling.lite.window import cell_positions, move_window, resample_window
@@ -104,12 +104,31 @@ class WindowFeatures:
 
 @dataclass(frozen=True, slots=True)
 class LiteGeometry:
-    """Cells a side: the decoder's grid, and the memories of the first frame, near and far, and of later ones."""
+    """Cells a side of everything that is seen or remembered through a window.
+
+    grid: the decoder's image embedding; first_grid and global_grid: the memory of the first frame, around the object
+    and over all of it; recent_grid: the memories of later frames.
+    """
 
     grid: int
     first_grid: int
     global_grid: int
     recent_grid: int
+
+    @property
+    def prior_grid(self) -> int:
+        """Of the matching keys, and so of the dense prior: stride 8 where the embedding has 16."""
+        return 2 * self.grid
+
+    @property
+    def mask_grid(self) -> int:
+        """Of SAM's masks and of mask prompts: stride 4."""
+        return 4 * self.grid
+
+    @property
+    def hq_grid(self) -> int:
+        """Of the HQ masks, finer than the HQ features: there the image is seen nearly as finely as it was encoded."""
+        return 8 * self.grid
 
 
 class Lite(nn.Module):
@@ -167,16 +186,16 @@ class Lite(nn.Module):
         self, embedding: Tensor, interm: tuple[Tensor, ...], windows: Tensor, *, hq: Tensor | None = None
     ) -> WindowFeatures:
         """See the encoder's output (1 or B images), and its HQ features, through `windows` (B, 4)."""
-        fine, middle, keys = (t.permute(0, 3, 1, 2) for t in interm)
-        g = self.geometry.grid
-        seen_keys = resample_window(keys, windows, grid=2 * g, stride=KEY_STRIDE)
+        fine, middle, keys = (interm_map(interm, level) for level in IntermLevel)
+        sizes = self.geometry
+        window_keys = resample_window(keys, windows, grid=sizes.prior_grid, stride=KEY_STRIDE)
         return WindowFeatures(
             windows=windows,
-            embedding=resample_window(embedding, windows, grid=g, stride=EMBEDDING_STRIDE),
-            middle=resample_window(middle, windows, grid=2 * g, stride=KEY_STRIDE),
-            fine=resample_window(fine, windows, grid=4 * g, stride=FINE_STRIDE),
-            keys=F.normalize(seen_keys, dim=1),
-            hq=None if hq is None else WindowedHQ(features=hq, windows=windows, grid=8 * g),
+            embedding=resample_window(embedding, windows, grid=sizes.grid, stride=EMBEDDING_STRIDE),
+            middle=resample_window(middle, windows, grid=sizes.prior_grid, stride=KEY_STRIDE),
+            fine=resample_window(fine, windows, grid=sizes.mask_grid, stride=FINE_STRIDE),
+            keys=F.normalize(window_keys, dim=1),
+            hq=None if hq is None else WindowedHQ(features=hq, windows=windows, grid=sizes.hq_grid),
         )
 
     def remember(self, keys: Tensor, masks: Tensor, windows: Tensor, *, grid: int) -> MatchMemory:
@@ -208,14 +227,14 @@ class Lite(nn.Module):
         `destination` (B, 4) as probabilities (B, 1, 4g, 4g), 0 where `source` did not reach.
         """
         probability = torch.sigmoid(logits)
-        moved, covered = move_window(probability, source=source, destination=destination, grid=4 * self.geometry.grid)
+        moved, covered = move_window(probability, source=source, destination=destination, grid=self.geometry.mask_grid)
         small = F.interpolate(probability, size=keys.shape[-2:], mode="area")
         return self.remember_seen(keys, small, source), moved * covered
 
     def prior(self, seen: WindowFeatures, sources: PriorSources) -> Tensor:
         """The dense location prior (B, 12, 2g, 2g) of what is seen."""
         side = (seen.windows[:, 2:] - seen.windows[:, :2]).amax(dim=1)
-        positions = cell_positions(seen.windows, grid=2 * self.geometry.grid)
+        positions = cell_positions(seen.windows, grid=self.geometry.prior_grid)
         return self.location_prior.channels(seen.keys, positions, side, sources)
 
     def prompt_prior(self, seen: WindowFeatures, shapes: Tensor) -> Tensor:

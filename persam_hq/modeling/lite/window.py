@@ -9,8 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from persam_hq.mask_boxes import outer_boxes
+
 OUTSIDE_LOGIT = -20.0
-"""The mask logit of a pixel that no window covers: background, without doubt."""
+"""The mask logit of a pixel that no window covers: background without doubt, as logits of masks end at about 10."""
 
 
 def triangle_weights(centres: Tensor, *, size: int, support: Tensor) -> Tensor:
@@ -112,6 +114,15 @@ def window_around(boxes: Tensor, *, factor: float, min_side: float, bounds: tupl
     left, right = axis(x0, x1, float(width))
     top, bottom = axis(y0, y1, float(height))
     return torch.stack([left, top, right, bottom], dim=1)
+
+
+def window_boxes(masks: Tensor, windows: Tensor) -> Tensor:
+    """Boxes (B, 4) of masks (B, L, L), bool or above 0.5, seen through `windows` (B, 4): outer edges in pixels.
+
+    An empty mask gives its whole window.
+    """
+    cell = (windows[:, 2:] - windows[:, :2]).repeat(1, 2) / masks.shape[-1]
+    return windows[:, :2].repeat(1, 2) + outer_boxes(masks) * cell
 
 
 def cell_positions(windows: Tensor, *, grid: int) -> Tensor:

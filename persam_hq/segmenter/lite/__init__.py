@@ -1,1 +1,1 @@
-"""lite as a segmenter: its windows, memory, matching and mask selection."""
+"""lite's tracker: localization, the mask head, the memory, and the configuration that holds all of their numbers."""

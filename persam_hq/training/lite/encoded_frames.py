@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from persam_hq.modeling.lite.image_encoder import IntermLevel, interm_map
 from persam_hq.modeling.lite.model import Lite, WindowFeatures
 from persam_hq.modeling.lite.window import resample_window
 from persam_hq.modeling.prompt_encoder import PromptBatch
@@ -44,7 +45,7 @@ class EncodedFrame:
     @property
     def keys(self) -> Tensor:
         """What matching compares, (B, K, h, w)."""
-        return self.interm[2].permute(0, 3, 1, 2)
+        return interm_map(self.interm, IntermLevel.KEYS)
 
     @property
     def present(self) -> Tensor:

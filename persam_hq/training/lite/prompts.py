@@ -1,4 +1,4 @@
-"""Image prompts as users give them: points, a box or a rough mask on one image, nothing else known."""
+"""Simulated image prompts in the training of lite: points, a box or a rough mask on one image, nothing else known."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from persam_hq.mask_boxes import outer_boxes
 from persam_hq.modeling.lite.location_prior import PRIOR_CHANNELS
 from persam_hq.modeling.lite.model import Lite
 from persam_hq.modeling.lite.prompt_maps import box_shapes, point_shapes
-from persam_hq.modeling.lite.window import move_window
+from persam_hq.modeling.lite.window import move_window, window_boxes
 from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.training.data.prompt_simulation import jitter_boxes, noisy_mask, random_points
 from persam_hq.training.data.rng import StepRng
@@ -58,12 +58,13 @@ def _draw(model: Lite, kind: str, frame: EncodedFrame, chances: StepRng) -> Draw
     """A prompt of one kind for each row, in most steps as tokens and drawn into the prior, else as one of the two."""
     boxes = outer_boxes(frame.mask)
     windows = _windows(kind, boxes, frame, chances)
-    grid, limits = 4 * model.geometry.grid, None
+    grid, limits = model.geometry.mask_grid, None
     if kind == "box":
         limits = jitter_boxes(boxes, chances)
         tokens, shapes = PromptBatch(boxes=limits), box_shapes(limits, windows, grid=grid)
     elif kind == "mask":
         shapes = noisy_mask(frame.truth(windows, grid=grid), chances)
+        # As soft_mask_logits with a peak of 5, in another order of rounding, which training's numbers depend on
         tokens = PromptBatch(masks=10 * shapes - 5)
     else:
         points, labels = _points(kind, frame, chances)
@@ -95,7 +96,7 @@ def _windows(kind: str, boxes: Tensor, frame: EncodedFrame, chances: StepRng) ->
 
 
 def _truth(model: Lite, frame: EncodedFrame, windows: Tensor) -> Tensor:
-    return frame.truth(windows, grid=8 * model.geometry.grid)
+    return frame.truth(windows, grid=model.geometry.hq_grid)
 
 
 def _decode(
@@ -104,7 +105,7 @@ def _decode(
     """Decode and score one pass."""
     seen = frame.seen_by(model, prompt.windows)
     if prompt.shapes is None:
-        side = 2 * model.geometry.grid
+        side = model.geometry.prior_grid
         prior = torch.zeros(len(prompt.windows), PRIOR_CHANNELS, side, side)
     else:
         prior = model.prompt_prior(seen, prompt.shapes)
@@ -125,8 +126,7 @@ def _meant(output: DecoderOutput, truth: Tensor, *, best_only: bool) -> Tensor:
 
 def _look_closer(prompt: Drawn, chosen: Tensor, frame: EncodedFrame, chances: StepRng) -> Drawn:
     """The same prompt with the mask found, (B, 1, L, L), drawn in a window around it."""
-    extent = (prompt.windows[:, 2:] - prompt.windows[:, :2]).repeat(1, 2) / chosen.shape[-1]
-    boxes = prompt.windows[:, :2].repeat(1, 2) + outer_boxes(chosen[:, 0]) * extent
+    boxes = window_boxes(chosen[:, 0], prompt.windows)
     windows = jittered_windows(boxes, chances, side=frame.side, low=1.2, high=1.8)
     windows = torch.where(chances.each(0.25)[:, None], prompt.windows, windows)
     shapes, _ = move_window(chosen, source=prompt.windows, destination=windows, grid=chosen.shape[-1])

@@ -16,7 +16,7 @@ from persam_hq.training.data.datasets import Array
 from persam_hq.training.data.rng import StepRng
 from persam_hq.training.lite.encoded_frames import EncodedFrame, encode_clips
 from persam_hq.training.lite.step_losses import Scores
-from persam_hq.training.lite.unrolled_tracker import Past, Tracking
+from persam_hq.training.lite.unrolled_tracker import TrainingMemory, UnrolledTracker
 from persam_hq.training.losses import mask_iou
 from persam_hq.training.recipe import Validation
 from persam_hq.training.validation_picture import FOUND, GAP, TILE, TRUTH, tinted
@@ -29,22 +29,22 @@ def validate_clips(model: Lite, batch: Batch, *, seed: int) -> Validation:
     """Track through the clips of a batch; their picture, and the mean IoU of the tracked frames as `iou_validation`."""
     clip = encode_clips(model, batch.frames, batch.masks)
     rng = np.random.default_rng([seed, _PURPOSE])
-    tracking = Tracking(model, chances=StepRng(rng, batch=len(batch.frames)), scores=Scores(rng))
-    reference, past = tracking.begin(clip[0])
+    tracking = UnrolledTracker(model, chances=StepRng(rng, batch=len(batch.frames)), scores=Scores(rng))
+    reference, memory = tracking.begin(clip[0])
     found = [clip[0].mask]
     for frame in clip[1:]:
-        past = tracking.follow(frame, reference, past)
-        reference = tracking.learn(frame, reference, past)
-        found.append(_whole(frame, past))
+        memory = tracking.follow(frame, reference, memory)
+        reference = tracking.learn(frame, reference, memory)
+        found.append(_whole(frame, memory))
     masks = torch.stack(found, dim=1)
     overlap = mask_iou(masks[:, 1:] - 0.5, batch.masks[:, 1:])
     return Validation(picture=_sheet(batch, masks), figures={"iou_validation": float(overlap.mean())})
 
 
-def _whole(frame: EncodedFrame, past: Past) -> Tensor:
+def _whole(frame: EncodedFrame, memory: TrainingMemory) -> Tensor:
     """The result as masks (B, S, S) float of the whole crop."""
     size = (frame.side, frame.side)
-    return (paste_window(past.logits, past.windows, size=size, scale=(1.0, 1.0))[:, 0] > 0).float()
+    return (paste_window(memory.logits, memory.windows, size=size, scale=(1.0, 1.0))[:, 0] > 0).float()
 
 
 def _sheet(batch: Batch, masks: Tensor) -> Array:

@@ -1,16 +1,19 @@
-"""Boxes of masks, and windows that miss them as a tracker's windows do."""
+"""Jittered windows of training clips, which miss the objects as a tracker's windows do."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from persam_hq.modeling.lite.window import window_around
+from persam_hq.segmenter.lite.config import LiteConfig
 from persam_hq.training.data.rng import StepRng
 
-SMALLEST_SIDE = 96.0
-"""Pixels: no window is drawn smaller, unless its aspect asks for it."""
+SMALLEST_SIDE: Final = LiteConfig().min_side
+"""Pixels: no window is drawn smaller, as in tracking, unless its aspect asks for it."""
 
 
 def jittered_windows(boxes: Tensor, chances: StepRng, *, side: int, low: float = 1.3, high: float = 2.3) -> Tensor:

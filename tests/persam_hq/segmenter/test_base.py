@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from persam_hq.segmenter.base import Memory
+from persam_hq.segmenter import LiteMemory, SamMemory
 from persam_hq.segmenter.batching import choose, prompt_groups, stack_prompts
 from persam_hq.segmenter.lite.appearance import Appearance
 from persam_hq.types import DecoderOutput, ImageGeometry, PromptSet
@@ -75,15 +75,23 @@ def test_one_mask_an_object_is_chosen(choice, hq, peaks, iou):
 
 
 def test_a_memory_counts_its_bytes():
-    memory = Memory(
+    appearance = Appearance.empty(2, cells=4, key_dim=3, slots=2)
+    lite = LiteMemory(
         boxes=torch.zeros(2, 4),
-        logits=torch.zeros(2, 1, 8, 8, dtype=torch.float16),
+        logits=torch.zeros(2, 1, 8, 8, dtype=torch.int8),
         windows=torch.zeros(2, 4),
-        keys=None,
+        keys=torch.zeros(2, 3, 2, 2, dtype=torch.int8),
         missing=torch.zeros(2, dtype=torch.int64),
         velocity=torch.zeros(2, 2),
+        appearance=appearance,
     )
-    assert memory.nbytes == 2 * 16 + 2 * 128 + 2 * 16 + 16 + 16
-    assert repr(memory) == "Memory(objects=2, bytes=352)"
-    learnt = Appearance.empty(2, cells=4, key_dim=3)
-    assert replace(memory, appearance=learnt).nbytes == memory.nbytes + learnt.nbytes
+    assert lite.nbytes - appearance.nbytes == 2 * 16 + 2 * 64 + 2 * 16 + 2 * 12 + 16 + 16
+    assert repr(lite) == f"LiteMemory(objects=2, bytes={lite.nbytes})"
+    learned = replace(lite, appearance=Appearance.empty(2, cells=4, key_dim=3, slots=3))
+    assert learned.nbytes == lite.nbytes + 2 * 4 * (3 + 2)
+
+    sam = SamMemory(
+        boxes=torch.zeros(2, 4), logits=torch.zeros(2, 1, 8, 8).half(), missing=torch.zeros(2, dtype=torch.int64)
+    )
+    assert sam.nbytes == 2 * 16 + 2 * 128 + 16
+    assert repr(sam) == "SamMemory(objects=2, bytes=304)"

@@ -6,7 +6,7 @@ from stand_ins.model import square_model
 
 from persam_hq.build.lite import embedded_weights
 from persam_hq.errors import CheckpointError, UnknownModelError
-from persam_hq.segmenter import LiteSegmenter, SamSegmenter, build_segmenter
+from persam_hq.segmenter import LiteConfig, LiteSegmenter, SamSegmenter, build_segmenter
 from persam_hq.segmenter import build as build_module
 
 
@@ -27,8 +27,13 @@ def tiny(monkeypatch, tmp_path):
 def test_lite_takes_the_checkpoint_that_is_named(tiny):
     segmenter = build_segmenter("lite", checkpoint=tiny, dtype=torch.bfloat16, published=True)
     assert isinstance(segmenter, LiteSegmenter)
-    assert (segmenter.dtype, segmenter.published) == (torch.bfloat16, True)
+    assert (segmenter.dtype, segmenter.config) == (torch.bfloat16, LiteConfig.published())
     assert not segmenter.model.training
+
+
+def test_parts_that_are_left_out_are_switched_off(tiny):
+    segmenter = build_segmenter("lite", checkpoint=tiny, without=("motion", "second-look"))
+    assert segmenter.config == LiteConfig(motion=False, second_look=False)
 
 
 @pytest.mark.parametrize("use_hq", [True, False])

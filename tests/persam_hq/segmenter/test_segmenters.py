@@ -1,5 +1,7 @@
 """What every segmenter does, on lite, on SAM-HQ and on a SAM whose input is no square."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from stand_ins.lite import tiny_lite
 from stand_ins.model import rectangular_model, square_model
 
 from persam_hq.errors import InputError
-from persam_hq.segmenter import LiteSegmenter, SamSegmenter
+from persam_hq.segmenter import LiteConfig, LiteSegmenter, SamSegmenter
 from persam_hq.types import PromptSet
 
 
@@ -19,7 +21,7 @@ def sam(model, **options):
 
 SEGMENTERS = {
     "lite": lambda: LiteSegmenter(tiny_lite()),
-    "lite, published": lambda: LiteSegmenter(tiny_lite(), published=True),
+    "lite, published": lambda: LiteSegmenter(tiny_lite(), config=LiteConfig.published()),
     "SAM-HQ": lambda: sam(square_model(hq=True)),
     "rectangular SAM": lambda: sam(rectangular_model()),
 }
@@ -61,7 +63,7 @@ def follow(segmenter, scene, rows, *, chained=True):
         located = segmenter.locate(reference, frame, memory)
         decoded = segmenter.decode(located, kinds, guided=True, choice="best")
         if memory is not None:
-            memory = segmenter.remember(located, decoded, memory, torch.ones(len(rows), dtype=torch.bool))
+            memory = segmenter.remember(located, decoded, torch.ones(len(rows), dtype=torch.bool))
     return located, decoded, memory
 
 
@@ -109,17 +111,18 @@ def test_nothing_that_is_handed_in_changes(segmenter, scene):
     decoded = segmenter.decode(located, kinds, guided=True, choice="single")
     given, before = (*given, located, decoded), before + [t.clone() for t in tensors((located, decoded))]
     segmenter.decode(located, kinds, guided=False, choice="largest")
-    segmenter.remember(located, decoded, memory, torch.tensor([True, False, True]))
+    segmenter.remember(located, decoded, torch.tensor([True, False, True]))
     assert all(torch.equal(now, then) for now, then in zip(tensors(given), before, strict=True))
 
 
 def test_an_object_that_is_not_there_is_kept_as_it_was(segmenter, scene):
     located, decoded, memory = follow(segmenter, scene, [0, 1, 2])
-    kept = segmenter.remember(located, decoded, memory, torch.tensor([True, False, True]))
-    again = segmenter.remember(located, decoded, kept, torch.tensor([True, False, False]))
+    located = replace(located, memory=memory)
+    kept = segmenter.remember(located, decoded, torch.tensor([True, False, True]))
+    again = segmenter.remember(replace(located, memory=kept), decoded, torch.tensor([True, False, False]))
     assert kept.missing.tolist() == [0, 1, 0]
     assert again.missing.tolist() == [0, 2, 1]
-    for name in ("boxes", "logits", "windows"):
+    for name in {"boxes", "logits", "windows", "keys"} & set(memory.__slots__):
         assert torch.equal(getattr(again, name)[1], getattr(memory, name)[1])
 
 
@@ -143,7 +146,7 @@ def test_guidance_and_choice_matter(segmenter, scene):
         return segmenter.decode(located, prompts_of(3), **options).prediction.low_res_logits
 
     assert not torch.allclose(logits(), logits(guided=False))
-    if not isinstance(segmenter, LiteSegmenter) or segmenter.published:
+    if not isinstance(segmenter, LiteSegmenter) or segmenter.config.published_selection:
         assert not torch.allclose(logits(), logits(choice="best"))
 
 

@@ -9,7 +9,7 @@ import torch
 from stand_ins.lite import tiny_lite
 from stand_ins.segmenter import named
 
-from persam_hq.segmenter import LiteSegmenter
+from persam_hq.segmenter import LiteConfig, LiteSegmenter
 from persam_hq.types import PromptSet
 from persamhq_plugins.mask_refiners.cascade import Cascade
 from persamhq_video.compare.shared_tracker import CombinedResult, SharedJob, SharedTracker
@@ -49,7 +49,7 @@ ONE_LOOK = {"without": ["second-look"]}
 
 
 def tracker(model, *, use_hq=False, refiners=(), chained=True, without=()):
-    segmenter = CountingSegmenter(model, use_hq=use_hq, without=without)
+    segmenter = CountingSegmenter(model, config=LiteConfig().without(*without), use_hq=use_hq)
     named_refiners = [named("mask refiner", refiner) for refiner in refiners]
     strategies = StrategyRunner(named("prompt selector", NoPoints()), named_refiners)
     return VideoTracker(segmenter, strategies=strategies, chained=chained, guided=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from persam_hq.segmenter import Memory
+from persam_hq.segmenter import LiteMemory, SamMemory
 from persam_hq.segmenter.lite.appearance import Appearance
 from persamhq_video.errors import OutputError
 from persamhq_video.output.snapshots import Snapshots, state_schema
@@ -70,8 +70,8 @@ def test_plain_states_come_back(tmp_path, state):
 
 
 def test_the_tracker_s_own_state_comes_back(tmp_path):
-    appearance = Appearance.empty(2, cells=9, key_dim=4)
-    memory = Memory(
+    appearance = Appearance.empty(2, cells=9, key_dim=4, slots=2)
+    memory = LiteMemory(
         boxes=torch.rand(2, 4),
         logits=torch.rand(2, 1, 8, 8).half(),
         windows=torch.rand(2, 4),
@@ -80,11 +80,17 @@ def test_the_tracker_s_own_state_comes_back(tmp_path):
         velocity=torch.rand(2, 2),
         appearance=appearance,
     )
-    found = round_trip(tmp_path, State(memory), State, Memory, Appearance, type(appearance.ridge))
+    found = round_trip(tmp_path, State(memory), State, LiteMemory, Appearance, type(appearance.ridge))
     assert found.memory.nbytes == memory.nbytes
     for name in ("boxes", "logits", "windows", "keys", "missing", "velocity"):
         assert torch.equal(getattr(found.memory, name), getattr(memory, name))
     assert torch.equal(found.memory.appearance.ridge.gram, appearance.ridge.gram)
+
+
+def test_the_state_of_a_sam_model_comes_back(tmp_path):
+    memory = SamMemory(boxes=torch.rand(2, 4), logits=torch.rand(2, 1, 8, 8).half(), missing=torch.tensor([0, 3]))
+    found = round_trip(tmp_path, State(memory), State, SamMemory)
+    assert all(torch.equal(getattr(found.memory, name), getattr(memory, name)) for name in memory.__slots__)
 
 
 def test_only_what_a_view_shows_is_kept(tmp_path):

@@ -7,7 +7,7 @@ from stand_ins.segmenter import IDS, LABELS, NOWHERE, SIZE, FakeSegmenter, Point
 
 from persam_hq.errors import CheckpointError, InputError
 from persam_hq.hub import FOLDER_VARIABLE, PUBLISHED, Cache
-from persam_hq.segmenter import Memory
+from persam_hq.segmenter import SamMemory
 from persamhq_video.config import RunConfig
 from persamhq_video.errors import ExecutorError
 from persamhq_video.tracking import build as build_module
@@ -111,14 +111,16 @@ def test_a_frame_is_looked_at_again_where_a_window_cut_off_an_object():
             self.located_with += (memory,)
             return super().locate(reference, features, memory)
 
-        def recentred(self, located, decoded, memory, present):
+        def look(self, reference, features, memory, judge):
+            first = judge(self.locate(reference, features, memory))
+            assert first.present.tolist() == [False, True]
             self.logits = [rectangle(0, 0, 5, 5), rectangle(6, 6, 9, 7)]
-            assert present.tolist() == [False, True]
-            return replace(memory, boxes=memory.boxes + 100)
+            recentred = replace(memory, boxes=memory.boxes + 100)
+            return judge(replace(self.locate(reference, features, recentred), memory=memory))
 
-        def remember(self, located, decoded, memory, present):
-            self.remembered.append((located.context, memory, present.tolist()))
-            return memory
+        def remember(self, located, decoded, present):
+            self.remembered.append((located.context, located.memory, present.tolist()))
+            return located.memory
 
     fake, points = Cuts(logits=[NOWHERE, rectangle(0, 0, 1, 1)]), Points()
     _, _, result = step(fake, selector=points)
@@ -143,13 +145,13 @@ def test_the_score_is_how_certain_the_mask_is_and_not_the_iou_heads_opinion():
 
 def test_what_a_cut_left_behind_is_missing_from_there_on():
     class Cut(FakeSegmenter):
-        def after_cut(self, features, memory):
-            return replace(memory, missing=torch.tensor([1, 0]))
+        def look(self, reference, features, memory, judge):
+            return super().look(reference, features, replace(memory, missing=torch.tensor([1, 0])), judge)
 
-        def remember(self, located, decoded, memory, present):
-            assert located.context is memory
-            assert memory.missing.tolist() == [1, 0]
-            return memory
+        def remember(self, located, decoded, present):
+            assert located.context is located.memory
+            assert located.memory.missing.tolist() == [1, 0]
+            return located.memory
 
     fake = Cut(logits=[rectangle(0, 0, 2, 2), rectangle(6, 6, 8, 7)], presence=[0.4, 0.4])
     assert [o.state for o in step(fake)[2].objects] == ["absent", "uncertain"], "to be back it has to be likelier"
@@ -244,13 +246,10 @@ def test_a_refiner_that_loses_an_object_is_named():
 
 def test_a_state_that_grew_too_large_is_refused():
     k = 2
-    memory = Memory(
+    memory = SamMemory(
         boxes=torch.zeros(k, 4),
         logits=torch.zeros(k, 1, 1024, 1024).half(),
-        windows=torch.zeros(k, 4),
-        keys=None,
         missing=torch.zeros(k, dtype=torch.int64),
-        velocity=torch.zeros(k, 2),
     )
     with pytest.raises(AssertionError, match=r"the state holds \d+ bytes, more than 1572864"):
         State(memory)

@@ -9,7 +9,7 @@ from stand_ins.lite import fill
 from persam_hq.errors import ShapeError
 from persam_hq.modeling.lite.location_prior import (
     FIRST_CHANNELS,
-    PAST_CHANNELS,
+    PREVIOUS_CHANNELS,
     PRIOR_CHANNELS,
     RIDGE_CHANNELS,
     DenseLocationPrior,
@@ -49,7 +49,7 @@ def all_sources():
 
 
 def test_every_channel_belongs_to_one_source():
-    assert sorted(FIRST_CHANNELS + RIDGE_CHANNELS + PAST_CHANNELS) == list(range(PRIOR_CHANNELS))
+    assert sorted(FIRST_CHANNELS + RIDGE_CHANNELS + PREVIOUS_CHANNELS) == list(range(PRIOR_CHANNELS))
 
 
 def test_the_ridge_classifier_sees_the_leading_components_alone():
@@ -200,7 +200,7 @@ def test_sub_cells_of_the_previous_mask_become_channels(prior):
     [
         ({"first": None}, FIRST_CHANNELS),
         ({"ridge": None}, RIDGE_CHANNELS),
-        ({"previous": None, "previous_mask": None}, PAST_CHANNELS),
+        ({"previous": None, "previous_mask": None}, PREVIOUS_CHANNELS),
     ],
 )
 def test_a_missing_source_is_zero_and_so_is_its_flag(prior, left_out, channels):

@@ -4,9 +4,13 @@ import torch.nn.functional as F
 
 from persam_hq.modeling.lite.matching import MatchMemory, directions
 from persam_hq.modeling.lite.ridge import RidgeSums, ridge_sums
-from persam_hq.segmenter.lite.appearance import INTERVAL, RIDGE_RATE, SLOTS, Appearance
+from persam_hq.segmenter.lite.appearance import Appearance
+from persam_hq.segmenter.lite.config import LiteConfig
+from persam_hq.segmenter.lite.reference import LiteReference
 
 K, CELLS, DIM = 2, 4, 3
+CONFIG = LiteConfig()
+SLOTS, INTERVAL, RIDGE_RATE = CONFIG.appearance_slots, CONFIG.appearance_interval, CONFIG.ridge_rate
 
 
 def seen(seed):
@@ -19,21 +23,22 @@ def seen(seed):
 
 
 def learn(frames, *, confident=(True, True)):
-    appearance = Appearance.empty(K, cells=CELLS, key_dim=DIM)
+    appearance = Appearance.empty(K, cells=CELLS, key_dim=DIM, slots=SLOTS)
     for frame in frames:
-        appearance = appearance.learn(seen(frame), torch.tensor(confident))
+        appearance = appearance.learn(seen(frame), torch.tensor(confident), CONFIG)
     return appearance
 
 
 def test_at_first_nothing_is_known():
-    empty = Appearance.empty(K, cells=CELLS, key_dim=DIM)
+    empty = Appearance.empty(K, cells=CELLS, key_dim=DIM, slots=SLOTS)
     first = seen(0)
-    joined = empty.beside(first)
+    sums = ridge_sums(first)
+    reference = LiteReference(first=first, ridge=sums, targets=torch.zeros(K, 1))
+    joined = reference.extended(examples=empty.examples).first
     assert joined.keys.shape == (K, CELLS + SLOTS * CELLS, DIM)
     assert torch.equal(joined.keys[:, :CELLS], first.keys)
     assert joined.keys[:, CELLS:].abs().max() == 0
-    sums = ridge_sums(first)
-    assert torch.equal(empty.added_to(sums).gram, sums.gram)
+    assert torch.equal(reference.extended(sums=empty.ridge).ridge.gram, sums.gram)
     assert "Appearance(keys=(2, 2, 4, 3)" in repr(empty)
 
 
@@ -62,14 +67,14 @@ def test_the_classifiers_sums_are_a_running_mean(frames):
     share = 1 - (1 - RIDGE_RATE) ** frames
     assert torch.allclose(appearance.ridge.gram, share * ridge_sums(seen(7)).gram, atol=1e-5)
     first = RidgeSums(gram=torch.eye(DIM + 1).expand(K, -1, -1), moment=torch.ones(K, DIM + 1))
-    total = appearance.added_to(first)
+    total = LiteReference(first=seen(0), ridge=first, targets=torch.zeros(K, 1)).extended(sums=appearance.ridge).ridge
     assert torch.allclose(total.moment, 1 + share * ridge_sums(seen(7)).moment, atol=1e-5)
 
 
 def test_learning_leaves_what_was_known_as_it_was():
     before = learn([1])
     kept = before.keys.clone(), before.ridge.gram.clone(), before.filled.clone()
-    before.learn(seen(2), torch.tensor([True, True]))
+    before.learn(seen(2), torch.tensor([True, True]), CONFIG)
     assert torch.equal(before.keys, kept[0])
     assert torch.equal(before.ridge.gram, kept[1])
     assert torch.equal(before.filled, kept[2])

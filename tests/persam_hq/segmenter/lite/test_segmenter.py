@@ -6,15 +6,22 @@ import torch.nn.functional as F
 from stand_ins.lite import GRID, tiny_lite
 
 from persam_hq.build.lite import build_lite
-from persam_hq.modeling.lite.location_prior import FIRST_CHANNELS, PAST_CHANNELS, PRIOR_CHANNELS, RIDGE_CHANNELS
+from persam_hq.modeling.lite.image_encoder import IntermLevel
+from persam_hq.modeling.lite.location_prior import (
+    FIRST_CHANNELS,
+    PREVIOUS_CHANNELS,
+    PRIOR_CHANNELS,
+    RIDGE_CHANNELS,
+    PriorChannel,
+)
 from persam_hq.modeling.lite.window import OUTSIDE_LOGIT
-from persam_hq.segmenter import LiteSegmenter
+from persam_hq.segmenter import LiteConfig, LiteSegmenter
 from persam_hq.segmenter.lite.windows import (
-    WindowPolicy,
-    followed,
     input_boxes,
     input_shares,
     outer_edges,
+    tracking_windows,
+    updated_velocity,
     whole_windows,
 )
 from persam_hq.types import ImageFeatures, ImageGeometry, PromptSet
@@ -67,9 +74,9 @@ def test_a_missing_object_is_searched_for_and_its_past_forgotten(segmenter, begu
     assert torch.equal(again.context.prior, located.context.prior)
 
     prior = located.context.prior
-    assert prior[1, PAST_CHANNELS].abs().max() == 0
-    assert bool((prior[[0, 2]][:, PAST_CHANNELS].flatten(2).abs().amax(dim=2) > 0).all())
-    assert bool((prior[:, FIRST_CHANNELS[-1]] == 1).all())
+    assert prior[1, PREVIOUS_CHANNELS].abs().max() == 0
+    assert bool((prior[[0, 2]][:, PREVIOUS_CHANNELS].flatten(2).abs().amax(dim=2) > 0).all())
+    assert bool((prior[:, PriorChannel.FIRST_KNOWN] == 1).all())
 
 
 def test_a_search_that_finds_nothing_looks_at_the_whole_frame(segmenter, begun, monkeypatch):
@@ -91,7 +98,7 @@ def test_windows_go_where_the_object_is_heading(segmenter, begun):
     still, moved = (segmenter.locate(reference, features, m).windows for m in (memory, heading))
     assert (moved - still)[0].tolist() == pytest.approx([20, -10, 20, -10]) or not torch.equal(moved[0], still[0])
     assert torch.equal(moved[2], still[2])
-    without = LiteSegmenter(segmenter.model, without=["motion"])
+    without = LiteSegmenter(segmenter.model, config=LiteConfig().without("motion"))
     assert torch.equal(without.locate(reference, features, heading).windows, still)
 
 
@@ -99,29 +106,30 @@ def test_after_a_cut_objects_are_missing(segmenter, begun):
     features, reference, memory = begun
     fine, middle, keys = features.interm_embeddings
     elsewhere = replace(features, interm_embeddings=(fine, middle, -keys))
-    assert segmenter.after_cut(features, memory) is memory
-    assert LiteSegmenter(segmenter.model, without=["search"]).after_cut(elsewhere, memory) is memory
+    assert segmenter.localizer.after_cut(features, memory) is memory
+    without = LiteSegmenter(segmenter.model, config=LiteConfig().without("search"))
+    assert without.localizer.after_cut(elsewhere, memory) is memory
     memory = replace(memory, missing=torch.tensor([0, 4, 0]))
-    cut = segmenter.after_cut(elsewhere, memory)
+    cut = segmenter.localizer.after_cut(elsewhere, memory)
     assert cut.missing.tolist() == [1, 4, 1]
     # so that they are searched for, and the past says nothing
     located = segmenter.locate(reference, elsewhere, cut)
-    assert located.context.prior[:, PAST_CHANNELS].abs().max() == 0
+    assert located.context.prior[:, PREVIOUS_CHANNELS].abs().max() == 0
 
 
 def test_what_is_unlike_the_object_is_hardly_there(segmenter, begun):
     features, reference, memory = begun
     located = segmenter.locate(reference, features, memory)
     unlike = replace(located, context=replace(located.context, prior=located.context.prior.clone()))
-    unlike.context.prior[1, 1] = 0.1
+    unlike.context.prior[1, PriorChannel.FIRST_FOREGROUND] = 0.1
 
-    def presence(**options):
-        one = LiteSegmenter(segmenter.model, **options)
+    def presence(*without):
+        one = LiteSegmenter(segmenter.model, config=LiteConfig().without(*without))
         return one.decode(unlike, no_prompts(3), guided=True, choice="single").presence
 
     assert float(presence()[1]) < 1e-6
     said = segmenter.outputs(unlike, no_prompts(3), guided=True).presence
-    assert torch.equal(presence(without=["presence"]), torch.sigmoid(said))
+    assert torch.equal(presence("presence"), torch.sigmoid(said))
 
 
 def _over_the_window(decoded, row, columns):
@@ -143,7 +151,8 @@ def test_a_mask_that_its_window_cuts_off_is_looked_at_again_around_it(segmenter,
     there = torch.tensor([True, True, False])
 
     def recentred(row, columns, *, memory=memory, segmenter=segmenter):
-        return segmenter.recentred(located, _over_the_window(decoded, row, columns), memory, there)
+        seen = replace(located, memory=memory)
+        return segmenter.localizer.second_look(seen, _over_the_window(decoded, row, columns), there)
 
     for columns in (slice(0, 5), slice(-2, None)):
         after = recentred(1, columns)
@@ -155,21 +164,32 @@ def test_a_mask_that_its_window_cuts_off_is_looked_at_again_around_it(segmenter,
     assert recentred(2, slice(0, 5)) is None, "an object that is not there has no window to move"
     lost = replace(memory, missing=torch.tensor([0, 1, 0]))
     assert recentred(1, slice(0, 5), memory=lost) is None, "it is searched for over the whole frame anyway"
-    without = LiteSegmenter(segmenter.model, without=["second-look"])
+    without = LiteSegmenter(segmenter.model, config=LiteConfig().without("second-look"))
     assert recentred(1, slice(0, 5), segmenter=without) is None
 
 
-@pytest.mark.parametrize(
-    ("present", "missing", "velocity"),
-    [(True, 0, [6.0, 3.0]), (False, 0, [0.0, 0.0]), (True, 2, [0.0, 0.0])],
-    ids=["followed", "not there", "back again"],
-)
-def test_the_velocity_is_a_running_mean(begun, present, missing, velocity):
+@pytest.mark.parametrize(("known", "velocity"), [(True, [6.0, 3.0]), (False, [0.0, 0.0])])
+def test_the_velocity_is_a_running_mean(begun, known, velocity):
     _, _, memory = begun
     k = len(memory.boxes)
-    before = replace(memory, velocity=torch.full((k, 2), 2.0), missing=torch.full((k,), missing))
-    boxes = memory.boxes + torch.tensor([8.0, 2, 12, 6])
-    assert followed(before, boxes, torch.full((k,), present)).tolist() == [velocity] * k
+    before, boxes = torch.full((k, 2), 2.0), memory.boxes + torch.tensor([8.0, 2, 12, 6])
+    found = updated_velocity(before, memory.boxes, boxes, torch.full((k,), known), LiteConfig())
+    assert found.tolist() == [velocity] * k
+
+
+@pytest.mark.parametrize(
+    ("present", "missing", "known"),
+    [(True, 0, True), (False, 0, False), (True, 2, False)],
+    ids=["tracked", "not there", "back again"],
+)
+def test_the_velocity_is_known_of_objects_that_stay(segmenter, begun, present, missing, known):
+    features, reference, memory = begun
+    k = len(memory.boxes)
+    before = replace(memory, velocity=torch.full((k, 2), 200.0), missing=torch.full((k,), missing))
+    located = segmenter.locate(reference, features, before)
+    decoded = segmenter.decode(located, no_prompts(k), guided=True, choice="single")
+    after = segmenter.remember(located, decoded, torch.full((k,), present))
+    assert bool((after.velocity != 0).all() if known else (after.velocity == 0).all())
 
 
 def test_what_is_sure_is_learnt_from(segmenter, begun):
@@ -177,7 +197,7 @@ def test_what_is_sure_is_learnt_from(segmenter, begun):
     located = segmenter.locate(reference, features, memory)
     decoded = segmenter.decode(located, no_prompts(3), guided=True, choice="single")
     sure = replace(decoded, presence=torch.tensor([1.0, 1.0, 0.1]), prediction=_scored(decoded.prediction, 0.9))
-    after = segmenter.remember(located, sure, memory, torch.tensor([True, False, True]))
+    after = segmenter.remember(located, sure, torch.tensor([True, False, True]))
     assert after.appearance.filled.tolist() == [1, 0, 0]
 
     # What was learnt is matched and classified with; each can be left out
@@ -185,19 +205,23 @@ def test_what_is_sure_is_learnt_from(segmenter, begun):
     learnt = segmenter.locate(reference, features, replace(memory, appearance=after.appearance)).context.prior
     assert not torch.equal(learnt[0], plain[0])
     assert torch.equal(learnt[1:], plain[1:])
-    without = LiteSegmenter(segmenter.model, without=["memory-frames", "ridge-updates"])
+    without = LiteSegmenter(segmenter.model, config=LiteConfig().without("memory-frames", "ridge-updates"))
     again = without.locate(reference, features, replace(memory, appearance=after.appearance)).context.prior
     assert torch.equal(again, plain)
 
 
 @pytest.mark.parametrize(
     ("part", "channels"),
-    [("first-matching", FIRST_CHANNELS), ("ridge", RIDGE_CHANNELS), ("previous-frame", PAST_CHANNELS)],
+    [("first-matching", FIRST_CHANNELS), ("ridge", RIDGE_CHANNELS), ("previous-frame", PREVIOUS_CHANNELS)],
 )
 def test_a_source_that_is_left_out_is_not_in_the_prior(segmenter, begun, part, channels):
     features, reference, memory = begun
     full = segmenter.locate(reference, features, memory).context.prior
-    prior = LiteSegmenter(segmenter.model, without=[part]).locate(reference, features, memory).context.prior
+    prior = (
+        LiteSegmenter(segmenter.model, config=LiteConfig().without(part))
+        .locate(reference, features, memory)
+        .context.prior
+    )
     others = [c for c in range(PRIOR_CHANNELS) if c not in channels]
     assert full[:, channels].abs().max() > 0
     assert prior[:, channels].abs().max() == 0
@@ -207,7 +231,7 @@ def test_a_source_that_is_left_out_is_not_in_the_prior(segmenter, begun, part, c
 def test_without_a_search_a_lost_object_is_waited_for_where_it_was(segmenter, begun):
     features, reference, memory = begun
     missing = replace(memory, missing=torch.tensor([0, 3, 0]))
-    without = LiteSegmenter(segmenter.model, without=["search"])
+    without = LiteSegmenter(segmenter.model, config=LiteConfig().without("search"))
     assert torch.equal(
         without.locate(reference, features, missing).windows, segmenter.locate(reference, features, memory).windows
     )
@@ -228,7 +252,7 @@ def test_of_the_decoders_masks_the_one_that_agrees_is_kept(segmenter, begun, mon
 
     monkeypatch.setattr(segmenter.model, "decode", only_the_second_is_any_good)
     for without, score in (((), 1.0), (("choice",), 0.2)):
-        some = LiteSegmenter(segmenter.model, without=without)
+        some = LiteSegmenter(segmenter.model, config=LiteConfig().without(*without))
         decoded = some.decode(located, no_prompts(3), guided=True, choice="single")
         assert decoded.prediction.scores.tolist() == pytest.approx([score] * 3)
 
@@ -258,14 +282,14 @@ def test_the_target_is_the_mean_over_the_cells_that_the_mask_covers(segmenter, s
         features.image_embedding, features.interm_embeddings, whole_windows(features.geometry, 1)
     )
     assert torch.allclose(reference.targets[0], seen.embedding[0].mean(dim=(1, 2)), atol=1e-4)
-    published = LiteSegmenter(segmenter.model, published=True).personalize(features, everything)
+    published = LiteSegmenter(segmenter.model, config=LiteConfig.published()).personalize(features, everything)
     want = (seen.embedding[0].mean(dim=(1, 2)) + seen.embedding[0].amax(dim=(1, 2))) / 2
     assert torch.allclose(published.targets[0], want, atol=1e-4)
 
 
 def test_published_means_whole_frames_and_no_dense_prior(begun):
     features, reference, memory = begun
-    located = LiteSegmenter(tiny_lite(), published=True).locate(reference, features, memory)
+    located = LiteSegmenter(tiny_lite(), config=LiteConfig.published()).locate(reference, features, memory)
     assert torch.equal(located.windows, whole_windows(features.geometry, 3))
     assert located.context.prior.shape == (3, PRIOR_CHANNELS, 2 * GRID, 2 * GRID)
     assert located.context.prior.abs().max() == 0
@@ -284,7 +308,7 @@ def test_the_encoder_alone_runs_in_the_dtype_asked_for(scene):
     segmenter = LiteSegmenter(tiny_lite(), dtype=torch.bfloat16)
     features = segmenter.encode(scene.frames[0])
     exact = LiteSegmenter(segmenter.model).encode(scene.frames[0])
-    assert features.interm_embeddings[2].dtype == torch.bfloat16
+    assert features.interm_embeddings[IntermLevel.KEYS].dtype == torch.bfloat16
     difference = (features.image_embedding - exact.image_embedding).abs().max()
     assert 0 < difference < 0.1
     reference, memory = segmenter.personalize(features, scene.masks), segmenter.begin(features, scene.masks)
@@ -312,7 +336,7 @@ def test_windows_are_drawn_in_pixels_of_the_input():
     masks[1, 49, 99] = True
     boxes = input_boxes(masks, GEOMETRY)
     assert boxes.tolist() == [[60, 20, 100, 40], [198, 98, 200, 100]]
-    windows = WindowPolicy(min_side=30.0).around(boxes, GEOMETRY, factor=1.5)
+    windows = tracking_windows(boxes, GEOMETRY, LiteConfig(min_side=30.0, track_factor=1.5))
     assert windows.tolist() == [[50, 0, 110, 60], [170, 70, 200, 100]]
     assert whole_windows(GEOMETRY, 2).tolist() == [[0, 0, 200, 100]] * 2
     assert outer_edges(torch.tensor([[1.0, 2, 3, 4]])).tolist() == [[1, 2, 4, 5]]
@@ -342,7 +366,7 @@ def test_features_encoded_for_somebody_else_give_the_same_masks(scene):
     assert torch.equal(decoded[0].prediction.logits, decoded[1].prediction.logits)
 
     # Everywhere, as these masks may have no border for HQ to correct
-    everywhere = LiteSegmenter(model, use_hq=True, without=["hq-agreement"])
+    everywhere = LiteSegmenter(model, config=LiteConfig().without("hq-agreement"), use_hq=True)
     with_hq = everywhere.decode(located, no_prompts(len(scene.masks)), guided=True, choice="single")
     assert not torch.equal(decoded[1].prediction.logits, with_hq.prediction.logits)
 
@@ -361,7 +385,7 @@ def test_hq_draws_a_frame_and_changes_nothing_that_is_gone_on_with(scene):
         decoded = segmenter.decode(located, no_prompts(len(scene.masks)), guided=True, choice="single")
         shown.append(decoded.prediction.logits)
         everyone = torch.ones(len(scene.masks), dtype=torch.bool)
-        memories.append(segmenter.remember(located, decoded, memory, everyone))
+        memories.append(segmenter.remember(located, decoded, everyone))
     assert not torch.equal(*shown)
     assert torch.equal(memories[0].logits, memories[1].logits)
     assert torch.equal(memories[0].boxes, memories[1].boxes)
@@ -379,6 +403,6 @@ def test_parts_that_a_refiner_takes_away_are_not_followed_with_hq(scene):
     masks[:, :, masks.shape[-1] // 2 :] = False
     refined = replace(decoded, prediction=replace(decoded.prediction, masks=masks))
     everyone = torch.ones(len(one), dtype=torch.bool)
-    all_of_it, left = (segmenter.remember(located, d, memory, everyone).boxes for d in (decoded, refined))
+    all_of_it, left = (segmenter.remember(located, d, everyone).boxes for d in (decoded, refined))
     assert bool((left[:, 2] <= all_of_it[:, 2]).all())
     assert bool((left[:, 2] < all_of_it[:, 2]).any())

@@ -3,6 +3,7 @@ import pytest
 import torch
 from stand_ins.lite import FINE, GRID, KEY, MIDDLE, tiny_lite
 
+from persam_hq.modeling.lite.image_encoder import IntermLevel
 from persam_hq.modeling.lite.location_prior import PRIOR_CHANNELS
 from persam_hq.training.lite.encoded_frames import decode, encode_clips, encode_stills
 
@@ -28,7 +29,7 @@ def test_a_batch_of_clips_is_encoded_frame_by_frame(model, clip):
     for index, frame in enumerate(encoded):
         assert frame.embedding.shape == (2, 16, 4, 4)
         assert [tuple(i.shape) for i in frame.interm] == [(2, 16, 16, FINE), (2, 8, 8, MIDDLE), (2, 8, 8, KEY)]
-        assert frame.embedding.dtype == frame.interm[2].dtype == torch.float32
+        assert frame.embedding.dtype == frame.interm[IntermLevel.KEYS].dtype == torch.float32
         with torch.no_grad():
             embedding, _, hq = model.encode(model.normalise(frames[:, index]))
         for got, alone in ((frame.embedding, embedding), (frame.hq, hq)):

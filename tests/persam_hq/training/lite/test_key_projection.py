@@ -9,6 +9,7 @@ from stand_ins.lite import KEY, LEARNED, tiny_lite
 from persam_hq.build.lite import build_lite, load_lite
 from persam_hq.cli.main import main
 from persam_hq.errors import CheckpointError
+from persam_hq.modeling.lite.image_encoder import IntermLevel
 from persam_hq.training.lite.key_projection import (
     FIRST_TEMPERATURE,
     PREVIOUS_TEMPERATURE,
@@ -34,7 +35,7 @@ def parts_of(model, image):
     handle.remove()
     size = caught[0][0].shape[-2:]
     maps = [F.interpolate(part, size=size, mode="bilinear", align_corners=False) for part in caught[0]]
-    return torch.cat(maps, dim=1), interm[2].permute(0, 3, 1, 2)
+    return torch.cat(maps, dim=1), interm[IntermLevel.KEYS].permute(0, 3, 1, 2)
 
 
 def inner_products(maps):

@@ -8,7 +8,7 @@ from stand_ins.lite import tiny_lite
 from persam_hq.training.data.clip_batches import Batch
 from persam_hq.training.lite.prompts import KINDS
 from persam_hq.training.lite.step import Unroll
-from persam_hq.training.lite.unrolled_tracker import Tracking
+from persam_hq.training.lite.unrolled_tracker import UnrolledTracker
 
 
 def noise(*shape):
@@ -83,13 +83,13 @@ def test_image_prompts_come_after_the_clips_and_change_nothing_of_them(model):
 
 @torch.no_grad()
 def test_each_frame_is_followed_with_what_the_frames_before_it_taught(model, monkeypatch):
-    used, follow = [], Tracking.follow
+    used, follow = [], UnrolledTracker.follow
 
     def watched(self, frame, reference, past):
         used.append(reference.first.keys.shape[1])
         return follow(self, frame, reference, past)
 
-    monkeypatch.setattr(Tracking, "follow", watched)
+    monkeypatch.setattr(UnrolledTracker, "follow", watched)
     grown = set()
     for seed in range(6):
         used.clear()

@@ -6,14 +6,14 @@ import torch
 import torch.nn.functional as F
 from stand_ins.lite import GRID, KEY, tiny_lite
 
-from persam_hq.modeling.lite.location_prior import FIRST_CHANNELS, PAST_CHANNELS, PRIOR_CHANNELS, RIDGE_CHANNELS
+from persam_hq.modeling.lite.location_prior import FIRST_CHANNELS, PREVIOUS_CHANNELS, PRIOR_CHANNELS, RIDGE_CHANNELS
 from persam_hq.modeling.lite.matching import MatchMemory
 from persam_hq.modeling.lite.ridge import ridge_sums
 from persam_hq.modeling.lite.window import cell_positions, resample_window
 from persam_hq.training.data.rng import StepRng
 from persam_hq.training.lite.encoded_frames import encode_clips
 from persam_hq.training.lite.step_losses import Scores
-from persam_hq.training.lite.unrolled_tracker import Past, Tracking, _corrected
+from persam_hq.training.lite.unrolled_tracker import TrainingMemory, UnrolledTracker, _corrected
 from persam_hq.training.lite.window_jitter import window_area
 from persam_hq.types import DecoderOutput
 
@@ -41,14 +41,14 @@ def new_scores():
 
 
 def tracking(model, seed=0):
-    return Tracking(model, chances=StepRng(np.random.default_rng(seed), batch=BATCH), scores=new_scores())
+    return UnrolledTracker(model, chances=StepRng(np.random.default_rng(seed), batch=BATCH), scores=new_scores())
 
 
 @torch.no_grad()
 def test_the_first_frame_gives_a_reference_and_a_past(model, clip):
     reference, past = tracking(model).begin(clip[0])
     assert reference.first.keys.shape == (BATCH, GRID**2 + 4**2, KEY)
-    assert reference.target.shape == (BATCH, 16)
+    assert reference.targets.shape == (BATCH, 16)
     assert past.logits.shape == (BATCH, 1, 4 * GRID, 4 * GRID)
     assert past.keys.shape == (BATCH, KEY, GRID, GRID)
     # The whole of the crop is remembered too, and by area the mask is where it was given
@@ -84,7 +84,7 @@ def test_sources_are_left_out_as_a_whole(model):
     for seed in range(60):
         prior = tracking(model, seed)._leave_out(torch.ones(BATCH, 12, 2, 2))
         assert set(prior.unique().tolist()) <= {0.0, 1.0}
-        for name, channels in (("first", FIRST_CHANNELS), ("ridge", RIDGE_CHANNELS), ("past", PAST_CHANNELS)):
+        for name, channels in (("first", FIRST_CHANNELS), ("ridge", RIDGE_CHANNELS), ("past", PREVIOUS_CHANNELS)):
             kept = prior[:, channels].flatten(1).mean(dim=1)
             assert set(kept.tolist()) <= {0.0, 1.0}
             left_out[name] += int((kept == 0).sum())
@@ -111,7 +111,7 @@ def test_no_prior_is_spoilt_where_none_is_to_be(model):
     prior = torch.rand(BATCH, PRIOR_CHANNELS, 2 * GRID, 2 * GRID) * 0.5
     for seed in range(5):
         chances = StepRng(np.random.default_rng(seed), batch=BATCH)
-        careful = Tracking(model, chances=chances, scores=new_scores(), spoilt=0.0)
+        careful = UnrolledTracker(model, chances=chances, scores=new_scores(), spoilt=0.0)
         assert torch.equal(careful._spoil(prior), prior)
 
 
@@ -161,7 +161,7 @@ class Learning(StepRng):
 
 
 def learner(model, *, learns=True):
-    return Tracking(model, chances=Learning(learns=learns), scores=new_scores())
+    return UnrolledTracker(model, chances=Learning(learns=learns), scores=new_scores())
 
 
 def result_on(frame, windows, *, shift=0):
@@ -169,7 +169,7 @@ def result_on(frame, windows, *, shift=0):
     mask = torch.roll(frame.mask, shift, dims=2)[:, None]
     logits = 8 * resample_window(mask, windows, grid=4 * GRID, stride=1) - 4
     keys = torch.zeros(BATCH, KEY, GRID, GRID)
-    return Past(windows=windows, keys=keys, logits=logits, boxes=windows)
+    return TrainingMemory(windows=windows, keys=keys, logits=logits, boxes=windows)
 
 
 @torch.no_grad()
@@ -189,7 +189,7 @@ def test_what_was_found_well_becomes_an_example_in_some_steps(model, clip):
     )
     want = F.adaptive_avg_pool2d(torch.sigmoid(past.logits), model.geometry.recent_grid).flatten(1)
     assert torch.allclose(learned.first.mask[:, -cells:], want, atol=1e-5)
-    assert torch.equal(learned.target, reference.target)
+    assert torch.equal(learned.targets, reference.targets)
     assert not torch.allclose(learned.ridge.gram, reference.ridge.gram)
 
 
@@ -225,7 +225,7 @@ def test_an_example_counts_for_less_than_the_first_frame(model, clip):
     weight = (learned.ridge.gram - reference.ridge.gram)[:, -1, -1] / ridge_sums(memory).gram[:, -1, -1]
     assert bool(((weight >= 0.1) & (weight <= 0.6)).all())
     assert len(set(weight.tolist())) == BATCH
-    again = reference.extended(memory, weight=weight)
+    again = reference.extended(examples=memory, sums=ridge_sums(memory), weight=weight)
     assert torch.allclose(again.ridge.gram, learned.ridge.gram, atol=1e-5)
     assert torch.allclose(again.ridge.moment, learned.ridge.moment, atol=1e-5)
     assert torch.equal(again.first.keys, learned.first.keys)
@@ -260,8 +260,8 @@ def test_the_past_is_a_value(model, clip):
     follower.follow(clip[1], reference, past)
     for now, then in zip((past.windows, past.keys, past.logits, past.boxes), before, strict=True):
         assert torch.equal(now, then)
-    assert "Past(keys=(3, 8, 6, 6)" in repr(past)
-    assert "target=(3, 16)" in repr(reference)
+    assert "TrainingMemory(keys=(3, 8, 6, 6)" in repr(past)
+    assert "targets=(3, 16)" in repr(reference)
 
 
 @torch.no_grad()
@@ -270,4 +270,4 @@ def test_the_target_is_the_mean_over_covered_cells(model, clip):
     inside = F.interpolate(clip[0].mask[:, None], scale_factor=1 / 16, mode="area")
     constant = replace(frame, embedding=frame.embedding + 3.0 * torch.ones_like(inside))
     reference, _ = tracking(model).begin(constant)
-    assert torch.allclose(reference.target, torch.tensor(3.0), atol=1e-4)
+    assert torch.allclose(reference.targets, torch.tensor(3.0), atol=1e-4)
