@@ -135,7 +135,7 @@ def _decode_windows(
     model: Lite, features: ImageFeatures, prompt: PromptMap, windows: Tensor, shapes: Tensor, *, guidance: Guidance
 ) -> DecoderOutput:
     """One decoder pass through windows (B, 4), with the prompt or the last masks drawn as `shapes` (B, 1, L, L)."""
-    seen = model.look(features.image_embedding, features.interm_embeddings, windows, hq=features.hq_features)
+    seen = model.through_windows(features.image_embedding, features.interm_embeddings, windows, hq=features.hq_features)
     return model.decode(
         seen,
         prior=model.prompt_prior(seen, shapes.clamp(0, 1)),

@@ -25,7 +25,7 @@ mask of the HQ-Output token alone."""
 
 
 class Memory(Protocol):
-    """What travels from frame to frame of K objects, as far as any tracker reads it; small, and on the CPU."""
+    """The part of a memory of K objects that any tracker reads; it travels between frames, small and on the CPU."""
 
     @property
     def boxes(self) -> Tensor:

@@ -42,12 +42,15 @@ def build_segmenter(
     the interm embeddings of a SAM model; those of lite are part of what its decoder looks at, and stay. `detail` is
     how finely lite sees; it means nothing to a SAM model. Raises UnknownModelError or CheckpointError.
     """
+    # lite comes with weights, and with a tracker of its own
     if model == "lite":
         path = checkpoint or embedded_weights()
         lite = build_lite(detail=detail)
         load_lite(lite, path)
         config = LiteConfig.published() if published else LiteConfig()
         return LiteSegmenter(lite.to(device), config=config.without(*without), dtype=dtype, use_hq=use_hq)
+
+    # The models of Segment Anything, with published weights
     if model not in sam_model_registry:
         raise UnknownModelError(f"unknown model {model!r}; known: lite, {', '.join(sam_model_registry)}")
     if checkpoint is None:

@@ -117,6 +117,7 @@ class SamSegmenter:
         self, reference: tuple[Target, ...], features: ImageFeatures, memory: SamMemory | None
     ) -> Located[SamContext, SamMemory]:
         """See Segmenter; the memory plays no part in PerSAM's location prior."""
+        # Whole frames: a prior per target over all of the padded input
         targets = tuple(_target_to(target, self.model.device) for target in reference)
         priors = tuple(locate(features, target) for target in targets)
         height, width = features.geometry.padded
@@ -143,6 +144,7 @@ class SamSegmenter:
     ) -> DecoderOutput:
         """See Segmenter."""
         features, context = located.features, located.context
+        # One decoder call per kind of prompts
         device = features.image_embedding.device
         groups, outputs = prompt_groups(prompts), []
         for group in groups:
@@ -164,6 +166,7 @@ class SamSegmenter:
     ) -> Decoded:
         """See Segmenter; what is not empty is there, whatever `presence` says."""
         del presence
+        # On the grid of mask prompts, averaged where the logits are finer
         side = self.model.prompt_encoder.mask_input_size
         low_res = F.interpolate(logits, size=side, mode="bilinear", antialias=True)[:, 0]
         return self._predict(located, low_res, scores)
@@ -178,6 +181,7 @@ class SamSegmenter:
         features = located.features
         logits = masks_to_original(low_res[:, None], features.geometry)[:, 0]
         masks = logits > self.model.mask_threshold
+        # The mean similarity over the cells of the embedding under each mask
         cells = F.interpolate(low_res[:, None], size=features.image_embedding.shape[-2:], mode="area")[:, 0] > 0
         similarity = torch.stack(
             [
@@ -195,6 +199,7 @@ class SamSegmenter:
 
     def remember(self, located: Located[SamContext, SamMemory], decoded: Decoded, present: Tensor) -> SamMemory:
         """See Segmenter."""
+        # Objects that are not there keep what was known of them
         prediction, memory = decoded.prediction, located.memory
         boxes, _ = inclusive_boxes(prediction.masks.cpu())
         logits = prediction.low_res_logits[:, None].half().cpu()

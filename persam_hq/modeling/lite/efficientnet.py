@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 EMBEDDING_STRIDE, KEY_STRIDE, FINE_STRIDE = 16, 8, 4
+"""Input pixels per cell of the image embedding, of the matching keys, and of the finest features."""
 
 
 class SameConv2d(nn.Conv2d):
@@ -17,6 +18,7 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', H / stride, W / stride); sides are multiples of the stride."""
+        # Where the padding is odd, TensorFlow puts the larger half on the right and below
         total = self.kernel_size[0] - self.stride[0]
         before = total // 2
         weight = self.weight
@@ -39,6 +41,7 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', H / stride, W / stride)."""
+        # The wide maps are the largest of the trunk, so the activations overwrite them
         wide = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
         out: Tensor = self.project(F.relu6(self.depthwise(wide), inplace=True))
         return x + out if self.residual else out
@@ -46,7 +49,7 @@ class InvertedResidual(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A row of the architecture's table: `repeats` blocks, the first one with `stride`."""
+    """One row of the architecture's table: `repeats` blocks, the first of them with `stride`."""
 
     kernel: int
     stride: int
@@ -82,7 +85,7 @@ class EfficientNetLite(nn.Module):
         self.taps = taps
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W), normalised, sides multiples of 32, to one feature map a tap."""
+        """(B, 3, H, W), normalised, sides multiples of 32, to one feature map per tap."""
         x = F.relu6(self.stem(x), inplace=True)
         tapped = []
         for index, block in enumerate(self.blocks):
@@ -95,7 +98,10 @@ class EfficientNetLite(nn.Module):
 def fold_batch_norm(
     weight: Tensor, *, gain: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float = 1e-3
 ) -> tuple[Tensor, Tensor]:
-    """Weight (C, ...) and bias (C,) of a convolution that does what convolution and batch norm did together."""
+    """Weight (C, ...) and bias (C,) of a convolution that does what convolution and batch norm did together.
+
+    eps: 1e-3, that of TensorFlow's EfficientNet, with which the published weights were trained.
+    """
     factor = gain / torch.sqrt(variance + eps)
     return weight * factor.reshape(-1, 1, 1, 1), bias - mean * factor
 
@@ -121,6 +127,8 @@ def convert_imagenet_trunk(published: dict[str, Tensor]) -> dict[str, Tensor]:
 def _imagenet_names(published: Iterable[str]) -> Iterator[tuple[str, str, str]]:
     """Published convolution, published batch norm and our convolution, for each pair in the trunk."""
     yield "_conv_stem", "_bn0", "stem"
+
+    # Every block has a depthwise convolution; the first ones expand nothing, and number their norms from 1 all the same
     keys = set(published)
     for key in published:
         block = key.removesuffix("._depthwise_conv.weight")

@@ -1,4 +1,4 @@
-"""The image encoder of lite: EfficientNet-Lite's features joined into the embeddings and the matching keys."""
+"""The image encoder of lite: the trunk's features, joined top-down into the embeddings and the matching keys."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def interm_map(interm_embeddings: Sequence[Tensor], level: IntermLevel) -> Tenso
 
 
 class KeyProjection(nn.Module):
-    """What dense matching compares, at stride 8: learned keys and the trunk's own features, in few channels.
+    """The matching keys, at stride 8: learned keys and the trunk's own features, in few channels.
 
-    Every part is brought to unit length a cell, so that each has the same say, and projected linearly. The inner
+    Every part is brought to unit length per cell, so that each has the same say, and projected linearly. The inner
     product of two outputs stands for the mean of the parts' cosine similarities where the projection is that of
     `persam_hq.training.lite.key_projection`. Keys learned from few videos fit those videos; the trunk has seen
     ImageNet.
@@ -48,13 +48,14 @@ class KeyProjection(nn.Module):
     def forward(self, learned: Tensor, trunk: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Learned keys (B, K', H/8, W/8) and trunk features at strides 4, 16 and 32 to keys (B, K, H/8, W/8)."""
         own, four, sixteen, thirty_two = self.parts(learned, trunk)
+        # Projected before they are enlarged, which is the same and cheaper
         coarse = self.from16(sixteen) + _double(self.from32(thirty_two))
         out: Tensor = self.from_learned(own) + self.from4(four) + _double(coarse)
         return out
 
     @staticmethod
     def parts(learned: Tensor, trunk: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What is projected: unit length a cell, at strides 8, 8, 16 and 32."""
+        """The parts that are projected: unit length per cell, at strides 8, 8, 16 and 32."""
         four, sixteen, thirty_two = trunk
         pooled = F.avg_pool2d(four, 2)
         own, pooled, sixteen, thirty_two = (F.normalize(t, dim=1) for t in (learned, pooled, sixteen, thirty_two))
@@ -103,12 +104,15 @@ class LiteImageEncoder(nn.Module):
 
         (B, C, H/16, W/16), and channels-last (B, H/4, W/4, fine), (B, H/8, W/8, middle), (B, H/8, W/8, key).
         """
+        # Top-down, each level with a residual that smooths it
         t4, t8, t16, t32 = self.trunk(x)
         p16 = self.lateral16(t16) + _double(self.lateral32(t32))
         embedding = p16 + self.smooth16(p16)
         p8 = self.lateral8(t8) + _double(self.down8(embedding))
         middle = p8 + self.smooth8(p8)
         fine = self.norm4(self.lateral4(t4) + _double(self.down4(middle)))
+
+        # Channels-last, as SAM's interm embeddings are
         levels = {
             IntermLevel.FINE: fine,
             IntermLevel.MIDDLE: middle,
@@ -118,4 +122,5 @@ class LiteImageEncoder(nn.Module):
 
 
 def _double(x: Tensor) -> Tensor:
+    """(B, C, H, W) at twice the size, bilinear."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

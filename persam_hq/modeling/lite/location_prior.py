@@ -80,7 +80,7 @@ _RIDGE_LIMIT: Final = 2.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PriorSources:
-    """What the prior of a frame is made from; None where there is no such source.
+    """The sources of the prior of one frame; None where there is no such source.
 
     previous_mask: (B, 1, 2g, 2g) float in [0, 1] seen through the current window, at twice the keys' grid g.
     prompted: `previous` is what prompts say of this very image, roughly, and no result of another frame.

@@ -1,4 +1,7 @@
-"""Matching of unit vectors as bytes: exact sums of whole numbers, several times as fast as in float32."""
+"""Dense matching of lite: softmax read-outs of a remembered mask by the similarity of keys.
+
+Without a gradient directions are compared as bytes: exact sums of whole numbers, several times as fast as in float32.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,16 @@ from persam_hq.errors import ShapeError
 __all__ = ["byte_product", "direction_bytes", "directions", "match_directions", "match_nearby"]
 
 _QUERIES_AT_ONCE = 96
-"""What so many queries make stays in the processor's cache."""
+"""Queries that are matched together: their similarities to all keys then stay in the processor's cache.
+Chosen."""
+_EXACT_CHANNELS = 1040
+"""Products of two bytes are at most 127 squared, and float32 holds whole numbers up to 2^24 exactly."""
 
 
 def match_directions(
     queries: Tensor, keys: Tensor, mask: Tensor, *, temperature: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What each query finds among keys whose side is known; no gradient.
+    """The mask as each query finds it among keys whose side is known; no gradient.
 
     Queries (B, N, C) and keys (B, M, C), float or from `direction_bytes`, directions alone count; mask (B, M) in
     [0, 1], `temperature` a scalar. Returns the softmax read-out (B, N) of the mask, and the best similarities (B, N) in
@@ -35,12 +41,13 @@ def _match_one(queries: Tensor, keys: Tensor, mask: Tensor, *, temperature: Tens
     """Queries (N, C), keys (M, C), mask (M,): see `match_directions`."""
     # One side after the other, so that the best of a side is the highest in one stretch of memory
     order = torch.argsort((mask <= 0.5).to(torch.uint8), stable=True)
-    foreground = int((mask > 0.5).sum())
+    foreground = int((mask > 0.5).sum())  # waits for a GPU, once per object
     mask = mask[order].float()
     q, q_length = _bytes_and_lengths(queries)
     k, k_length = _bytes_and_lengths(keys[order])
     k, per_key = k.t().contiguous(), 1 / k_length
 
+    # A stretch of queries at a time, in memory that is reused
     n = len(q)
     read, inside, outside = (torch.full((n,), -1.0, device=q.device) for _ in range(3))
     for start in range(0, n, _QUERIES_AT_ONCE):
@@ -69,6 +76,7 @@ def _match_nearby_one(
     queries: Tensor, keys: Tensor, mask: Tensor, here: Tensor, there: Tensor, *, temperature: Tensor
 ) -> Tensor:
     """Queries (N, C), keys (M, C), mask (M,), here (N, D), there (M, D): see `match_nearby`."""
+    # The lengths are divided out of the logits, as those are fewer than the vectors' components
     mask, there = mask.float(), there.t()
     q, q_length = _bytes_and_lengths(queries)
     k, k_length = _bytes_and_lengths(keys)
@@ -89,6 +97,7 @@ def _bytes_and_lengths(vectors: Tensor) -> tuple[Tensor, Tensor]:
 
 def byte_product(a: Tensor, b: Tensor) -> Tensor:
     """The matrix product of int8 (N, C) and (C, M) as float32, exact for C up to 1040: no sum reaches 2^24."""
+    assert len(b) <= _EXACT_CHANNELS, "sums of so many products of bytes are not exact"
     if a.device.type == "cpu" and _multiplies_bytes():
         return torch._int_mm(a, b).float()  # noqa: SLF001 - PyTorch has no other name for it
     return a.float() @ b.float()
@@ -107,6 +116,7 @@ def _sums_bytes_exactly() -> bool:
     """Whether products of bytes exist and are exact: older processors saturate sums of two of them."""
     if not (torch.backends.mkldnn.is_available() and hasattr(torch, "_int_mm")):  # type: ignore[no-untyped-call]
         return False
+    # The largest products there are, of both signs, so that any saturation shows
     a = torch.tensor([127, -127], dtype=torch.int8)[:, None].repeat(16, 128)
     expected = a.float() @ a.t().float()
     return torch.equal(torch._int_mm(a, a.t().contiguous()).float(), expected)  # noqa: SLF001
@@ -114,7 +124,7 @@ def _sums_bytes_exactly() -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MatchMemory:
-    """What was seen of B objects on an annotated or tracked frame.
+    """The matching memory of B objects: M cells of an annotated or tracked frame, with their share of the object.
 
     keys: (B, M, K), unit length, or int8 from `direction_bytes` where there is no gradient; mask: (B, M) float in
     [0, 1]; positions: (B, M, 2) float (x, y) in pixels.
@@ -152,6 +162,7 @@ def read_out(logits: Tensor, mask: Tensor) -> Tensor:
 
 def direction_bytes(vectors: Tensor, *, dim: int) -> Tensor:
     """The direction of vectors along `dim`: int8, the largest component 127; zero stays zero."""
+    # Scaled to the whole range of a byte; the tiniest divisor keeps a zero vector zero
     largest = vectors.abs().amax(dim=dim, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
     return torch.round(127 * vectors / largest).to(torch.int8)
 

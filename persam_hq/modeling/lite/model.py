@@ -1,4 +1,4 @@
-"""lite: a small model with SAM-HQ's decoder, rectangular input, and a decoder window around each object."""
+"""lite: a small model with SAM-HQ's decoder, a rectangular input, and a decoder window around each object."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class LiteUpscaling(nn.Module):
     def upscale(self, x: Tensor, skips: Sequence[Tensor] | None) -> Tensor:
         """(B, C, g, g) and skips (B, C', 2g, 2g), (B, C'', 4g, 4g) to (B, C'', 4g, 4g)."""
         assert skips is not None
+        # Each level adds its skip, then a residual that mixes neighbours
         middle, fine = skips
         x = F.gelu(self.norm8(self.up8(x) + middle))
         x = x + F.gelu(self.mix8(x))
@@ -49,7 +50,7 @@ class LiteUpscaling(nn.Module):
 class WindowedHQ:
     """HQ features (1 or B, C'', h, w) at stride 4, seen through windows (B, 4) on `grid` cells a side; an HQView.
 
-    Resampling is linear, so a token meets the features first: one map an object is resampled instead of C''.
+    Resampling is linear, so a token meets the features first: one map per object is resampled instead of C''.
     """
 
     features: Tensor
@@ -159,11 +160,12 @@ class Lite(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device that the weights are on."""
         return self.prompt_encoder.no_mask_embed.weight.device
 
     def prepare(self, image: RgbImage) -> tuple[Tensor, ImageGeometry]:
         """(H, W, 3) uint8 RGB to the encoder's input (1, 3, H', W') float on the model's device, and its geometry."""
+        # Resized near its own size, and padded below and to the right
         height, width, _ = image.shape
         geometry = self.input_frame((height, width))
         pixels = self.normalise(image_tensor(resize_image(image, geometry.input)).to(self.device).float())
@@ -182,12 +184,13 @@ class Lite(nn.Module):
         hq = self.mask_decoder.fuse_hq_features(image_embeddings=embedding, interm_embeddings=interm)
         return embedding, interm, hq
 
-    def look(
+    def through_windows(
         self, embedding: Tensor, interm: tuple[Tensor, ...], windows: Tensor, *, hq: Tensor | None = None
     ) -> WindowFeatures:
-        """See the encoder's output (1 or B images), and its HQ features, through `windows` (B, 4)."""
+        """The encoder's output (1 or B images), and its HQ features, seen through `windows` (B, 4)."""
         fine, middle, keys = (interm_map(interm, level) for level in IntermLevel)
         sizes = self.geometry
+        # Averages of unit vectors are shorter, so the keys are brought back to unit length
         window_keys = resample_window(keys, windows, grid=sizes.prior_grid, stride=KEY_STRIDE)
         return WindowFeatures(
             windows=windows,
@@ -198,19 +201,20 @@ class Lite(nn.Module):
             hq=None if hq is None else WindowedHQ(features=hq, windows=windows, grid=sizes.hq_grid),
         )
 
-    def remember(self, keys: Tensor, masks: Tensor, windows: Tensor, *, grid: int) -> MatchMemory:
-        """Keys (1 or B, K, h, w) and masks (B, 1, H, W), both over the encoder's input, seen through `windows`.
+    def window_memory(self, keys: Tensor, masks: Tensor, windows: Tensor, *, grid: int) -> MatchMemory:
+        """The matching memory of keys (1 or B, K, h, w) and masks (B, 1, H, W), both over the encoder's input.
 
+        It holds what `windows` (B, 4) show of them, on a grid of so many cells a side.
         `masks` may have any stride: it is told from the sizes.
         """
         stride = KEY_STRIDE * keys.shape[-1] / masks.shape[-1]
         seen = resample_window(masks, windows, grid=grid, stride=stride)
-        return self.remember_seen(
+        return self.match_memory(
             resample_window(keys, windows, grid=grid, stride=KEY_STRIDE), seen.clamp(0, 1), windows
         )
 
-    def remember_seen(self, keys: Tensor, masks: Tensor, windows: Tensor) -> MatchMemory:
-        """Keys (B, K, g, g) and masks (B, 1, g, g), already seen through `windows` (B, 4)."""
+    def match_memory(self, keys: Tensor, masks: Tensor, windows: Tensor) -> MatchMemory:
+        """The matching memory of keys (B, K, g, g) and masks (B, 1, g, g) as seen through `windows` (B, 4)."""
         grid = keys.shape[-1]
         return MatchMemory(
             keys=F.normalize(keys, dim=1).flatten(2).transpose(1, 2),
@@ -218,18 +222,19 @@ class Lite(nn.Module):
             positions=cell_positions(windows, grid=grid),
         )
 
-    def recall(
+    def previous_sources(
         self, keys: Tensor, logits: Tensor, *, source: Tensor, destination: Tensor
     ) -> tuple[MatchMemory, Tensor]:
-        """The last result as sources of the prior: its memory, and its mask seen through the windows of now.
+        """The last result as sources of the prior: its matching memory, and its mask as it lies in the windows of now.
 
         `keys` (B, K, g', g') and `logits` (B, 1, 4g, 4g) were seen through `source` (B, 4); the mask comes through
         `destination` (B, 4) as probabilities (B, 1, 4g, 4g), 0 where `source` did not reach.
         """
+        # The mask moves with the windows; the keys stay where they were seen, as matching compares positions
         probability = torch.sigmoid(logits)
         moved, covered = move_window(probability, source=source, destination=destination, grid=self.geometry.mask_grid)
         small = F.interpolate(probability, size=keys.shape[-2:], mode="area")
-        return self.remember_seen(keys, small, source), moved * covered
+        return self.match_memory(keys, small, source), moved * covered
 
     def prior(self, seen: WindowFeatures, sources: PriorSources) -> Tensor:
         """The dense location prior (B, 12, 2g, 2g) of what is seen."""
@@ -243,9 +248,10 @@ class Lite(nn.Module):
         `shapes` (B, 1, 4g, 4g) in [0, 1], such as from `box_shapes`, stand for the last frame's mask, and this very
         image for the last frame.
         """
+        # On the grid of a tracker's memory, as if this image had been tracked
         grid = self.geometry.recent_grid
         keys, mask = (F.adaptive_avg_pool2d(t, grid) for t in (seen.keys, shapes))
-        memory = self.remember_seen(keys, mask, seen.windows)
+        memory = self.match_memory(keys, mask, seen.windows)
         return self.prior(seen, PriorSources(previous=memory, previous_mask=shapes, prompted=True))
 
     def decode(
@@ -256,7 +262,7 @@ class Lite(nn.Module):
         prompts: PromptBatch | None = None,
         guidance: Guidance | None = None,
     ) -> DecoderOutput:
-        """All objects in one batch.
+        """Everything that the mask decoder makes of all objects, in one batch.
 
         `prior` (B, 12, 2g, 2g); points and boxes of `prompts` in pixels of the encoder's input, masks
         (B, 1, 4g, 4g) in the window; `guidance` over the window's grid: attn_sim (B, 1, 1, g*g). Masks come on a grid
@@ -279,6 +285,7 @@ class Lite(nn.Module):
 
     def _embed_prompts(self, seen: WindowFeatures, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
         """Sparse (B, N, C) and dense (B, C, g, g) embeddings; positions count from the window's corner."""
+        # Pixels of the encoder's input to those of the prompt encoder's nominal image, which is the window
         b, _ = seen.windows.shape
         height, width = self.prompt_encoder.input_image_size
         origin, extent = seen.windows[:, :2], seen.windows[:, 2:] - seen.windows[:, :2]
@@ -299,10 +306,11 @@ def guided_similarity(embedding: Tensor, targets: Tensor) -> Tensor:
 
 
 def normalise_similarity(similarity: Tensor) -> Tensor:
-    """Cosine similarity (B, n) to target-guided attention's (B, 1, 1, n): standardised a map, then a sigmoid.
+    """Cosine similarity (B, n) to target-guided attention's (B, 1, 1, n): standardised over each map, then a sigmoid.
 
     PerSAM, section 3.2 and its published script.
     """
+    # The smallest divisor is for a map of one value alone, which then attends everywhere alike
     mean = similarity.mean(dim=1, keepdim=True)
     std = similarity.std(dim=1, keepdim=True).clamp(min=1e-6)
     return torch.sigmoid((similarity - mean) / std)[:, None, None]

@@ -1,4 +1,4 @@
-"""Prompts drawn as soft masks in a window: what lite's dense prior takes where a tracker would give the last mask."""
+"""Prompts drawn as soft masks in windows; lite's dense prior takes them where a tracker would give the last mask."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from persam_hq.modeling.lite.window import cell_positions
 
 def box_shapes(boxes: Tensor, windows: Tensor, *, grid: int) -> Tensor:
     """Boxes (B, 4) of input pixels, filled: the share (B, 1, grid, grid) of each cell of `windows` (B, 4)."""
+    # The overlap of the box with each cell, one axis at a time
     index = torch.arange(grid, device=boxes.device, dtype=boxes.dtype)
 
     def axis(low: Tensor, high: Tensor, start: Tensor, stop: Tensor) -> Tensor:
@@ -31,6 +32,7 @@ def point_shapes(points: Tensor, labels: Tensor, windows: Tensor, *, grid: int, 
     side = (windows[:, 2:] - windows[:, :2]).amax(dim=1)[:, None, None]
     cells = cell_positions(windows, grid=grid)
     distance = (cells[:, :, None] - points[:, None]).square().sum(dim=-1).sqrt()
+    # A disk's border falls off over one cell, so that its area changes smoothly with its radius
     covered = ((radius * side - distance) * grid / side + 0.5).clamp(0, 1)
     inside = (covered * (labels == 1)[:, None]).amax(dim=-1)
     outside = (covered * (labels == 0)[:, None]).amax(dim=-1)

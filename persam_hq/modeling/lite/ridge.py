@@ -10,7 +10,10 @@ from torch import Tensor
 from persam_hq.modeling.lite.matching import MatchMemory
 
 RIDGE_KEYS = 64
-"""Components of the keys, the leading ones, that the ridge classifier sees: its sums grow with their square."""
+"""Components of the keys, the leading ones, that the ridge classifier sees: its sums, which travel with the state, grow
+with their square. Chosen."""
+_SMALLEST_WEIGHT = 1e-3
+"""Summed mask below which a side has no weight; it only keeps the division finite."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,10 +30,13 @@ class RidgeSums:
 def ridge_sums(memory: MatchMemory) -> RidgeSums:
     """Sums over one frame; foreground and background weigh the same however large they are."""
     b, m, _ = memory.keys.shape
+    # One component more, always 1, makes the bias
     keys, mask = memory.keys[..., :RIDGE_KEYS].float(), memory.mask.float()
     x = torch.cat([keys, keys.new_ones(b, m, 1)], dim=-1)
-    foreground = mask / mask.sum(dim=1, keepdim=True).clamp(min=1e-3)
-    background = (1 - mask) / (1 - mask).sum(dim=1, keepdim=True).clamp(min=1e-3)
+
+    # Each side sums to 1; the classifier is fitted to 1 on the object and to -1 beside it
+    foreground = mask / mask.sum(dim=1, keepdim=True).clamp(min=_SMALLEST_WEIGHT)
+    background = (1 - mask) / (1 - mask).sum(dim=1, keepdim=True).clamp(min=_SMALLEST_WEIGHT)
     weighted = x * (foreground + background)[..., None]
     return RidgeSums(gram=weighted.transpose(1, 2) @ x, moment=(weighted * (2 * mask - 1)[..., None]).sum(dim=1))
 

@@ -1,7 +1,7 @@
 """Windows: a rectangle of the feature maps around each object, resampled to a grid of fixed size, and the way back.
 
 A window is (x0, y0, x1, y1) in pixels of the encoder's input, x1 and y1 being the outer edges of its last pixels.
-Resampling is separable, so it is two small matrix products an object.
+Resampling is separable, so it is two small matrix products per object.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ def triangle_weights(centres: Tensor, *, size: int, support: Tensor) -> Tensor:
     antialiased average where it is coarser. A row sums to 1, or to 0 where no cell is within reach.
     """
     b, n = centres.shape
+    # The divisor is small only where no cell is within reach, and the weights are all zero
     cells = torch.arange(size, device=centres.device, dtype=centres.dtype)
     reach = support.clamp(min=1).reshape(b, 1, 1)
     weights = (1 - (cells - centres.reshape(b, n, 1)).abs() / reach).clamp(min=0)
@@ -36,6 +37,8 @@ def resample_window(features: Tensor, windows: Tensor, *, grid: int, stride: flo
     """
     _, _, h, w = features.shape
     x0, y0, x1, y1 = windows.unbind(dim=1)
+
+    # Only the part of the map that any window reaches is multiplied
     rows = _map_weights(y0, y1, grid=grid, size=h, stride=stride)
     columns = _map_weights(x0, x1, grid=grid, size=w, stride=stride)
     if features.device.type == "cpu":  # a GPU would wait for the bounds, and has no need of them
@@ -43,7 +46,7 @@ def resample_window(features: Tensor, windows: Tensor, *, grid: int, stride: flo
         left, right = _reached(columns)
         features = features[..., top:bottom, left:right]
         rows, columns = rows[..., top:bottom], columns[..., left:right]
-    # Channels-last maps are laid out anew once, instead of once a product and channel
+    # Channels-last maps are laid out anew once, instead of once per product and channel
     features = features.to(windows.dtype, memory_format=torch.contiguous_format)
     return rows[:, None] @ (features @ columns[:, None].transpose(-2, -1))
 
@@ -58,12 +61,13 @@ def paste_window(
 ) -> Tensor:
     """Put window logits back in place: (B, K, L, L) to (B, K, H, W), `outside` where no window is.
 
-    `windows` (B, 4), `size` (H, W) of the image, `scale` (y, x) input pixels an image pixel. Bilinear where the image
+    `windows` (B, 4), `size` (H, W) of the image, `scale` (y, x) input pixels per image pixel. Bilinear where the image
     is finer than the logits.
     """
     _, _, l_h, l_w = logits.shape
     x0, y0, x1, y1 = windows.unbind(dim=1)
 
+    # Each axis by itself: the weights of its cells for each pixel, and which pixels the window covers
     def axis(start: Tensor, stop: Tensor, *, pixels: int, factor: float, cells: int) -> tuple[Tensor, Tensor]:
         positions = (torch.arange(pixels, device=start.device, dtype=start.dtype) + 0.5) * factor
         return _window_weights(positions, start, stop, cells=cells, step=factor)
@@ -83,6 +87,7 @@ def move_window(values: Tensor, *, source: Tensor, destination: Tensor, grid: in
     """
     _, _, g, _ = values.shape
 
+    # As in `paste_window`, with the destination's cells for pixels
     def axis(start: Tensor, stop: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         step = (stop - start) / grid
         positions = start[:, None] + _centres(grid, like=start) * step[:, None]
@@ -106,6 +111,7 @@ def window_around(boxes: Tensor, *, factor: float, min_side: float, bounds: tupl
     side = (factor * torch.maximum(x1 - x0, y1 - y0)).clamp(min=min_side)
 
     def axis(low: Tensor, high: Tensor, limit: float) -> tuple[Tensor, Tensor]:
+        # Cut to the frame, centred on the box, then pushed inside
         length = side.clamp(max=limit)
         start = ((low + high - length) / 2).clamp(min=0)
         start = torch.minimum(start, limit - length)
@@ -166,12 +172,13 @@ def _window_weights(
 
 
 def edges_touched(masks: Tensor, windows: Tensor, *, bounds: tuple[float, float], cells: int = 1) -> Tensor:
-    """How much of each edge of their windows (B, 4) masks (B, L, L) bool touch: left, top, right, bottom, (B, 4).
+    """The share of each edge of their windows (B, 4) that masks (B, L, L) bool touch: left, top, right, bottom, (B, 4).
 
     The outermost `cells` are looked at. Edges on the border of the image, `bounds` high and wide, do not count.
     """
     height, width = bounds
     x0, y0, x1, y1 = windows.unbind(dim=1)
+    # A window within a pixel of the border lies on it
     inner = torch.stack([x0 >= 1, y0 >= 1, x1 <= width - 1, y1 <= height - 1], dim=1)
     ends = [masks[:, :, :cells].any(dim=2), masks[:, :cells].any(dim=1)]
     ends += [masks[:, :, -cells:].any(dim=2), masks[:, -cells:].any(dim=1)]

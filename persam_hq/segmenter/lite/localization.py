@@ -69,6 +69,7 @@ class LiteLocalizer:
         """`memory`, with objects counted as missing where nothing around them is as it was on the last frame."""
         if self.config.whole_frame or not self.config.search:
             return memory
+        # Each object by itself: where another one's surroundings changed, it is still followed
         windows = self._windows_from(memory, features.geometry).to(self.model.device)
         cut = follows_a_cut(features, windows, memory, self.config).cpu()
         return replace(memory, missing=memory.missing.clamp(min=cut.long())) if cut.any() else memory
@@ -81,6 +82,7 @@ class LiteLocalizer:
 
         It is that of `located` with the boxes of those masks, at rest; None where no window cuts anything off.
         """
+        # A window over the whole frame cuts nothing off
         memory = located.memory
         if memory is None or self.config.whole_frame or not self.config.second_look:
             return None
@@ -95,6 +97,7 @@ class LiteLocalizer:
 
     def remembered_logits(self, located: Located[LiteContext, LiteMemory]) -> Tensor:
         """See Segmenter."""
+        # What the last window did not see counts as background
         memory = located.memory
         assert memory is not None, "there is nothing to remember without a memory"
         logits = decode_logits(memory.logits, self.config)
@@ -146,7 +149,10 @@ class LiteLocalizer:
         forget: Tensor,
     ) -> LiteContext:
         """The frame through the windows; objects to `forget` (K,) bool get no prior from the previous frame."""
-        seen = self.model.look(features.image_embedding, features.interm_embeddings, windows, hq=features.hq_features)
+        # The features and the prior in the windows
+        seen = self.model.through_windows(
+            features.image_embedding, features.interm_embeddings, windows, hq=features.hq_features
+        )
         previous, mask = self._previous_sources(memory, windows)
         sources = PriorSources(
             first=reference.first if self.config.first_matching else None,
@@ -155,6 +161,7 @@ class LiteLocalizer:
             previous_mask=mask,
         )
         prior = self.model.prior(seen, sources)
+        # Of a lost object it is not known where it was, which is told as without a previous frame
         prior[:, PREVIOUS_CHANNELS] *= (~forget).float()[:, None, None, None]
         return LiteContext(
             window_features=seen,
@@ -167,12 +174,14 @@ class LiteLocalizer:
         """The last result as sources of the prior: its keys to match, and its mask as it lies in `windows` (K, 4)."""
         if memory is None or not self.config.previous_frame:
             return None, None
+        # Both are bytes in the memory
         keys, logits = directions(memory.keys, dim=1), decode_logits(memory.logits, self.config)
-        return self.model.recall(keys, logits, source=memory.windows, destination=windows)
+        return self.model.previous_sources(keys, logits, source=memory.windows, destination=windows)
 
 
 def _target_similarity(features: ImageFeatures, target: Tensor) -> LocationPrior:
     """PerSAM's location prior of one target (C,), over the whole frame."""
+    # The similarity ignores lengths; the cells of the reference play no part in locating
     unit = F.normalize(target, dim=0)
     whole = ImageFeatures(
         image_embedding=features.image_embedding.float(), interm_embeddings=(), geometry=features.geometry

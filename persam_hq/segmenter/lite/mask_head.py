@@ -52,6 +52,7 @@ class LiteMaskHead:
         self, located: Located[LiteContext, LiteMemory], prompts: Sequence[PromptSet], *, guided: bool, choice: Choice
     ) -> Decoded:
         """See Segmenter."""
+        # Presence is judged on the mask that was selected, before HQ's correction
         output = self.outputs(located, prompts, guided=guided)
         logits, scores, correction = self._select(output, located.context.prior, choice)
         presence = self._presence(output, logits, located.context.prior)
@@ -59,6 +60,7 @@ class LiteMaskHead:
 
     def decode_weighed(self, located: Located[LiteContext, LiteMemory], weights: Tensor) -> Decoded:
         """K objects from the dense prior, the three masks of each weighed into one by `weights` (K, 3)."""
+        # HQ corrects the weighed mask, not the three
         output = self.run(located.context, range(len(located.priors)), PromptBatch(), guided=True)
         logits, scores = weighted_mask(replace(output, hq_masks=None), weights)
         correction = None if output.hq_masks is None else hq_detail(logits, output.hq_masks, self.config)
@@ -74,6 +76,7 @@ class LiteMaskHead:
         self, located: Located[LiteContext, LiteMemory], prompts: Sequence[PromptSet], *, guided: bool
     ) -> DecoderOutput:
         """See Segmenter."""
+        # One decoder call per kind of prompts
         groups, outputs = prompt_groups(prompts), []
         for group in groups:
             batch = stack_prompts([prompts[i] for i in group], located.features.geometry).to(self.model.device)
@@ -133,6 +136,7 @@ class LiteMaskHead:
         self, located: Located[LiteContext, LiteMemory], logits: Tensor, *, outside: float = OUTSIDE_LOGIT
     ) -> Tensor:
         """Window logits (K, N, L, L) as logits of the image (K, N, H, W)."""
+        # Input pixels per pixel of the image
         size, shown = located.features.geometry.original, located.features.geometry.input
         scale = (shown[0] / size[0], shown[1] / size[1])
         return paste_window(logits, located.windows, size=size, scale=scale, outside=outside)
@@ -155,9 +159,12 @@ class LiteMaskHead:
 
     def _select(self, output: DecoderOutput, prior: Tensor, choice: Choice) -> tuple[Tensor, Tensor, Tensor | None]:
         """One mask per row: logits (B, 1, L, L), its predicted IoU (B,), and HQ's correction (B, 1, sL, sL) of it."""
+        # Another choice than lite's own: as SAM-HQ's predictor selects, with HQ's correction in the mask
         if choice != "single" or self.config.published_selection:
             masks, iou = choose(output, choice)
             return masks[:, None], iou, None
+
+        # The single mask, or the one that agrees with the prior; HQ's correction apart from it
         rows = torch.arange(len(prior), device=prior.device)
         chosen = mask_by_agreement(output, prior, self.config) if self.config.choice else torch.zeros_like(rows)
         masks, iou = output.masks[rows, chosen][:, None], output.iou_predictions[rows, chosen]

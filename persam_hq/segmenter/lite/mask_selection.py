@@ -50,6 +50,7 @@ def likeness(masks: Tensor, prior: Tensor, config: LiteConfig) -> Tensor:
 
     `prior` (B, 12, 2g, 2g), see DenseLocationPrior; 1 where it knows nothing of the first frame.
     """
+    # The mean over the cells under the mask, in the prior's grid
     inside = (F.interpolate(masks, size=prior.shape[-2:], mode="area")[:, 0] > 0).float()
     alike = (prior[:, PriorChannel.FIRST_FOREGROUND] * inside).sum(dim=(1, 2)) / inside.sum(dim=(1, 2)).clamp(min=1)
     probability = torch.sigmoid((alike - config.alike) / config.alike_width)
@@ -62,6 +63,7 @@ def hq_detail(masks: Tensor, hq_masks: Tensor, config: LiteConfig) -> Tensor:
     How large an object is, SAM's mask knows better, so the mean of the HQ mask around each cell is left out; what
     remains is detail, along the border alone.
     """
+    # Block means, interpolated so that no edge of a block shows
     _, _, height, width = hq_masks.shape
     mean = F.adaptive_avg_pool2d(hq_masks, (height // config.hq_block, width // config.hq_block))
     mean = F.interpolate(mean, size=(height, width), mode="bilinear", align_corners=False)
@@ -86,6 +88,7 @@ def dilate(masks: Tensor, reach: int) -> Tensor:
 
 def connected_to(masks: Tensor, others: Tensor) -> Tensor:
     """The connected parts of masks (K, H, W) bool that have a pixel in common with `others` (K, H, W) bool."""
+    # By OpenCV, one object at a time: torch has no connected components
     pairs = zip(masks.cpu().numpy(), others.cpu().numpy(), strict=True)
     return torch.from_numpy(np.stack([_connected_to(mask, other) for mask, other in pairs])).to(masks.device)
 

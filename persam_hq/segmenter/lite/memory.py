@@ -75,11 +75,14 @@ class LiteMemory:
 
 def first_memory(model: Lite, features: ImageFeatures, masks: Tensor, config: LiteConfig) -> LiteMemory:
     """The memory that the first frame leaves, from masks (K, H, W) bool: as if it had been tracked without a fault."""
+    # The mask as logits in the window that the next frame starts from
     geometry, sizes = features.geometry, model.geometry
     boxes, _ = inclusive_boxes(masks)
     windows = tracking_windows(input_boxes(masks, geometry), geometry, config)
     share = resample_window(input_shares(masks, geometry), windows, grid=sizes.mask_grid, stride=1)
     logits = soft_mask_logits(share, peak=config.first_logit_peak)
+
+    # The keys of the same window; nothing is learned yet
     keys = _remembered_keys(features, windows, grid=sizes.recent_grid)
     k, key_dim, _, _ = keys.shape
     return LiteMemory(
@@ -135,7 +138,7 @@ def result_as_example(model: Lite, keys: Tensor, logits: Tensor, windows: Tensor
     `keys` (K, C, g, g) and `logits` (K, 1, L, L) were seen through `windows` (K, 4).
     """
     share = F.adaptive_avg_pool2d(torch.sigmoid(logits), keys.shape[-1])
-    return model.remember_seen(keys, share, windows)
+    return model.match_memory(keys, share, windows)
 
 
 def keys_in_windows(keys: Tensor, windows: Tensor, *, grid: int) -> Tensor:
@@ -166,6 +169,7 @@ def _is_confident(decoded: Decoded, config: LiteConfig) -> Tensor:
 
 def follows_a_cut(features: ImageFeatures, windows: Tensor, memory: LiteMemory, config: LiteConfig) -> Tensor:
     """Whether nothing in `windows` (K, 4) is as it was around each object on the last frame: (K,) bool."""
+    # Each cell of the window against all that was seen around the object: the camera may have moved
     now = _nearest_keys(matching_keys(features), cell_positions(windows, grid=config.cut_grid))
     before = directions(memory.keys.to(now.device), dim=1).flatten(2)
     return (now @ before).amax(dim=2).mean(dim=1) < config.cut_similarity
@@ -173,6 +177,7 @@ def follows_a_cut(features: ImageFeatures, windows: Tensor, memory: LiteMemory, 
 
 def _nearest_keys(keys: Tensor, positions: Tensor) -> Tensor:
     """The keys (1, C, h, w) nearest to positions (K, N, 2), (x, y) in pixels: (K, N, C) float32, unit length."""
+    # A look-up is enough to notice a cut, and much cheaper than resampling
     _, _, height, width = keys.shape
     cells = (positions / KEY_STRIDE).long()
     x, y = cells[..., 0].clamp(0, width - 1), cells[..., 1].clamp(0, height - 1)

@@ -52,6 +52,7 @@ class LiteReference:
         weight: Tensor | None = None,
     ) -> LiteReference:
         """With later frames beside the first one: `examples` to match, `sums` that count `weight` (K,) times."""
+        # The first frame stays as it is; matching looks at all of them alike, the classifier by their weights
         first, ridge = self.first, self.ridge
         if examples is not None:
             first = join_memories(first, examples)
@@ -66,6 +67,7 @@ class LiteReference:
 
 def build_reference(model: Lite, features: ImageFeatures, masks: Tensor, config: LiteConfig) -> LiteReference:
     """The reference of K objects from their masks (K, H, W) bool on the image that `features` are of."""
+    # The cells nearly out of an object are no part of its target, but any object has one
     geometry = features.geometry
     reference = reference_in_windows(
         model,
@@ -104,8 +106,8 @@ def reference_in_windows(
     sizes = model.geometry
 
     # What matching remembers: the surroundings finely, all of the frame coarsely
-    near = model.remember(keys, share, windows, grid=sizes.first_grid)
-    far = model.remember(keys, share, whole, grid=sizes.global_grid)
+    near = model.window_memory(keys, share, windows, grid=sizes.first_grid)
+    far = model.window_memory(keys, share, whole, grid=sizes.global_grid)
     first = join_memories(near, far)
 
     # The target embedding, over the cells that the mask covers

@@ -57,6 +57,7 @@ class LiteSegmenter:
     @torch.inference_mode()
     def encode(self, image: NDArray[np.uint8]) -> ImageFeatures:
         """See Segmenter."""
+        # Only the encoder gains from fewer bits; all after it is small, and sensitive to rounding
         pixels, geometry = self.model.prepare(image)
         device = pixels.device.type
         with torch.autocast(device, self.dtype, enabled=self.dtype is not torch.float32):
@@ -83,6 +84,7 @@ class LiteSegmenter:
         locate: Locate[LiteReference, LiteMemory, LiteContext] | None = None,
     ) -> LookT:
         """See Segmenter: twice where a window cut an object off, and objects are lost that a cut left behind."""
+        # The first look, from where the objects were
         locate = locate or self.locate
         if memory is not None:
             memory = self.localizer.after_cut(features, memory)

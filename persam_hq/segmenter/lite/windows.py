@@ -56,6 +56,7 @@ def outer_edges(boxes: Tensor) -> Tensor:
 
 def moved_boxes(boxes: Tensor, velocity: Tensor, config: LiteConfig) -> Tensor:
     """Boxes (K, 4), outer edges, one frame later: moved by `velocity` (K, 2), at most by `motion_limit` of a side."""
+    # One wrong box must not throw the window away
     limit = (boxes[:, 2:] - boxes[:, :2]).amax(dim=1, keepdim=True) * config.motion_limit
     return boxes + torch.minimum(torch.maximum(velocity, -limit), limit).repeat(1, 2)
 
@@ -65,6 +66,7 @@ def updated_velocity(velocity: Tensor, before: Tensor, after: Tensor, known: Ten
 
     0 where the motion is not `known` (K,) bool: of an object that is absent, or that has just come back.
     """
+    # The middle of a box moves by the mean of what its corners move by
     change = after - before
     moved = (change[:, :2] + change[:, 2:]) / 2
     mean = config.velocity_mean * velocity + (1 - config.velocity_mean) * moved
@@ -84,6 +86,7 @@ def input_boxes(masks: Tensor, geometry: ImageGeometry) -> Tensor:
 
 def input_shares(masks: Tensor, geometry: ImageGeometry) -> Tensor:
     """Masks (K, H, W) bool as shares (K, 1, H', W') in [0, 1] over the padded input, area-averaged."""
+    # The padding belongs to no object
     height, width = geometry.input
     share = F.interpolate(masks[:, None].float(), size=(height, width), mode="area")
     return F.pad(share, (0, geometry.padded[1] - width, 0, geometry.padded[0] - height))

@@ -1,4 +1,4 @@
-"""The frames of a batch of training clips as the network sees them: encoded once, decoded often."""
+"""Encoded frames of a batch of training clips: the encoder runs once over all of them, the decoder often on each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.types import DecoderOutput, Guidance
 
 FEWEST_PIXELS = 20
-"""An object with no more pixels than these counts as absent."""
+"""Pixels of an object up to which it counts as absent: a few are no more than the edge of what left. Chosen."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +34,7 @@ class EncodedFrame:
 
     @property
     def side(self) -> int:
-        """Pixels of a side of the crop."""
+        """Side of the crop in pixels; crops are square."""
         return self.mask.shape[-1]
 
     @property
@@ -44,12 +44,12 @@ class EncodedFrame:
 
     @property
     def keys(self) -> Tensor:
-        """What matching compares, (B, K, h, w)."""
+        """The matching keys, (B, K, h, w)."""
         return interm_map(self.interm, IntermLevel.KEYS)
 
     @property
     def present(self) -> Tensor:
-        """(B,) bool: whether the object is to be seen."""
+        """Whether the object can be seen, (B,) bool."""
         return self.mask.flatten(1).sum(dim=1) > FEWEST_PIXELS
 
     def truth(self, windows: Tensor, *, grid: int) -> Tensor:
@@ -58,16 +58,18 @@ class EncodedFrame:
 
     def seen_by(self, model: Lite, windows: Tensor) -> WindowFeatures:
         """The frame through `windows` (B, 4)."""
-        return model.look(self.embedding, self.interm, windows, hq=self.hq)
+        return model.through_windows(self.embedding, self.interm, windows, hq=self.hq)
 
 
 def encode_clips(model: Lite, frames: Tensor, masks: Tensor) -> tuple[EncodedFrame, ...]:
     """Frames (B, T, 3, S, S) float in [0, 255] and masks (B, T, S, S) float in {0, 1} to T encoded frames."""
+    # All frames in one pass, in bfloat16 as far as autocast takes it
     b, t, _, _, _ = frames.shape
     with torch.autocast("cpu", torch.bfloat16):
         x = model.normalise(frames).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         embedding, interm, hq = model.encode(x)
 
+    # What follows is float32: losses and matching are sensitive to rounding
     def of_frame(encoded: Tensor, k: int) -> Tensor:
         return encoded.float().reshape(b, t, *encoded.shape[1:])[:, k]
 
@@ -84,17 +86,18 @@ def encode_clips(model: Lite, frames: Tensor, masks: Tensor) -> tuple[EncodedFra
 
 def encode_stills(model: Lite, images: Tensor, masks: Tensor) -> EncodedFrame:
     """Images (P, 3, S, S) float in [0, 255] and segments (P, N, S, S) float in {0, 1} to a frame of P * N rows."""
+    # Each photo is encoded once; its segments share the features
     _, n, _, _ = masks.shape
     (frame,) = encode_clips(model, images[:, None], masks[:, :1])
 
-    def each(encoded: Tensor) -> Tensor:
+    def per_segment(encoded: Tensor) -> Tensor:
         return encoded.repeat_interleave(n, dim=0)
 
     return EncodedFrame(
         mask=masks.flatten(0, 1),
-        embedding=each(frame.embedding),
-        interm=tuple(each(i) for i in frame.interm),
-        hq=None if frame.hq is None else each(frame.hq),
+        embedding=per_segment(frame.embedding),
+        interm=tuple(per_segment(i) for i in frame.interm),
+        hq=None if frame.hq is None else per_segment(frame.hq),
     )
 
 

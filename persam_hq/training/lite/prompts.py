@@ -17,17 +17,18 @@ from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.training.data.prompt_simulation import jitter_boxes, noisy_mask, random_points
 from persam_hq.training.data.rng import StepRng
 from persam_hq.training.lite.encoded_frames import EncodedFrame, decode
-from persam_hq.training.lite.step_losses import Scores
+from persam_hq.training.lite.step_losses import StepLosses
 from persam_hq.training.lite.window_jitter import jittered_windows
 from persam_hq.training.losses import mask_loss
 from persam_hq.types import DecoderOutput
 
 KINDS = {"point": 0.35, "points": 0.15, "box": 0.4, "mask": 0.1}
-"""How often each kind of prompt is drawn."""
+"""Share of the steps with each kind of prompt: users mostly give a point or a box. Chosen, as all shares and ranges in
+this module."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
+class SimulatedPrompt:
     """A prompt: its tokens, and itself as a soft mask (B, 1, L, L) in `windows` (B, 4), or None where it is not drawn.
 
     limits: (B, 4) a box that nothing lies outside of, or None.
@@ -39,23 +40,25 @@ class Drawn:
     limits: Tensor | None
 
     def __repr__(self) -> str:
-        return f"Drawn({self.tokens})"
+        return f"SimulatedPrompt({self.tokens})"
 
 
-def prompt_frame(model: Lite, frame: EncodedFrame, chances: StepRng, scores: Scores) -> None:
+def prompt_frame(model: Lite, frame: EncodedFrame, chances: StepRng, losses: StepLosses) -> None:
     """Decode one frame from a simulated prompt, then once more from that result; both are scored."""
+    # The first pass, from the prompt alone; what a point means is ambiguous, so only the best mask is taught
     kind = chances.pick(KINDS)
     prompt = _draw(model, kind, frame, chances)
-    output = _decode(model, frame, prompt, scores, name=kind, best_only=kind == "point")
+    output = _decode(model, frame, prompt, losses, name=kind, best_only=kind == "point")
 
     # What a user or a tool goes on from is the mask that was meant, seen more closely, and the same prompt
     chosen = _meant(output, _truth(model, frame, prompt.windows), best_only=kind == "point")
     closer = _look_closer(prompt, chosen, frame, chances)
-    _decode(model, frame, closer, scores, name=f"{kind}+", best_only=False)
+    _decode(model, frame, closer, losses, name=f"{kind}+", best_only=False)
 
 
-def _draw(model: Lite, kind: str, frame: EncodedFrame, chances: StepRng) -> Drawn:
+def _draw(model: Lite, kind: str, frame: EncodedFrame, chances: StepRng) -> SimulatedPrompt:
     """A prompt of one kind for each row, in most steps as tokens and drawn into the prior, else as one of the two."""
+    # The prompt of that kind, as tokens and as a soft mask
     boxes = outer_boxes(frame.mask)
     windows = _windows(kind, boxes, frame, chances)
     grid, limits = model.geometry.mask_grid, None
@@ -71,10 +74,12 @@ def _draw(model: Lite, kind: str, frame: EncodedFrame, chances: StepRng) -> Draw
         radius = float(chances.rng.uniform(0.06, 0.16))
         tokens = PromptBatch(points=(points, labels))
         shapes = point_shapes(points, labels, windows, grid=grid, radius=radius)
+
+    # Mostly both; without the drawing the tokens have to do, without the tokens the drawing
     drawn = chances.once(0.85)
     if drawn and chances.once(0.2):
         tokens = PromptBatch()
-    return Drawn(tokens=tokens, shapes=shapes if drawn else None, windows=windows, limits=limits)
+    return SimulatedPrompt(tokens=tokens, shapes=shapes if drawn else None, windows=windows, limits=limits)
 
 
 def _points(kind: str, frame: EncodedFrame, chances: StepRng) -> tuple[Tensor, Tensor]:
@@ -96,11 +101,12 @@ def _windows(kind: str, boxes: Tensor, frame: EncodedFrame, chances: StepRng) ->
 
 
 def _truth(model: Lite, frame: EncodedFrame, windows: Tensor) -> Tensor:
+    """The true mask on the grid of the HQ mask."""
     return frame.truth(windows, grid=model.geometry.hq_grid)
 
 
 def _decode(
-    model: Lite, frame: EncodedFrame, prompt: Drawn, scores: Scores, *, name: str, best_only: bool
+    model: Lite, frame: EncodedFrame, prompt: SimulatedPrompt, losses: StepLosses, *, name: str, best_only: bool
 ) -> DecoderOutput:
     """Decode and score one pass."""
     seen = frame.seen_by(model, prompt.windows)
@@ -111,7 +117,7 @@ def _decode(
         prior = model.prompt_prior(seen, prompt.shapes)
     output = decode(model, seen, prior=prior, prompts=prompt.tokens)
     truth = _truth(model, frame, prompt.windows)
-    scores.add_masks(name, output, truth, present=frame.present, best_only=best_only, presence=False)
+    losses.add_masks(name, output, truth, present=frame.present, best_only=best_only, presence=False)
     return output
 
 
@@ -119,16 +125,20 @@ def _meant(output: DecoderOutput, truth: Tensor, *, best_only: bool) -> Tensor:
     """Probabilities (B, 1, L, L) of the mask to go on from: the single one, or the best of three."""
     if not best_only:
         return torch.sigmoid(output.masks[:, :1].detach())
+    # The best of three by the true mask, as a user would pick it
     present = torch.ones(len(truth), dtype=torch.bool)
     errors = mask_loss(output.masks[:, 1:].detach(), F.avg_pool2d(truth, 2), present=present)
     return torch.sigmoid(output.masks.detach()[torch.arange(len(truth)), 1 + errors.argmin(dim=1)][:, None])
 
 
-def _look_closer(prompt: Drawn, chosen: Tensor, frame: EncodedFrame, chances: StepRng) -> Drawn:
+def _look_closer(prompt: SimulatedPrompt, chosen: Tensor, frame: EncodedFrame, chances: StepRng) -> SimulatedPrompt:
     """The same prompt with the mask found, (B, 1, L, L), drawn in a window around it."""
+    # Some looks go through the same window again
     boxes = window_boxes(chosen[:, 0], prompt.windows)
     windows = jittered_windows(boxes, chances, side=frame.side, low=1.2, high=1.8)
     windows = torch.where(chances.each(0.25)[:, None], prompt.windows, windows)
+
+    # The mask moves with the window; nothing of it lies outside of a box that was given
     shapes, _ = move_window(chosen, source=prompt.windows, destination=windows, grid=chosen.shape[-1])
     if prompt.limits is not None:
         shapes = shapes * box_shapes(prompt.limits, windows, grid=shapes.shape[-1])

@@ -17,7 +17,7 @@ from persam_hq.modeling.common import channels_last
 from persam_hq.modeling.lite.efficientnet import convert_imagenet_trunk
 from persam_hq.training.config.lite import TrainConfig
 from persam_hq.training.data.clip_batches import Batch, BatchMaker
-from persam_hq.training.lite.step import Unroll
+from persam_hq.training.lite.step import LiteStep
 from persam_hq.training.lite.validation import validate_clips
 from persam_hq.training.recipe import Pace, StepResult, Validation
 from persam_hq.training.weight_digests import combined_digest, tensor_digests
@@ -35,7 +35,7 @@ def load_imagenet_trunk() -> dict[str, Tensor]:
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
-    """Warm-up, then a cosine to a fiftieth over the whole run."""
+    """The rate of a step: a linear warm-up, and a cosine down to a fiftieth over the whole run."""
     warmup = min(1.0, (step + 1) / max(1, config.warmup_steps))
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.steps)))
     return config.learning_rate * warmup * (0.02 + 0.98 * cosine)
@@ -53,10 +53,10 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "decoder": ("prompt_encoder.", "mask_decoder.", "location_prior."),
     "hq": HQ_PREFIXES,
 }
-"""What learns where not all does. `prompts`: what tokens become masks by, while what images become features and priors
-by, which tracking leans on, stays as it is. `decoder`: all but the image encoder."""
+"""The parts that learn where not all does. `prompts`: what tokens become masks by, while the features and the priors,
+which tracking leans on, stay as they are. `decoder`: all but the image encoder."""
 VALIDATION_STEP = 10**9
-"""The clips that are looked at are those of a step that no run comes to."""
+"""A step that no run comes to: its clips are the ones that validation looks at."""
 
 
 class LiteRecipe:
@@ -120,7 +120,7 @@ class LiteRecipe:
     def result(self, step: int, batch: Batch) -> StepResult:
         """See Recipe."""
         rng = self.batch_maker.step_rng(step, purpose=1)
-        return Unroll(self.model, rng=rng, spoilt=self.config.spoilt)(batch)
+        return LiteStep(self.model, rng=rng, spoilt=self.config.spoilt)(batch)
 
     def validate(self) -> Validation:
         """See Recipe: clips of the training data; `persamhq-video evaluate davis` judges it on whole videos."""

@@ -1,4 +1,4 @@
-"""One training step: the first frame personalizes, the network then tracks through the clip on its own results.
+"""One training step of lite: the first frame personalizes, the network then tracks through the clip by itself.
 
 Beside that, segments of photos are decoded from image prompts.
 """
@@ -12,13 +12,13 @@ from persam_hq.training.data.clip_batches import Batch
 from persam_hq.training.data.rng import StepRng
 from persam_hq.training.lite.encoded_frames import encode_clips, encode_stills
 from persam_hq.training.lite.prompts import prompt_frame
-from persam_hq.training.lite.step_losses import Scores
+from persam_hq.training.lite.step_losses import StepLosses
 from persam_hq.training.lite.unrolled_tracker import SPOILT, UnrolledTracker
 from persam_hq.training.recipe import StepResult
 
 
-class Unroll:
-    """The model and the random choices of a step; `rng` decides prompts, windows and what is left out.
+class LiteStep:
+    """One training step on a model; `rng` decides prompts, windows and what is left out.
 
     `spoilt`: see UnrolledTracker.
     """
@@ -30,14 +30,17 @@ class Unroll:
 
     def __call__(self, batch: Batch) -> StepResult:
         """The loss and the figures of one batch."""
+        # The clips: the tracker goes through them on its own results
         clip = encode_clips(self.model, batch.frames, batch.masks)
-        chances, scores = StepRng(self.rng, batch=len(batch.frames)), Scores(self.rng)
-        tracking = UnrolledTracker(self.model, chances=chances, scores=scores, spoilt=self.spoilt)
-        reference, memory = tracking.begin(clip[0])
+        chances, losses = StepRng(self.rng, batch=len(batch.frames)), StepLosses(self.rng)
+        tracker = UnrolledTracker(self.model, chances=chances, losses=losses, spoilt=self.spoilt)
+        reference, memory = tracker.begin(clip[0])
         for frame in clip[1:]:
-            memory = tracking.follow(frame, reference, memory)
-            reference = tracking.learn(frame, reference, memory)
+            memory = tracker.track(frame, reference, memory)
+            reference = tracker.learn(frame, reference, memory)
+
+        # The photos: each segment is decoded from a prompt, which keeps image prompts alive beside tracking
         if len(batch.stills):
             still = encode_stills(self.model, batch.stills, batch.segments)
-            prompt_frame(self.model, still, StepRng(self.rng, batch=len(still.mask)), scores)
-        return scores.result(frames=len(clip))
+            prompt_frame(self.model, still, StepRng(self.rng, batch=len(still.mask)), losses)
+        return losses.result(frames=len(clip))

@@ -1,4 +1,4 @@
-"""What a step adds up: losses to descend, and figures to log."""
+"""The losses of a training step of lite: collected from everything that is decoded, with figures to log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from persam_hq.training.recipe import StepResult
 from persam_hq.types import DecoderOutput
 
 
-class Scores:
+class StepLosses:
     """Collects the losses of everything that is decoded in a step; `rng` decides which points the HQ loss looks at."""
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -41,15 +41,19 @@ class Scores:
         `present` (B,) bool: whether the object is there. `best_only` where the prompt is ambiguous: the best of the
         three masks counts most, and the HQ mask corrects that one. `presence`: whether the presence head is taught.
         """
+        # SAM's masks, on the coarser grid: the taught one, and of the three the best one
         finest, truth = truth, F.avg_pool2d(truth, 2)
         each = mask_loss(output.masks, truth, present=present)
         best, single = each[:, 1:].amin(dim=1), each[:, 0]
+        # The other kind of mask counts for less, so that both stay usable. Shares here and below are chosen
         loss = (best + 0.3 * single if best_only else single + 0.5 * best).mean()
 
+        # The IoU head learns what the masks are worth
         iou = mask_iou(output.masks, truth)
         loss = loss + F.mse_loss(output.iou_predictions, iou)
         self._note(f"iou_{name}", iou[present, 0].mean() if present.any() else 1.0)
         if output.hq_masks is not None:
+            # The HQ mask learns to correct the mask as it is, on the finer grid
             rows = torch.arange(len(each))
             corrected = 1 + each[:, 1:].argmin(dim=1) if best_only else torch.zeros_like(rows)
             final = corrected_masks(output.masks.detach()[rows, corrected][:, None], output.hq_masks)
@@ -57,11 +61,12 @@ class Scores:
             if present.any():
                 self._note(f"iou_{name}_hq", mask_iou(final, finest)[present].mean())
         if presence and output.presence is not None:
+            # Whether the object is there, in the frames where that is asked
             loss = loss + 0.5 * F.binary_cross_entropy_with_logits(output.presence, present.float())
         self._losses.append(loss)
 
     def result(self, *, frames: int) -> StepResult:
-        """The sum over everything that was decoded, a frame of the clip, and the mean of each figure."""
+        """The sum over everything that was decoded, per frame of the clip, and the mean of each figure."""
         loss = torch.stack(self._losses).sum() / frames
         figures = {name: float(np.nanmean(values)) for name, values in self._figures.items()}
         return StepResult(loss=loss, figures={"loss": float(loss.detach()), **figures})

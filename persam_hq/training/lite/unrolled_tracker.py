@@ -35,7 +35,7 @@ from persam_hq.segmenter.lite.reference import LiteReference, reference_in_windo
 from persam_hq.training.data.prompt_simulation import random_points
 from persam_hq.training.data.rng import StepRng
 from persam_hq.training.lite.encoded_frames import EncodedFrame, decode
-from persam_hq.training.lite.step_losses import Scores
+from persam_hq.training.lite.step_losses import StepLosses
 from persam_hq.training.lite.window_jitter import jittered_windows, window_area
 from persam_hq.training.losses import mask_iou, read_out_loss
 from persam_hq.transforms import soft_mask_logits
@@ -73,8 +73,8 @@ class UnrolledTracker:
     `spoilt`: the share of the clips whose prior is made wrong in patches.
     """
 
-    def __init__(self, model: Lite, *, chances: StepRng, scores: Scores, spoilt: float = SPOILT) -> None:
-        self.model, self.chances, self.scores = model, chances, scores
+    def __init__(self, model: Lite, *, chances: StepRng, losses: StepLosses, spoilt: float = SPOILT) -> None:
+        self.model, self.chances, self.losses = model, chances, losses
         self.spoilt = spoilt
 
     def begin(self, frame: EncodedFrame) -> tuple[LiteReference, TrainingMemory]:
@@ -96,7 +96,7 @@ class UnrolledTracker:
         logits = resample_window(given, windows, grid=self.model.geometry.mask_grid, stride=1)
         return reference, self._remember(frame, windows, logits)
 
-    def follow(self, frame: EncodedFrame, reference: LiteReference, memory: TrainingMemory) -> TrainingMemory:
+    def track(self, frame: EncodedFrame, reference: LiteReference, memory: TrainingMemory) -> TrainingMemory:
         """Find the object on `frame` from the last result, sometimes in two passes; what comes is scored."""
         # The first pass, on what the last frame left
         windows = self._next_windows(frame, memory)
@@ -105,14 +105,14 @@ class UnrolledTracker:
         prior = self._prior(seen, frame, reference, memory)
         prompts, guidance = self._prompts(frame, memory), self._guidance(seen, reference)
         output = decode(self.model, seen, prior=prior, prompts=prompts, guidance=guidance)
-        self.scores.add_masks("track", output, truth, present=frame.present)
+        self.losses.add_masks("track", output, truth, present=frame.present)
         result = self._remember(frame, windows, _corrected(output))
 
         # The second pass, as a refiner asks for it: prompted by the first one's mask and box, unguided
         if self.chances.once(0.3):
             prompts = replace(prompts, masks=output.masks[:, :1].detach(), boxes=result.boxes)
             output = decode(self.model, seen, prior=prior, prompts=prompts)
-            self.scores.add_masks("track+", output, truth, present=frame.present)
+            self.losses.add_masks("track+", output, truth, present=frame.present)
             result = self._remember(frame, windows, _corrected(output))
         return result
 
@@ -159,16 +159,19 @@ class UnrolledTracker:
         self, seen: WindowFeatures, frame: EncodedFrame, reference: LiteReference, memory: TrainingMemory
     ) -> Tensor:
         """The dense prior (B, 12, 2g, 2g), each source scored by itself and then left out in some clips."""
-        previous, mask = self.model.recall(memory.keys, memory.logits, source=memory.windows, destination=seen.windows)
+        previous, mask = self.model.previous_sources(
+            memory.keys, memory.logits, source=memory.windows, destination=seen.windows
+        )
         sources = PriorSources(first=reference.first, ridge=reference.ridge, previous=previous, previous_mask=mask)
         prior = self.model.prior(seen, sources)
 
+        # The sources are taught directly too, before any is spoilt or left out; weights are chosen
         truth = frame.truth(seen.windows, grid=prior.shape[-1])[:, 0]
-        self.scores.add("read_first", read_out_loss(prior[:, PriorChannel.FIRST_READ_OUT], truth), weight=0.3)
-        self.scores.add("read_previous", read_out_loss(prior[:, PriorChannel.PREVIOUS_READ_OUT], truth), weight=0.3)
+        self.losses.add("read_first", read_out_loss(prior[:, PriorChannel.FIRST_READ_OUT], truth), weight=0.3)
+        self.losses.add("read_previous", read_out_loss(prior[:, PriorChannel.PREVIOUS_READ_OUT], truth), weight=0.3)
         # The classifier's score is 1 on foreground, which three times is a logit of 95 %
         ridge_logits = 3 * prior[:, PriorChannel.RIDGE_SCORE]
-        self.scores.add("ridge", F.binary_cross_entropy_with_logits(ridge_logits, truth), weight=0.3)
+        self.losses.add("ridge", F.binary_cross_entropy_with_logits(ridge_logits, truth), weight=0.3)
         return self._leave_out(self._spoil(prior))
 
     def _spoil(self, prior: Tensor) -> Tensor:

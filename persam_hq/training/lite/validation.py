@@ -1,4 +1,4 @@
-"""The validation picture of lite: a row a clip, the given frame first, then what is tracked on its own results."""
+"""The validation picture of lite: one row per clip, the given frame first, then what the network tracks by itself."""
 
 from __future__ import annotations
 
@@ -15,27 +15,31 @@ from persam_hq.training.data.clip_batches import Batch
 from persam_hq.training.data.datasets import Array
 from persam_hq.training.data.rng import StepRng
 from persam_hq.training.lite.encoded_frames import EncodedFrame, encode_clips
-from persam_hq.training.lite.step_losses import Scores
+from persam_hq.training.lite.step_losses import StepLosses
 from persam_hq.training.lite.unrolled_tracker import TrainingMemory, UnrolledTracker
 from persam_hq.training.losses import mask_iou
 from persam_hq.training.recipe import Validation
 from persam_hq.training.validation_picture import FOUND, GAP, TILE, TRUTH, tinted
 
 _PURPOSE: Final = 9
+"""Keeps the random choices of validation apart from those of training steps with the same seed."""
 
 
 @torch.no_grad()
 def validate_clips(model: Lite, batch: Batch, *, seed: int) -> Validation:
     """Track through the clips of a batch; their picture, and the mean IoU of the tracked frames as `iou_validation`."""
     clip = encode_clips(model, batch.frames, batch.masks)
+    # Windows and prompts are drawn as in training, the same in every validation
     rng = np.random.default_rng([seed, _PURPOSE])
-    tracking = UnrolledTracker(model, chances=StepRng(rng, batch=len(batch.frames)), scores=Scores(rng))
-    reference, memory = tracking.begin(clip[0])
+    tracker = UnrolledTracker(model, chances=StepRng(rng, batch=len(batch.frames)), losses=StepLosses(rng))
+    reference, memory = tracker.begin(clip[0])
     found = [clip[0].mask]
     for frame in clip[1:]:
-        memory = tracking.follow(frame, reference, memory)
-        reference = tracking.learn(frame, reference, memory)
+        memory = tracker.track(frame, reference, memory)
+        reference = tracker.learn(frame, reference, memory)
         found.append(_whole(frame, memory))
+
+    # The first frame was given, so it does not count
     masks = torch.stack(found, dim=1)
     overlap = mask_iou(masks[:, 1:] - 0.5, batch.masks[:, 1:])
     return Validation(picture=_sheet(batch, masks), figures={"iou_validation": float(overlap.mean())})

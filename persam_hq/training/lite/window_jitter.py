@@ -21,17 +21,21 @@ def jittered_windows(boxes: Tensor, chances: StepRng, *, side: int, low: float =
 
     Two fifths of them are not square, and those may reach over the crop's border.
     """
+    # A size and a place that miss the box a little; numbers are chosen
     factor = torch.exp(chances.uniform(np.log(low), np.log(high)))
     length = factor * (boxes[:, 2:] - boxes[:, :2]).amax(dim=1)
     shift = chances.uniform(-0.08, 0.08, 2) * length[:, None]
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2 + shift
+
+    # Some are stretched by up to a quarter (in the logarithm), width against height
     aspect = torch.exp(chances.uniform(-0.25, 0.25) * chances.each(0.4))
     half = torch.stack([length * aspect, length / aspect], dim=1) / 2
-    grown = torch.cat([centre - half, centre + half], dim=1)
+    windows = torch.cat([centre - half, centre + half], dim=1)
 
+    # Square ones are pushed inside the crop, as in tracking; the others are cut to it
     bounds = (float(side), float(side))
-    square = window_around(grown, factor=1.0, min_side=SMALLEST_SIDE, bounds=bounds)
-    return torch.where((aspect == 1)[:, None], square, _cut(grown, side))
+    square = window_around(windows, factor=1.0, min_side=SMALLEST_SIDE, bounds=bounds)
+    return torch.where((aspect == 1)[:, None], square, _cut(windows, side))
 
 
 def window_area(windows: Tensor) -> Tensor:
@@ -40,7 +44,7 @@ def window_area(windows: Tensor) -> Tensor:
 
 
 def _cut(windows: Tensor, side: int) -> Tensor:
-    """Windows cut to the crop, at least 64 pixels wide and high all the same."""
+    """Windows cut to the crop, at least 64 pixels wide and high (twice the half below) all the same."""
     cut = windows.clamp(0, side)
     middle = (cut[:, :2] + cut[:, 2:]) / 2
     half = ((cut[:, 2:] - cut[:, :2]) / 2).clamp(min=32)

@@ -32,7 +32,7 @@ def model():
 @pytest.fixture(scope="module")
 def seen(model):
     embedding, interm, hq = model.encode(IMAGE)
-    return model.look(embedding, interm, WINDOWS, hq=hq)
+    return model.through_windows(embedding, interm, WINDOWS, hq=hq)
 
 
 PRIOR = noise(1, 2, PRIOR_CHANNELS, 2 * GRID, 2 * GRID)
@@ -100,11 +100,11 @@ def test_hq_features_are_seen_at_the_stride_of_the_fine_map(model):
     hq[..., 10, 20] = 1
     embedding, interm, _ = model.encode(IMAGE)
     window = torch.tensor([[64.0, 16, 112, 64]])  # 48 cells of a pixel each
-    seen = model.look(embedding, interm, window, hq=hq).hq.product(torch.ones(1, 1))[0, 0]
+    seen = model.through_windows(embedding, interm, window, hq=hq).hq.product(torch.ones(1, 1))[0, 0]
     y, x = divmod(int(seen.argmax()), 8 * GRID)
     assert (16 + y + 0.5, 64 + x + 0.5) == pytest.approx((42, 82), abs=0.6)
-    assert model.look(embedding, interm, window).hq is None
-    assert model.look(embedding, interm, window).rows([0]).hq is None
+    assert model.through_windows(embedding, interm, window).hq is None
+    assert model.through_windows(embedding, interm, window).rows([0]).hq is None
 
 
 @pytest.mark.parametrize("stride", [1, 4])
@@ -112,7 +112,7 @@ def test_remembering_tells_the_masks_stride_from_the_sizes(model, stride):
     keys = noise(2, 1, 8, 12, 20)
     masks = torch.zeros(2, 1, 96 // stride, 160 // stride)
     masks[..., 24 // stride : 64 // stride, 40 // stride : 88 // stride] = 1
-    memory = model.remember(keys, masks, WINDOWS, grid=4)
+    memory = model.window_memory(keys, masks, WINDOWS, grid=4)
     assert memory.keys.shape == (2, 16, 8)
     assert torch.allclose(memory.keys.norm(dim=-1), torch.ones(()), atol=1e-5)
     assert torch.allclose(memory.mask, resample_window(masks, WINDOWS, grid=4, stride=stride).flatten(1))
@@ -121,11 +121,11 @@ def test_remembering_tells_the_masks_stride_from_the_sizes(model, stride):
 
 def test_the_last_result_is_recalled_through_the_windows_of_now(model):
     keys, logits = noise(3, 2, 8, GRID, GRID), 5 * noise(4, 2, 1, 4 * GRID, 4 * GRID)
-    memory, mask = model.recall(keys, logits, source=WINDOWS, destination=WINDOWS)
+    memory, mask = model.previous_sources(keys, logits, source=WINDOWS, destination=WINDOWS)
     assert torch.allclose(mask, torch.sigmoid(logits), atol=1e-5)
     assert torch.allclose(memory.mask, F.avg_pool2d(torch.sigmoid(logits), 4).flatten(1), atol=1e-6)
     away = WINDOWS + 1000
-    _, mask = model.recall(keys, logits, source=WINDOWS, destination=away)
+    _, mask = model.previous_sources(keys, logits, source=WINDOWS, destination=away)
     assert mask.abs().max() == 0
 
 
@@ -208,7 +208,7 @@ def test_a_prompt_stands_for_the_last_frames_mask(model, seen):
 def test_a_prompts_matches_are_those_of_this_very_image(model, seen):
     shapes = torch.zeros(2, 1, 4 * GRID, 4 * GRID)
     shapes[..., 8:16, 8:16] = 1
-    memory = model.remember_seen(F.avg_pool2d(seen.keys, 2), F.avg_pool2d(shapes, 4), WINDOWS)
+    memory = model.match_memory(F.avg_pool2d(seen.keys, 2), F.avg_pool2d(shapes, 4), WINDOWS)
     want = model.prior(seen, PriorSources(previous=memory, previous_mask=shapes, prompted=True))
     assert torch.allclose(model.prompt_prior(seen, shapes), want, atol=1e-6)
     read = model.prompt_prior(seen, shapes)[:, 4]

@@ -278,7 +278,7 @@ def test_the_target_is_the_mean_over_the_cells_that_the_mask_covers(segmenter, s
     features = segmenter.encode(scene.frames[0])
     everything = torch.ones(1, *scene.size, dtype=torch.bool)
     reference = segmenter.personalize(features, everything)
-    seen = segmenter.model.look(
+    seen = segmenter.model.through_windows(
         features.image_embedding, features.interm_embeddings, whole_windows(features.geometry, 1)
     )
     assert torch.allclose(reference.targets[0], seen.embedding[0].mean(dim=(1, 2)), atol=1e-4)

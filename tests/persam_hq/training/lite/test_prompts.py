@@ -11,8 +11,8 @@ from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.training.data.prompt_simulation import jitter_boxes, noisy_mask, random_points
 from persam_hq.training.data.rng import StepRng
 from persam_hq.training.lite.encoded_frames import encode_clips
-from persam_hq.training.lite.prompts import KINDS, Drawn, _draw, _look_closer, _meant, prompt_frame
-from persam_hq.training.lite.step_losses import Scores
+from persam_hq.training.lite.prompts import KINDS, SimulatedPrompt, _draw, _look_closer, _meant, prompt_frame
+from persam_hq.training.lite.step_losses import StepLosses
 from persam_hq.types import DecoderOutput
 
 TOKENS = {"point": "points", "points": "points", "box": "boxes", "mask": "masks"}
@@ -99,7 +99,7 @@ def test_a_prompt_is_drawn_is_tokens_or_is_both(model, frame, kind):
         ways.append((prompt.shapes is not None, bool(given(prompt.tokens))))
     assert set(ways) == {(True, True), (True, False), (False, True)}  # a prompt of nothing asks nothing
     assert ways.count((True, True)) / 60 == pytest.approx(0.85 * 0.8, abs=0.17)
-    assert "Drawn(PromptBatch" in repr(prompt)
+    assert "SimulatedPrompt(PromptBatch" in repr(prompt)
 
 
 def drawn(model, frame, kind, seeds=20):
@@ -169,7 +169,7 @@ FOUND = torch.tensor([[32.0, 40, 80, 72], [64, 64, 96, 112]])
 def closer(frame, *, seed, limits=None):
     """The second look after boxes were found, in windows over the whole crop."""
     tokens = PromptBatch(boxes=limits, masks=torch.zeros(2, 1, 4 * GRID, 4 * GRID))
-    prompt = Drawn(tokens=tokens, shapes=None, windows=WINDOWS, limits=limits)
+    prompt = SimulatedPrompt(tokens=tokens, shapes=None, windows=WINDOWS, limits=limits)
     return _look_closer(prompt, box_shapes(FOUND, WINDOWS, grid=4 * GRID), frame, chances(seed))
 
 
@@ -233,9 +233,9 @@ def asked(model, monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_prompt_is_decoded_twice_and_scored(model, frame, asked, kind, way):
     is_drawn, tokens = way
-    scores = Scores(np.random.default_rng(0))
-    prompt_frame(model, frame, Decided(kind, drawn=is_drawn, tokens=tokens), scores)
-    figures = scores.result(frames=1).figures
+    losses = StepLosses(np.random.default_rng(0))
+    prompt_frame(model, frame, Decided(kind, drawn=is_drawn, tokens=tokens), losses)
+    figures = losses.result(frames=1).figures
     assert set(figures) == {"loss", f"iou_{kind}", f"iou_{kind}_hq", f"iou_{kind}+", f"iou_{kind}+_hq"}
 
     first, second = (options for _, options in asked)
@@ -251,7 +251,7 @@ def test_every_kind_of_prompt_is_decoded_twice_and_scored(model, frame, asked, k
 
 @pytest.mark.parametrize("kind", ["point", "box"])
 def test_a_found_mask_teaches_nothing_backwards(model, frame, asked, kind):
-    prompt_frame(model, frame, Decided(kind, drawn=False, tokens=True), Scores(np.random.default_rng(0)))
+    prompt_frame(model, frame, Decided(kind, drawn=False, tokens=True), StepLosses(np.random.default_rng(0)))
     (_, first), (_, second) = asked
     assert not first["prior"].requires_grad
     # The matches of the second look learn, the mask that it starts from does not
@@ -265,18 +265,20 @@ def test_a_found_mask_teaches_nothing_backwards(model, frame, asked, kind):
 @torch.no_grad()
 def test_where_a_point_is_ambiguous_the_second_look_has_the_best_of_three(model, frame, monkeypatch):
     wanted = []
-    monkeypatch.setattr(Scores, "add_masks", lambda self, name, *_, best_only, **__: wanted.append((name, best_only)))
+    monkeypatch.setattr(
+        StepLosses, "add_masks", lambda self, name, *_, best_only, **__: wanted.append((name, best_only))
+    )
     for kind in KINDS:
-        prompt_frame(model, frame, Decided(kind, drawn=True, tokens=True), Scores(np.random.default_rng(0)))
+        prompt_frame(model, frame, Decided(kind, drawn=True, tokens=True), StepLosses(np.random.default_rng(0)))
     assert dict(wanted) == {f"{kind}{pass_}": (kind, pass_) == ("point", "") for kind in KINDS for pass_ in ("", "+")}
 
 
 def test_the_same_generator_gives_the_same_prompt(model, frame):
     def loss(seed):
-        scores = Scores(np.random.default_rng(0))
+        losses = StepLosses(np.random.default_rng(0))
         with torch.no_grad():
-            prompt_frame(model, frame, chances(seed), scores)
-        return scores.result(frames=1).figures
+            prompt_frame(model, frame, chances(seed), losses)
+        return losses.result(frames=1).figures
 
     assert loss(3) == loss(3)
     assert loss(3) != loss(4)

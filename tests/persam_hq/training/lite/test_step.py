@@ -7,7 +7,7 @@ from stand_ins.lite import tiny_lite
 
 from persam_hq.training.data.clip_batches import Batch
 from persam_hq.training.lite.prompts import KINDS
-from persam_hq.training.lite.step import Unroll
+from persam_hq.training.lite.step import LiteStep
 from persam_hq.training.lite.unrolled_tracker import UnrolledTracker
 
 
@@ -32,7 +32,7 @@ def test_every_part_of_the_model_learns(model):
     reached, prompted = set(), set()
     for seed in (0, 1, 2, 3, 5, 8):
         model.zero_grad(set_to_none=True)
-        result = Unroll(model, rng=np.random.default_rng(seed))(batch())
+        result = LiteStep(model, rng=np.random.default_rng(seed))(batch())
         torch.autograd.backward(result.loss)
         prompted |= {kind for kind in KINDS if f"iou_{kind}" in result.figures}
         reached |= {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
@@ -46,21 +46,21 @@ def test_every_part_of_the_model_learns(model):
 
 
 def test_the_same_generator_gives_the_same_step(model):
-    one, other = (Unroll(model, rng=np.random.default_rng(3))(batch()) for _ in range(2))
+    one, other = (LiteStep(model, rng=np.random.default_rng(3))(batch()) for _ in range(2))
     assert one.figures == other.figures
     assert torch.equal(one.loss, other.loss)
-    assert one.figures != Unroll(model, rng=np.random.default_rng(4))(batch()).figures
+    assert one.figures != LiteStep(model, rng=np.random.default_rng(4))(batch()).figures
 
 
 def test_what_is_handed_in_stays_as_it_was(model):
     given, before = batch(), batch()
-    Unroll(model, rng=np.random.default_rng(0))(given)
+    LiteStep(model, rng=np.random.default_rng(0))(given)
     for name in ("frames", "masks", "stills", "segments"):
         assert torch.equal(getattr(given, name), getattr(before, name)), name
 
 
 def test_figures_are_finite_and_the_loss_is_the_first(model):
-    figures = Unroll(model, rng=np.random.default_rng(1))(batch(length=2)).figures
+    figures = LiteStep(model, rng=np.random.default_rng(1))(batch(length=2)).figures
     assert next(iter(figures)) == "loss"
     assert all(np.isfinite(value) for value in figures.values())
 
@@ -69,8 +69,8 @@ def test_figures_are_finite_and_the_loss_is_the_first(model):
 def test_image_prompts_come_after_the_clips_and_change_nothing_of_them(model):
     given = batch()
     alone = replace(given, stills=given.stills[:0], segments=given.segments[:0])
-    tracked = Unroll(model, rng=np.random.default_rng(2))(alone)
-    both = Unroll(model, rng=np.random.default_rng(2))(given)
+    tracked = LiteStep(model, rng=np.random.default_rng(2))(alone)
+    both = LiteStep(model, rng=np.random.default_rng(2))(given)
     prompted = {name: both.figures[name] for name in both.figures.keys() - tracked.figures.keys()}
     (kind,) = {name.split("_")[1].rstrip("+") for name in prompted}
     assert kind in KINDS
@@ -83,17 +83,17 @@ def test_image_prompts_come_after_the_clips_and_change_nothing_of_them(model):
 
 @torch.no_grad()
 def test_each_frame_is_followed_with_what_the_frames_before_it_taught(model, monkeypatch):
-    used, follow = [], UnrolledTracker.follow
+    used, follow = [], UnrolledTracker.track
 
     def watched(self, frame, reference, past):
         used.append(reference.first.keys.shape[1])
         return follow(self, frame, reference, past)
 
-    monkeypatch.setattr(UnrolledTracker, "follow", watched)
+    monkeypatch.setattr(UnrolledTracker, "track", watched)
     grown = set()
     for seed in range(6):
         used.clear()
-        Unroll(model, rng=np.random.default_rng(seed))(batch(length=4, stills=0))
+        LiteStep(model, rng=np.random.default_rng(seed))(batch(length=4, stills=0))
         assert len(used) == 3
         assert used[0] == model.geometry.first_grid**2 + model.geometry.global_grid**2
         grown |= set(np.diff(used).tolist())

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from persam_hq.modeling.mask_decoder import corrected_masks
-from persam_hq.training.lite.step_losses import Scores
+from persam_hq.training.lite.step_losses import StepLosses
 from persam_hq.training.losses import CellSampler, mask_iou, mask_loss, point_loss
 from persam_hq.types import DecoderOutput
 
@@ -29,14 +29,14 @@ TRUTH = F.avg_pool2d(FINEST, 2)
 """SAM's masks are half as fine as the HQ mask, so is what they are compared with."""
 
 
-def new_scores(seed=0):
-    return Scores(np.random.default_rng(seed))
+def new_losses(seed=0):
+    return StepLosses(np.random.default_rng(seed))
 
 
 def total(given, **options):
-    scores = new_scores()
-    scores.add_masks("x", given, FINEST, **{"present": HERE} | options)
-    return float(scores.result(frames=1).loss)
+    losses = new_losses()
+    losses.add_masks("x", given, FINEST, **{"present": HERE} | options)
+    return float(losses.result(frames=1).loss)
 
 
 @pytest.mark.parametrize("best_only", [False, True])
@@ -65,12 +65,12 @@ def test_the_hq_mask_learns_on_top_of_the_sam_mask_and_not_through_it():
     masks = noise(1, 2, 4, 6, 6).requires_grad_()
     hq = noise(3, 2, 1, 12, 12).requires_grad_()
     iou = torch.zeros(2, 4)
-    scores = new_scores()
-    scores.add_masks("x", DecoderOutput(masks=masks, iou_predictions=iou, hq_masks=hq), FINEST, present=HERE)
-    with_hq = torch.autograd.grad(scores.result(frames=1).loss, [masks, hq])
-    scores = new_scores()
-    scores.add_masks("x", DecoderOutput(masks=masks, iou_predictions=iou, hq_masks=None), FINEST, present=HERE)
-    (without,) = torch.autograd.grad(scores.result(frames=1).loss, [masks])
+    losses = new_losses()
+    losses.add_masks("x", DecoderOutput(masks=masks, iou_predictions=iou, hq_masks=hq), FINEST, present=HERE)
+    with_hq = torch.autograd.grad(losses.result(frames=1).loss, [masks, hq])
+    losses = new_losses()
+    losses.add_masks("x", DecoderOutput(masks=masks, iou_predictions=iou, hq_masks=None), FINEST, present=HERE)
+    (without,) = torch.autograd.grad(losses.result(frames=1).loss, [masks])
     assert torch.allclose(with_hq[0], without)
     assert with_hq[1].abs().max() > 0
 
@@ -79,9 +79,9 @@ def test_the_generator_decides_where_the_hq_loss_looks_and_nothing_else():
     def losses(given):
         made = []
         for seed in (1, 1, 2):
-            scores = new_scores(seed)
-            scores.add_masks("x", given, FINEST, present=HERE)
-            made.append(float(scores.result(frames=1).loss))
+            losses = new_losses(seed)
+            losses.add_masks("x", given, FINEST, present=HERE)
+            made.append(float(losses.result(frames=1).loss))
         return made
 
     first, again, other = losses(output())
@@ -96,36 +96,36 @@ def test_a_finer_hq_mask_is_asked_for_detail_that_sams_masks_cannot_show():
         masks=torch.zeros(2, 4, 6, 6), iou_predictions=torch.zeros(2, 4), hq_masks=torch.zeros(2, 1, 12, 12)
     )
     right = DecoderOutput(masks=flat.masks, iou_predictions=flat.iou_predictions, hq_masks=20 * stripes - 10)
-    losses, ious = [], []
+    totals, ious = [], []
     for given in (flat, right):
-        scores = new_scores()
-        scores.add_masks("x", given, stripes, present=HERE)
-        result = scores.result(frames=1)
-        losses.append(float(result.loss))
+        losses = new_losses()
+        losses.add_masks("x", given, stripes, present=HERE)
+        result = losses.result(frames=1)
+        totals.append(float(result.loss))
         ious.append(result.figures["iou_x_hq"])
-    assert losses[1] < losses[0] - 2
+    assert totals[1] < totals[0] - 2
     assert ious == [0.0, 1.0]
 
 
 def test_figures_are_means_and_the_loss_is_a_frames():
-    scores = new_scores()
-    scores.add("a", torch.tensor(2.0), weight=0.5)
-    scores.add("a", torch.tensor(4.0), weight=0.5)
-    scores.add("b", torch.tensor(1.0), weight=3.0)
-    result = scores.result(frames=4)
+    losses = new_losses()
+    losses.add("a", torch.tensor(2.0), weight=0.5)
+    losses.add("a", torch.tensor(4.0), weight=0.5)
+    losses.add("b", torch.tensor(1.0), weight=3.0)
+    result = losses.result(frames=4)
     assert float(result.loss) == pytest.approx((1 + 2 + 3) / 4)
     assert result.figures == pytest.approx({"loss": 1.5, "a": 3.0, "b": 1.0})
     assert list(result.figures) == ["loss", "a", "b"]
 
 
 def test_the_iou_logged_is_that_of_the_objects_present():
-    given, scores = output(), new_scores()
-    scores.add_masks("x", given, FINEST, present=torch.tensor([False, True]))
-    figures = scores.result(frames=1).figures
+    given, losses = output(), new_losses()
+    losses.add_masks("x", given, FINEST, present=torch.tensor([False, True]))
+    figures = losses.result(frames=1).figures
     assert figures["iou_x"] == pytest.approx(float(mask_iou(given.masks, TRUTH)[1, 0]))
     corrected = corrected_masks(given.masks[:, :1], given.hq_masks)
     assert figures["iou_x_hq"] == pytest.approx(float(mask_iou(corrected, FINEST)[1, 0]))
-    nobody = new_scores()
+    nobody = new_losses()
     nobody.add_masks("x", given, FINEST, present=torch.tensor([False, False]))
     assert nobody.result(frames=1).figures["iou_x"] == 1.0
     assert "iou_x_hq" not in nobody.result(frames=1).figures

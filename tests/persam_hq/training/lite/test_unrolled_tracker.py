@@ -12,7 +12,7 @@ from persam_hq.modeling.lite.ridge import ridge_sums
 from persam_hq.modeling.lite.window import cell_positions, resample_window
 from persam_hq.training.data.rng import StepRng
 from persam_hq.training.lite.encoded_frames import encode_clips
-from persam_hq.training.lite.step_losses import Scores
+from persam_hq.training.lite.step_losses import StepLosses
 from persam_hq.training.lite.unrolled_tracker import TrainingMemory, UnrolledTracker, _corrected
 from persam_hq.training.lite.window_jitter import window_area
 from persam_hq.types import DecoderOutput
@@ -36,12 +36,12 @@ def clip(model):
         return encode_clips(model, frames, masks)
 
 
-def new_scores():
-    return Scores(np.random.default_rng(0))
+def new_losses():
+    return StepLosses(np.random.default_rng(0))
 
 
 def tracking(model, seed=0):
-    return UnrolledTracker(model, chances=StepRng(np.random.default_rng(seed), batch=BATCH), scores=new_scores())
+    return UnrolledTracker(model, chances=StepRng(np.random.default_rng(seed), batch=BATCH), losses=new_losses())
 
 
 @torch.no_grad()
@@ -111,7 +111,7 @@ def test_no_prior_is_spoilt_where_none_is_to_be(model):
     prior = torch.rand(BATCH, PRIOR_CHANNELS, 2 * GRID, 2 * GRID) * 0.5
     for seed in range(5):
         chances = StepRng(np.random.default_rng(seed), batch=BATCH)
-        careful = UnrolledTracker(model, chances=chances, scores=new_scores(), spoilt=0.0)
+        careful = UnrolledTracker(model, chances=chances, losses=new_losses(), spoilt=0.0)
         assert torch.equal(careful._spoil(prior), prior)
 
 
@@ -137,8 +137,8 @@ def test_prompts_and_guidance_come_in_every_combination(model, clip):
 def test_following_scores_and_remembers(model, clip):
     follower = tracking(model)
     reference, past = follower.begin(clip[0])
-    after = follower.follow(clip[1], reference, past)
-    figures = follower.scores.result(frames=2).figures
+    after = follower.track(clip[1], reference, past)
+    figures = follower.losses.result(frames=2).figures
     assert {"read_first", "read_previous", "ridge", "iou_track", "iou_track_hq"} <= set(figures)
     # What is handed on has the grid of a mask prompt, not the finer one of the HQ mask
     assert after.logits.shape == past.logits.shape == (BATCH, 1, 4 * GRID, 4 * GRID)
@@ -161,7 +161,7 @@ class Learning(StepRng):
 
 
 def learner(model, *, learns=True):
-    return UnrolledTracker(model, chances=Learning(learns=learns), scores=new_scores())
+    return UnrolledTracker(model, chances=Learning(learns=learns), losses=new_losses())
 
 
 def result_on(frame, windows, *, shift=0):
@@ -257,7 +257,7 @@ def test_the_past_is_a_value(model, clip):
     follower = tracking(model)
     reference, past = follower.begin(clip[0])
     before = [past.windows.clone(), past.keys.clone(), past.logits.clone(), past.boxes.clone()]
-    follower.follow(clip[1], reference, past)
+    follower.track(clip[1], reference, past)
     for now, then in zip((past.windows, past.keys, past.logits, past.boxes), before, strict=True):
         assert torch.equal(now, then)
     assert "TrainingMemory(keys=(3, 8, 6, 6)" in repr(past)
