@@ -49,6 +49,17 @@ def test_every_number_has_a_unit_and_a_range_that_it_lies_in():
             assert each.metadata["unit"], each.name
 
 
+def test_the_page_on_the_tracker_lists_every_field_with_its_default():
+    page = (Path(__file__).parents[4] / "docs" / "explanation" / "lite.md").read_text(encoding="utf-8")
+    for each in fields(LiteConfig):
+        if isinstance(each.default, bool):
+            row = f"| `{each.name}` | {'on' if each.default else 'off'} | switch | |"
+        else:
+            low, high = each.metadata["range"]
+            row = f"| `{each.name}` | {each.default:g} | {each.metadata['unit']} | {low:g} to {high:g} |"
+        assert row in page
+
+
 def bare_numbers(source):
     """(line, number) of the literals of a module that are no structural ones, and of numbers that are given a name.
 
