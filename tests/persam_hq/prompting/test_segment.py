@@ -6,6 +6,7 @@ import torch
 from stand_ins.lite import GRID, tiny_lite
 
 from persam_hq.errors import InputError
+from persam_hq.modeling.lite.location_prior import PREVIOUS_MASK_CHANNELS
 from persam_hq.modeling.lite.window import OUTSIDE_LOGIT
 from persam_hq.prompting import PromptPolicy, encode_image, segment_prompts
 from persam_hq.types import Guidance, PromptSet
@@ -36,7 +37,7 @@ class Follows:
         self.windows.append(seen.windows)
         self.guided.append(guidance.target_embedding is not None)
         output = self.decode(seen, prior=prior, prompts=prompts, guidance=guidance)
-        last = torch.nn.functional.pixel_shuffle(prior[:, 8:12], 2)
+        last = torch.nn.functional.pixel_shuffle(prior[:, PREVIOUS_MASK_CHANNELS], 2)
         return replace(output, masks=9 * last.expand_as(output.masks), hq_masks=None)
 
 

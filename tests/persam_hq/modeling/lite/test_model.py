@@ -6,7 +6,14 @@ import torch
 import torch.nn.functional as F
 from stand_ins.lite import EMBED, FINE, GRID, tiny_lite
 
-from persam_hq.modeling.lite.location_prior import FIRST_CHANNELS, PRIOR_CHANNELS, RIDGE_CHANNELS, PriorSources
+from persam_hq.modeling.lite.location_prior import (
+    FIRST_CHANNELS,
+    PREVIOUS_MASK_CHANNELS,
+    PRIOR_CHANNELS,
+    RIDGE_CHANNELS,
+    PriorChannel,
+    PriorSources,
+)
 from persam_hq.modeling.lite.model import WindowedHQ, guided_similarity, normalise_similarity
 from persam_hq.modeling.lite.prompt_maps import box_shapes
 from persam_hq.modeling.lite.window import cell_positions, resample_window
@@ -200,9 +207,9 @@ def test_a_prompt_stands_for_the_last_frames_mask(model, seen):
     # Nothing is known of a first frame
     unknown = [*FIRST_CHANNELS, *RIDGE_CHANNELS]
     assert prior[:, unknown].abs().max() == 0
-    assert torch.equal(prior[:, 7], torch.ones(2, 2 * GRID, 2 * GRID))
+    assert torch.equal(prior[:, PriorChannel.PREVIOUS_KNOWN], torch.ones(2, 2 * GRID, 2 * GRID))
     # The last four channels are the prompt itself, four cells in one
-    assert torch.allclose(F.pixel_shuffle(prior[:, 8:], 2), 2 * shapes - 1, atol=1e-6)
+    assert torch.allclose(F.pixel_shuffle(prior[:, PREVIOUS_MASK_CHANNELS], 2), 2 * shapes - 1, atol=1e-6)
 
 
 def test_a_prompts_matches_are_those_of_this_very_image(model, seen):

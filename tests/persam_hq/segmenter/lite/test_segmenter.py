@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -166,6 +167,67 @@ def test_a_mask_that_its_window_cuts_off_is_looked_at_again_around_it(segmenter,
     assert recentred(1, slice(0, 5), memory=lost) is None, "it is searched for over the whole frame anyway"
     without = LiteSegmenter(segmenter.model, config=LiteConfig().without("second-look"))
     assert recentred(1, slice(0, 5), segmenter=without) is None
+
+
+class Judge:
+    """Decodes what it is shown, and keeps it; `edge` puts a mask at the edge of one object's window at first."""
+
+    def __init__(self, segmenter, *, edge=False):
+        self.segmenter, self.edge = segmenter, edge
+        self.shown = []
+
+    def __call__(self, located):
+        decoded = self.segmenter.decode(located, no_prompts(3), guided=True, choice="single")
+        if self.edge and not self.shown:
+            decoded = _over_the_window(decoded, 1, slice(0, 5))
+        self.shown.append(located)
+        present = torch.tensor([False, True, False])
+        return SimpleNamespace(decoded=decoded, present=present, located=located)
+
+
+def test_a_frame_is_looked_at_once_unless_a_window_cuts_an_object_off(segmenter, begun):
+    features, reference, memory = begun
+    # A window inside of the image, whose edges are none of the image's
+    memory = replace(memory, boxes=torch.tensor([[60.0, 40, 70, 50]]).repeat(3, 1))
+    small = LiteSegmenter(segmenter.model, config=LiteConfig(min_side=20.0), use_hq=False)
+
+    twice = Judge(small, edge=True)
+    look = small.look(reference, features, memory, twice)
+    first, second = twice.shown
+    assert look.located is second
+    assert not torch.equal(first.windows[1], second.windows[1])
+    assert torch.equal(first.windows[[0, 2]], second.windows[[0, 2]])
+    assert first.memory is second.memory is memory, "both remember what was known before the frame"
+
+    without = LiteSegmenter(segmenter.model, config=replace(small.config, second_look=False), use_hq=False)
+    single = Judge(without, edge=True)
+    without.look(reference, features, memory, single)
+    assert len(single.shown) == 1
+    alone = Judge(small, edge=True)
+    small.look(reference, features, None, alone)
+    assert len(alone.shown) == 1, "without a memory there is nothing to look again with"
+
+
+def test_a_look_after_a_cut_searches_for_the_objects(segmenter, begun):
+    features, reference, memory = begun
+    fine, middle, keys = features.interm_embeddings
+    elsewhere = replace(features, interm_embeddings=(fine, middle, -keys))
+    look = segmenter.look(reference, elsewhere, memory, Judge(segmenter))
+    assert look.located.memory.missing.tolist() == [1, 1, 1]
+    assert look.located.context.prior[:, PREVIOUS_CHANNELS].abs().max() == 0
+
+
+def test_another_function_may_stand_in_for_locate(segmenter, begun):
+    features, reference, memory = begun
+    asked = []
+
+    def locate(*question):
+        asked.append(question)
+        return segmenter.locate(*question)
+
+    look = segmenter.look(reference, features, memory, Judge(segmenter), locate=locate)
+    assert asked[0] == (reference, features, memory)
+    assert look.located.memory is memory
 
 
 @pytest.mark.parametrize(("known", "velocity"), [(True, [6.0, 3.0]), (False, [0.0, 0.0])])

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from stand_ins.lite import GRID, tiny_lite
 
 from persam_hq.mask_boxes import outer_boxes
-from persam_hq.modeling.lite.location_prior import FIRST_CHANNELS, RIDGE_CHANNELS
+from persam_hq.modeling.lite.location_prior import FIRST_CHANNELS, RIDGE_CHANNELS, PriorChannel
 from persam_hq.modeling.lite.prompt_maps import box_shapes
 from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.training.data.prompt_simulation import jitter_boxes, noisy_mask, random_points
@@ -245,7 +245,7 @@ def test_every_kind_of_prompt_is_decoded_twice_and_scored(model, frame, asked, k
     for options, known in ((first, is_drawn), (second, True)):
         prior = options["prior"]
         assert prior[:, [*FIRST_CHANNELS, *RIDGE_CHANNELS]].abs().max() == 0
-        assert prior[:, 7].unique().tolist() == [float(known)]
+        assert prior[:, PriorChannel.PREVIOUS_KNOWN].unique().tolist() == [float(known)]
         assert (prior.abs().max() > 0) == known
 
 
