@@ -1,4 +1,4 @@
-"""What the wheel and the sdist hold: packages, weights, configurations and the texts of the licences."""
+"""The contents of the wheel and the sdist: packages, weights, configurations and the texts of the licences."""
 
 import email
 import os

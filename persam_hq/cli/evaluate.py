@@ -23,6 +23,7 @@ def add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.set_defaults(group=evaluate)
     below = evaluate.add_subparsers(metavar="COMMAND")
 
+    # Boxes and points on the frames of clips
     prompts = below.add_parser("prompts", help="masks from a box or a point on the frames of annotated clips")
     prompts.add_argument("root", type=Path, metavar="ROOT", help="folder in the layout of DAVIS")
     prompts.add_argument("--sequences", metavar="A,B", help="names of the clips (default: all)")
@@ -30,6 +31,7 @@ def add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_model_options(prompts)
     prompts.set_defaults(run=_prompts)
 
+    # An object across photos (PerSeg)
     perseg = below.add_parser("perseg", help="an object of one photo found in its other photos")
     perseg.add_argument(
         "root",
@@ -43,6 +45,7 @@ def add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_model_options(perseg)
     perseg.set_defaults(run=_perseg)
 
+    # Boxes on finely annotated photos (HQSeg-44K)
     hq = below.add_parser("hq", help="masks from the boxes of fine annotations (HQ-SAM)")
     hq.add_argument(
         "root",

@@ -1,4 +1,4 @@
-"""Where masks, crops and points lie: what the automatic mask generator filters by."""
+"""Boxes, crops and point grids of the automatic mask generator, and the filters on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the published predictors take as tensors of the input frame, on the core of this package."""
+"""Prompts as tensors in pixels of the encoder's input, as the published predictors take them (`predict_torch`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a worker uses its machine: math threads, memory for features, and what it gives back."""
+"""A worker's share of its machine: math threads, memory for features, and what it gives back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a job gets its tracker: what a builder of trackers offers, and the check of plugins before one is built."""
+"""The builder of a job's tracker, as a protocol, and the check of plugins before a tracker is built."""
 
 from __future__ import annotations
 

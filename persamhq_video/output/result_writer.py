@@ -55,9 +55,13 @@ class ResultWriter:
         self._sinks, self._directory, self._identity = sinks, directory, identity
         self._info = info = sinks.video.info
         self._pictures = pictures
+
+        # What is committed frame by frame, and what a resumed run starts from
         self._journal = Journal(directory.journal_path)
         self._snapshots = Snapshots(directory.hidden, state_types)
         self._times = MonotonicTimestamps(info.time_base)
+
+        # Videos are coded in segments, each whole or not there
         segments = directory.hidden / "segments"
         self._videos = {
             name: SegmentedVideo(kind.codec, info=info, folder=segments / name.replace("/", "-"))

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any, Final, Literal
 
+from persam_hq.io.process_memory import peak_memory
 from persamhq_video.executors import TotalUsage, window_of
-from persamhq_video.executors.workers.worker import peak_memory
 from persamhq_video.io import redact_password
 from persamhq_video.pipeline.video_plan import VideoPlan
 

@@ -1,4 +1,4 @@
-"""What pages name is there: files, modules, and the parts of files that links promise."""
+"""Everything that pages name is there: files, modules, and the parts of files that links promise."""
 
 import functools
 import importlib.util

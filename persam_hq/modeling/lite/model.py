@@ -268,9 +268,12 @@ class Lite(nn.Module):
         (B, 1, 4g, 4g) in the window; `guidance` over the window's grid: attn_sim (B, 1, 1, g*g). Masks come on a grid
         of 4g, HQ masks on one of 8g: there the image is seen nearly as finely as it was encoded.
         """
+        # Prompts become tokens and a map; the prior is added to the map and to the stride-8 skip
         guidance = guidance or Guidance()
         sparse, dense = self._embed_prompts(seen, prompts or PromptBatch())
         to_embedding, to_middle = self.location_prior(prior)
+
+        # One pass for all objects
         output: DecoderOutput = self.mask_decoder(
             image_embeddings=seen.embedding,
             image_pe=self.prompt_encoder.get_dense_pe(),

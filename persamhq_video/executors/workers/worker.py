@@ -5,8 +5,6 @@ Neither torch nor ray is imported, so that a worker whose tracker needs no torch
 
 from __future__ import annotations
 
-import resource
-import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from persam_hq.errors import PersamHQError, error_line
+from persam_hq.io.process_memory import peak_memory
 from persamhq_video.errors import ExecutorError, InputError, PersamHQVideoError
 from persamhq_video.executors.usage import Usage
 from persamhq_video.executors.workers.feature_store import FeatureFootprint, FeatureStore
@@ -175,10 +174,3 @@ class Worker:
             raise ExecutorError(f"frame {index}: {name} failed: {reason}") from exc
         with self._lock:
             self._seconds[video][name] += time.perf_counter() - started
-
-
-def peak_memory() -> int:
-    """Peak resident memory of this process in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts in kibibytes, macOS in bytes.
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,4 +1,4 @@
-"""What every segmenter does, on lite, on SAM-HQ and on a SAM whose input is no square."""
+"""The behaviour that all segmenters share, on lite, on SAM-HQ and on a SAM whose input is no square."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What is told of many videos at the end."""
+"""The summary of many videos at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files sinks may announce."""
+"""The files that sinks may announce."""
 
 from fractions import Fraction
 from pathlib import Path
