@@ -1,0 +1,17 @@
+"""How tests are spread over processes (pytest-xdist, `--dist loadgroup`)."""
+
+import pytest
+
+# Both put two images through ViT-B, a minute and a half of one core, and keep what they get for the whole process
+SHARED = {
+    "tests/persam_hq/test_parity.py": "golden",
+    "tests/persam_hq/checkpoint/test_every_layout.py": "golden",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Keep the tests of a file in one process, as its fixtures are costly, and files that share a cache as well."""
+    for item in items:
+        file = item.nodeid.split("::")[0]
+        item.add_marker(pytest.mark.xdist_group(SHARED.get(file, file)))
