@@ -11,7 +11,15 @@ SHARED = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Keep the tests of a file in one process, as its fixtures are costly, and files that share a cache as well."""
+    """Keep the tests of a file in one process, as its fixtures are costly, and files that share a cache as well.
+
+    Files with slow tests come first, so that no process is left alone with a long one at the end.
+    """
     for item in items:
-        file = item.nodeid.split("::")[0]
-        item.add_marker(pytest.mark.xdist_group(SHARED.get(file, file)))
+        item.add_marker(pytest.mark.xdist_group(SHARED.get(_file(item), _file(item))))
+    slow = {_file(item) for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: _file(item) not in slow)
+
+
+def _file(item):
+    return item.nodeid.split("::")[0]
