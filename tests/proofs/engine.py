@@ -245,6 +245,14 @@ ALL_VARIANTS: dict[str, Callable[[Clip, Path], Run]] = {
     "no room for features": no_room,
 }
 
+KILL_MATRIX: dict[str, Callable[[Clip, Path], Run]] = {
+    "inline": inline,
+    "inline, killed 12 times": driver_killed(12, 4, "--executor", "inline"),
+    "ray, driver killed 12 times": driver_killed(12, seed=5),
+    "ray, 12 workers killed": workers_killed(12, seed=6),
+}
+"""Many kills of one clip: each restart costs seconds, so this is for a clip of a hundred frames or so."""
+
 
 def main() -> int:
     """`persamhq-video`, perhaps with the stand-in tracker."""
