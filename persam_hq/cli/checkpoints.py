@@ -65,7 +65,7 @@ def _download(options: argparse.Namespace) -> None:
     for entry in [published(name) for name in options.names]:
         if not cache.has(entry) and not options.offline:
             print(f"{entry.name}: about {_size(entry)} ({entry.licence}) from {entry.url}", flush=True)
-        path = download(entry, cache, offline=options.offline, progress=_Progress(entry))
+        path = download(entry, cache, offline=options.offline, progress=_Progress(entry), waiting=_Waiting(entry))
         kind = "as published" if entry.sha256 else "as first downloaded, since none is published"
         print(f"{entry.name}: {path}, SHA-256 {kind}", flush=True)
 
@@ -82,6 +82,16 @@ class _Progress:
             self._tenths = tenths
             of = "" if not total else f" of {total / 1e6:.0f}"
             print(f"{self._name}: {done / 1e6:.0f}{of} MB", file=sys.stderr, flush=True)
+
+
+class _Waiting:
+    """The line on standard error that another process downloads the same file."""
+
+    def __init__(self, entry: Published) -> None:
+        self._name = entry.name
+
+    def __call__(self) -> None:
+        print(f"{self._name}: another process downloads it; waiting for that", file=sys.stderr, flush=True)
 
 
 def _inspect(options: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from persam_hq.errors import CheckpointError
 from persam_hq.hub.catalogue import PUBLISHED, Published
+from persam_hq.hub.plausibility import what_is_wrong
 from persam_hq.io.atomic import atomic_write, sha256_of
 
 __all__ = ["FOLDER_VARIABLE", "Cache", "Record", "cached_path", "default_folder"]
@@ -31,14 +32,26 @@ class Record:
 
 
 def default_folder() -> Path:
-    """PERSAM_HQ_CACHE, or `persam-hq` in the platform's cache folder for users (XDG on Linux)."""
+    """PERSAM_HQ_CACHE, or `persam-hq` in the platform's cache folder for users (XDG on Linux).
+
+    Raises CheckpointError for a user who has no home folder.
+    """
     if named := os.environ.get(FOLDER_VARIABLE):
         return Path(named)
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "persam-hq"
+        return _home() / "Library" / "Caches" / "persam-hq"
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "persam-hq" / "Cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "persam-hq"
+        return Path(os.environ.get("LOCALAPPDATA") or _home() / "AppData" / "Local") / "persam-hq" / "Cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "persam-hq"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as exc:  # in containers users may have no entry
+        raise CheckpointError(
+            f"this user has no home folder for downloads; name a folder in {FOLDER_VARIABLE}"
+        ) from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +81,11 @@ class Cache:
         else:
             found = sha256_of(path)
 
+        # What was put here by hand has no record, and without a published sum only its form tells what it is
+        wrong = what_is_wrong(entry, path) if entry.sha256 is None and record is None else None
+        if wrong is not None:
+            raise CheckpointError(f"{path} is {wrong}; remove it and run `persam-hq checkpoints download {entry.name}`")
+
         # The hash it should have: the published one, or that of the first download
         expected = entry.sha256 or (found if record is None else record.sha256)
         if found != expected:
@@ -96,7 +114,7 @@ class Cache:
             return Record(**json.loads(path.read_text()))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError) as exc:
+        except (OSError, ValueError, TypeError, RecursionError) as exc:
             raise CheckpointError(
                 f"cannot read the record {path}: {exc}; remove it and {entry.file} beside it"
             ) from exc

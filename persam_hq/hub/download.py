@@ -1,6 +1,7 @@
 """Download of published weights into the cache, resumed where it was cut off, and renamed once it is whole.
 
-HTTP by hand, as resuming has to survive servers that ignore ranges and files that change in between.
+HTTP by hand, as resuming has to survive servers that ignore ranges and files that change in between. A lock beside the
+file keeps two processes from writing to one .part.
 """
 
 from __future__ import annotations
@@ -8,15 +9,21 @@ from __future__ import annotations
 import http.client
 import os
 import re
-from collections.abc import Callable
-from http.client import HTTPResponse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPMessage, HTTPResponse
 from pathlib import Path
+from typing import IO
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from filelock import FileLock, Timeout
 
 from persam_hq.errors import CheckpointError
 from persam_hq.hub.cache import Cache
 from persam_hq.hub.catalogue import Published
+from persam_hq.hub.plausibility import largest_size, what_is_wrong
 from persam_hq.io.atomic import move_into_place, sha256_of
 
 __all__ = ["OFFLINE_VARIABLE", "download", "is_offline"]
@@ -25,6 +32,8 @@ OFFLINE_VARIABLE = "PERSAM_HQ_OFFLINE"
 """Environment variable that forbids the network, with any value but 0."""
 Progress = Callable[[int, int | None], None]
 """Called with the bytes so far and the bytes in all, None where the server does not say."""
+_PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+_ADVICE = "is there a login or a proxy in between? try again, or download it by another way"
 _BLOCK = 1 << 20
 """Bytes that are read at once, and so the least between two calls of `progress`."""
 
@@ -40,12 +49,14 @@ def download(
     *,
     offline: bool = False,
     progress: Progress = lambda _done, _total: None,
+    waiting: Callable[[], None] = lambda: None,
     timeout: float = 30.0,
 ) -> Path:
     """The file in the cache, downloaded if it is not there; what is there is verified.
 
     A file on its way is called .part, and the same call goes on from its end if the server can. `timeout` in seconds
-    is for each answer of the server. Raises CheckpointError.
+    is for each answer of the server. Where another process downloads the same file, `waiting` is called once, and then
+    its download is waited for. Raises CheckpointError.
     """
     # In the cache already, or not to be had
     if cache.has(entry):
@@ -56,20 +67,42 @@ def download(
             f"put {entry.file} from {entry.url} there, or run without --offline and {OFFLINE_VARIABLE}"
         )
 
-    # Into the .part, from where an earlier call got
+    # Into the .part, from where an earlier call got, unless another one brought it meanwhile
     part = cache.path(entry).with_name(f"{entry.file}.part")
     try:
         cache.folder.mkdir(parents=True, exist_ok=True)
-        _fetch(entry, part, progress=progress, timeout=timeout)
+        with _alone(part, waiting=waiting):
+            if cache.has(entry):
+                return cache.verified(entry)
+            _fetch(entry, part, progress=progress, timeout=timeout)
+            return _store(entry, part, cache)
     except (OSError, http.client.HTTPException) as exc:
         raise CheckpointError(
             f"cannot download {entry.url}: {_reason(exc)}; the same command goes on where it stopped"
         ) from exc
-    return _store(entry, part, cache)
+
+
+@contextmanager
+def _alone(part: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock of a .part, which processes and threads take in turn; the system frees those of the dead."""
+    lock = FileLock(part.with_name(f".{part.stem}.lock"))  # stays, empty: removing it could take it from others
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        waiting()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _store(entry: Published, part: Path, cache: Cache) -> Path:
-    """Give a complete download its name, unless it is not what was published."""
+    """Give a complete download its name, unless it is not what was published, as far as can be told."""
+    wrong = None if entry.sha256 else what_is_wrong(entry, part)
+    if wrong is not None:
+        _discard(part)
+        raise CheckpointError(f"what {entry.url} sent is {wrong}; it was removed; {_ADVICE}")
     found = sha256_of(part)
     if entry.sha256 not in (None, found):
         _discard(part)
@@ -99,7 +132,8 @@ def _fetch(entry: Published, part: Path, *, progress: Progress, timeout: float) 
         _discard(part)
         begun, response = 0, _open(entry.url, part, begun=0, timeout=timeout)
     with response:
-        _receive(response, part, begun=begun, progress=progress)
+        _refuse_page(entry, response)
+        _receive(response, part, begun=begun, progress=progress, entry=entry)
 
 
 def _open(url: str, part: Path, *, begun: int, timeout: float) -> HTTPResponse:
@@ -111,12 +145,39 @@ def _open(url: str, part: Path, *, begun: int, timeout: float) -> HTTPResponse:
         # With If-Range the server sends the rest only of the same version
         if _tag_path(part).exists():
             headers["If-Range"] = _tag_path(part).read_text()
-    response: HTTPResponse = urlopen(Request(url, headers=headers), timeout=timeout)  # noqa: S310 - from the table
+    request = Request(url, headers=headers)  # noqa: S310 - from the table
+    response: HTTPResponse = build_opener(_SafeRedirects).open(request, timeout=timeout)
     return response
 
 
-def _receive(response: HTTPResponse, part: Path, *, begun: int, progress: Progress) -> None:
-    """Append what the server sends, or begin anew where it sends all; OSError if it is less than it said."""
+class _SafeRedirects(HTTPRedirectHandler):
+    """Follows redirects, but never from https to anything less."""
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        """The request of the new address; CheckpointError where it would give up the encryption."""
+        # What comes over http can be changed by anyone on the way, and not every file has a published sum
+        schemes = (urlsplit(req.full_url).scheme, urlsplit(newurl).scheme)
+        if schemes[1] != "https" and schemes != ("http", "http"):
+            fp.close()
+            raise CheckpointError(
+                f"{req.full_url} redirects to {newurl}, which is not encrypted; it was not followed; {_ADVICE}"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _refuse_page(entry: Published, response: HTTPResponse) -> None:
+    """Raise CheckpointError where the server sends a page to look at instead of a file."""
+    if response.headers.get_content_type() in _PAGE_TYPES:
+        raise CheckpointError(f"{entry.url} answered with a web page instead of the file; {_ADVICE}")
+
+
+def _receive(response: HTTPResponse, part: Path, *, begun: int, progress: Progress, entry: Published) -> None:
+    """Append what the server sends, or begin anew where it sends all; OSError if it is less than it said.
+
+    CheckpointError where it is, or is going to be, far more than what was published.
+    """
     # The rest begins where the .part ends; anything else that is no whole file would corrupt it
     match = re.fullmatch(r"bytes (\d+)-\d+/\d+", response.headers.get("Content-Range", ""))
     resumes = response.status == http.client.PARTIAL_CONTENT and match is not None and int(match[1]) == begun
@@ -125,7 +186,8 @@ def _receive(response: HTTPResponse, part: Path, *, begun: int, progress: Progre
         raise OSError(f"asked for the bytes from {begun} on, the server sent {response.headers.get('Content-Range')}")
     done = begun if resumes else 0
     length = response.headers.get("Content-Length")
-    total = None if length is None else done + int(length)
+    total = done + int(length) if length is not None and length.isdecimal() else None
+    _refuse_endless(entry, part, size=total or 0)
 
     # The version first, so that it is known if the connection ends
     with part.open("ab" if resumes else "wb") as file:
@@ -133,9 +195,20 @@ def _receive(response: HTTPResponse, part: Path, *, begun: int, progress: Progre
         while block := response.read(_BLOCK):
             file.write(block)
             done += len(block)
+            _refuse_endless(entry, part, size=done)
             progress(done, total)
     if total is not None and done < total:
         raise OSError(f"the connection ended after {done} of {total} bytes")
+
+
+def _refuse_endless(entry: Published, part: Path, *, size: int) -> None:
+    """Discard a download and raise CheckpointError where its bytes are far more than what was published."""
+    if size > largest_size(entry):
+        _discard(part)
+        raise CheckpointError(
+            f"{entry.url} sends {size / 1e6:.0f} MB or more, expected about {entry.megabytes:g}; it was stopped and "
+            f"removed; {_ADVICE}"
+        )
 
 
 def _keep_tag(response: HTTPResponse, part: Path) -> None:

@@ -34,8 +34,9 @@ def test_list(folder, capsys):
 
 
 def test_a_download_says_what_it_does(folder, capsys, monkeypatch):
-    def stand_in(entry, cache, *, offline, progress):
+    def stand_in(entry, cache, *, offline, progress, waiting):
         assert (cache, offline) == (Cache(folder), False)
+        waiting()
         for done in range(0, 1001, 50):
             progress(done * 10**6, 10**9)
         return cache.path(entry)
@@ -49,8 +50,9 @@ def test_a_download_says_what_it_does(folder, capsys, monkeypatch):
         f"hf_sam_vit_base: about 375 MB (Apache-2.0) from {PUBLISHED['hf_sam_vit_base'].url}",
         f"hf_sam_vit_base: {folder / 'hf_sam_vit_base.safetensors'}, SHA-256 {FIRST}",
     ]
-    assert len(err.splitlines()) == 2 * 11
-    assert err.splitlines()[5] == "sam_vit_h: 500 of 1000 MB"
+    assert len(err.splitlines()) == 2 * (1 + 11)
+    assert err.splitlines()[0] == "sam_vit_h: another process downloads it; waiting for that"
+    assert err.splitlines()[6] == "sam_vit_h: 500 of 1000 MB"
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,27 @@
 
 import hashlib
 import threading
+import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from stand_ins.weights_bytes import safetensors
 
 from persam_hq.hub import FOLDER_VARIABLE, OFFLINE_VARIABLE, Cache, Published
 
-CONTENT = bytes(range(256)) * 12_000  # three blocks and a bit
+
+CONTENT = safetensors(bytes(range(256)) * 12_000)  # three blocks and a bit
 
 
 class Server(ThreadingHTTPServer):
-    """`content` is what it has; `cut` ends the next answer after so many bytes."""
+    """`content` is what it has; `cut` ends the next answer after so many bytes, `pause` is before each, in seconds."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content, self.tag, self.cut = CONTENT, '"one"', None
         self.knows_ranges, self.knows_length, self.wrong_range, self.status = True, True, False, None
+        self.kind, self.pause = None, 0
         self.asked = []
 
     @property
@@ -56,9 +61,14 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         if server.tag is not None:
             self.send_header("ETag", server.tag)
+        if server.kind is not None:
+            self.send_header("Content-Type", server.kind)
         self.end_headers()
         cut, server.cut = server.cut, None
-        self.wfile.write(body if cut is None else body[:cut])
+        time.sleep(server.pause)
+        # Whoever has had enough closes the connection
+        with suppress(ConnectionError):
+            self.wfile.write(body if cut is None else body[:cut])
 
     def log_message(self, *args):
         pass
