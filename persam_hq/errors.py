@@ -13,6 +13,10 @@ __all__ = [
     "EmptyMaskError",
     "EvaluationError",
     "InputError",
+    "MisfitError",
+    "MissingCheckpointError",
+    "NoImageError",
+    "OutputError",
     "PersamHQError",
     "ShapeError",
     "UnknownModelError",
@@ -40,6 +44,22 @@ class EmptyMaskError(InputError):
 
 class CheckpointError(PersamHQError):
     """A weights file cannot be read, is of no known layout, or does not fit the model."""
+
+
+class MissingCheckpointError(CheckpointError, FileNotFoundError):
+    """There is no weights file at a path; also what `open` raises there, which scripts expect."""
+
+
+class MisfitError(CheckpointError, RuntimeError):
+    """The tensors of a weights file do not fit the model; also what `load_state_dict` raises, which scripts expect."""
+
+
+class NoImageError(InputError, RuntimeError):
+    """A predictor is asked for masks before it has an image; the published predictors raise a RuntimeError."""
+
+
+class OutputError(PersamHQError):
+    """Results cannot be written, though nothing was wrong with what was asked for: a full disk, a folder that went."""
 
 
 class UnknownModelError(InputError):

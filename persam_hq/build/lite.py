@@ -9,7 +9,8 @@ from typing import Final, Literal
 from torch import nn
 
 from persam_hq.checkpoint import read_tensors
-from persam_hq.errors import CheckpointError
+from persam_hq.checkpoint.soundness import misfits, refuse_bad_values
+from persam_hq.errors import MisfitError
 from persam_hq.modeling.common import FusedLayerNorm2d
 from persam_hq.modeling.lite.efficientnet import EMBEDDING_STRIDE, EfficientNetLite, Stage
 from persam_hq.modeling.lite.image_encoder import LiteImageEncoder
@@ -141,7 +142,11 @@ def load_lite(model: nn.Module, path: Path, *, but: tuple[str, ...] = ()) -> Non
         # Weights of older releases lack the fitted keys alone, which can be helped
         if not extra and all(name.startswith(FITTED_KEYS) for name in missing):
             message = f"{path} is older than lite's fitted keys; `persam-hq checkpoints fit-keys` adds them"
-        raise CheckpointError(message)
+        raise MisfitError(message)
+    # The same names with other shapes or numbers are of another model
+    if found := misfits(state, {name: expected[name] for name in state}):
+        raise MisfitError(f"{path} does not hold lite's weights: {'; '.join(found)}")
+    refuse_bad_values(state, path)
     model.load_state_dict({name: value.float() for name, value in state.items()}, strict=not but)
 
 

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from persam_hq.checkpoint import write_safetensors
+from persam_hq.checkpoint.soundness import refuse_bad_values
 from persam_hq.errors import CheckpointError, InputError
 
 __all__ = ["average_weights"]
@@ -37,6 +38,9 @@ def average_weights(first: Path, second: Path, out: Path, *, share: float) -> No
     differing = sorted(name for name in shapes.keys() | others.keys() if shapes.get(name) != others.get(name))
     if differing:
         raise CheckpointError(f"{first} and {second} are not of the same model: {', '.join(differing[:3])} differ")
+
+    refuse_bad_values(old, first)
+    refuse_bad_values(new, second)
 
     # Averaged in float32, as files may be float16
     mean = {name: old[name].float().lerp(value.float(), share).to(value.dtype) for name, value in new.items()}

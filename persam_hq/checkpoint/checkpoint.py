@@ -18,11 +18,11 @@ from persam_hq.checkpoint.layouts import (
     encoder_of,
     image_size_of,
     in_published_layout,
-    listed,
 )
 from persam_hq.checkpoint.position_embeddings import fit_positions
+from persam_hq.checkpoint.soundness import misfits, refuse_bad_values
 from persam_hq.checkpoint.unwrap import unwrap
-from persam_hq.errors import CheckpointError
+from persam_hq.errors import CheckpointError, MisfitError
 
 # Named in the error that a model with HQ parts gives for a file without them.
 _HQ_FILES = {name: f"sam_hq_{name}.pth" for name in ("vit_b", "vit_l", "vit_h", "vit_tiny")}
@@ -106,24 +106,14 @@ class Checkpoint:
             )
 
     def _verify(self, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-        """Raise CheckpointError, which names keys, unless names and shapes are those of the model."""
-        # All misfits are collected before any is reported; load_state_dict would list hundreds of keys
-        shared = [key for key in expected if key in tensors]
-        misfits = {
-            "missing": [key for key in expected if key not in tensors],
-            "not part of the model": [key for key in tensors if key not in expected],
-            "of another shape": [
-                f"{key} {tuple(tensors[key].shape)}, expected {tuple(expected[key].shape)}"
-                for key in shared
-                if tensors[key].shape != expected[key].shape
-            ],
-        }
-        found = [f"{len(keys)} {what}: {listed(keys)}" for what, keys in misfits.items() if keys]
+        """Raise MisfitError, which names keys, unless names, shapes and values are those of such a model."""
+        found = misfits(tensors, expected)
         # The usual reason for a state of our own training
         if found and "ema" in self.around:
             found.append("a training state holds no more than what learns: load the ema.safetensors beside it")
         if found:
-            raise CheckpointError(f"{self.path} does not fit the model; {'; '.join(found)}")
+            raise MisfitError(f"{self.path} does not fit the model; {'; '.join(found)}")
+        refuse_bad_values(tensors, self.path)
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:

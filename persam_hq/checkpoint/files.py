@@ -8,10 +8,9 @@ import zipfile
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from persam_hq.errors import CheckpointError
+from persam_hq.errors import CheckpointError, MissingCheckpointError, one_line
 
 HUB_NAME = "model.safetensors"
 """Hugging Face's name for the weights in a model's folder."""
@@ -48,6 +47,8 @@ def _begin(path: Path) -> tuple[bytes, int]:
     try:
         with path.open("rb") as file:
             head = file.read(64)
+    except FileNotFoundError as exc:
+        raise MissingCheckpointError(f"cannot read {path}: {exc.strerror}; give the path of a weights file") from exc
     except OSError as exc:
         raise CheckpointError(f"cannot read {path}: {exc.strerror}; give the path of a weights file") from exc
     if not head:
@@ -62,7 +63,7 @@ def _begin(path: Path) -> tuple[bytes, int]:
 def _read_safetensors(path: Path) -> object:
     try:
         return load_file(path)
-    except (OSError, SafetensorError) as exc:
+    except Exception as exc:  # beside its own errors those of kinds of numbers that this torch does not know
         raise CheckpointError(
             f"cannot read {path} as safetensors: {_reason(exc)}; is it cut short? download or copy it again"
         ) from exc
@@ -71,6 +72,7 @@ def _read_safetensors(path: Path) -> object:
 def _read_torch(path: Path, *, is_cut: bool) -> object:
     if is_cut:
         raise CheckpointError(f"cannot read {path}: it is a torch file cut short; download or copy it again")
+    _refuse_compressed(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an error that follows says it in one line
@@ -79,6 +81,19 @@ def _read_torch(path: Path, *, is_cut: bool) -> object:
     except Exception as exc:  # torch.load raises a dozen kinds, by what is wrong with the file
         raise CheckpointError(f"cannot read {path} as a torch weights file: {_reason(exc)}") from exc
     return loaded
+
+
+def _refuse_compressed(path: Path) -> None:
+    """Raise CheckpointError for a zip file that unpacks to more than it is: torch stores its parts as they are."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as file:
+            is_compressed = any(part.compress_type != zipfile.ZIP_STORED for part in file.infolist())
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as exc:
+        raise CheckpointError(f"cannot read {path} as a torch weights file: {one_line(exc)}") from exc
+    if is_compressed:
+        raise CheckpointError(f"cannot read {path}: it is a compressed zip file; unpack it, or save it with torch.save")
 
 
 def _reason(exc: Exception) -> str:
@@ -92,4 +107,4 @@ def _reason(exc: Exception) -> str:
         return "it is a program of TorchScript, and only tensors are read; save the model's state dict alone"
     inner = re.search(r"WeightsUnpickler error:\s*(.*)", text)
     first = inner[1] if inner is not None else next(iter(text.splitlines()), type(exc).__name__)
-    return first.strip()[:_LONGEST].rstrip(". ")
+    return one_line(first)[:_LONGEST].rstrip(". ")

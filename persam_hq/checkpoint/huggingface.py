@@ -67,7 +67,7 @@ def from_hugging_face(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Te
     renamed: dict[str, Tensor] = {}
     for key, value in tensors.items():
         name = published_name(key)
-        if name in renamed and not renamed[name].equal(value):
+        if name in renamed and (renamed[name].dtype != value.dtype or not renamed[name].equal(value)):
             raise CheckpointError(f"{path} holds {name} twice, and they differ; save the model again")
         renamed[name] = value
     return renamed

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
 from torch import Tensor
 
 from persam_hq.checkpoint.huggingface import from_hugging_face, is_hugging_face
+from persam_hq.checkpoint.soundness import listed
 from persam_hq.errors import CheckpointError
 
 HQ_PARTS = ("hf_token", "hf_mlp", "compress_vit_feat", "embedding_encoder", "embedding_maskfeature")
@@ -35,7 +36,6 @@ _SAM2_PARTS = ("memory_attention.", "memory_encoder.", "sam_mask_decoder.", "sam
 # Widths of the encoders, which also show in a decoder's first HQ layer.
 _VIT_BY_WIDTH = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 _ENCODER_BY_INTERM_WIDTH = _VIT_BY_WIDTH | {160: "vit_tiny"}
-_NAMED = 8  # keys that an error spells out before it only counts
 
 
 class Layout(StrEnum):
@@ -79,19 +79,12 @@ def encoder_of(tensors: Mapping[str, Tensor]) -> str | None:
         return "vit_tiny"
     position = tensors.get("image_encoder.pos_embed")
     if position is not None:
-        return _VIT_BY_WIDTH.get(position.shape[-1])
+        return _VIT_BY_WIDTH.get(position.shape[-1]) if position.ndim else None
     interm = tensors.get("mask_decoder.compress_vit_feat.0.weight")
-    return None if interm is None else _ENCODER_BY_INTERM_WIDTH.get(interm.shape[0])
+    return None if interm is None or not interm.ndim else _ENCODER_BY_INTERM_WIDTH.get(interm.shape[0])
 
 
 def image_size_of(tensors: Mapping[str, Tensor]) -> int | None:
     """The side in pixels that absolute position embeddings (1, grid, grid, C) are for; None where there are none."""
     position = tensors.get("image_encoder.pos_embed")
     return None if position is None or position.ndim != 4 else position.shape[1] * PATCH_SIZE
-
-
-def listed(keys: Iterable[str]) -> str:
-    """The first of the keys, and how many more there are."""
-    keys = list(keys)
-    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
-    return ", ".join(keys[:_NAMED]) + more

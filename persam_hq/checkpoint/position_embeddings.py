@@ -30,13 +30,15 @@ def fit_positions(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor])
     fitted[ABSOLUTE] = _resized_absolute(stored, wanted.shape[1])
     lengths = (2 * stored.shape[1] - 1, 2 * wanted.shape[1] - 1)
     for key, value in tensors.items():
-        if key.endswith(RELATIVE) and key in expected and (len(value), len(expected[key])) == lengths:
+        if not key.endswith(RELATIVE) or key not in expected or value.ndim != 2:
+            continue
+        if (len(value), len(expected[key])) == lengths and value.shape[1] == expected[key].shape[1]:
             fitted[key] = _resized_relative(value, lengths[1])
     return fitted
 
 
 def _square(position: Tensor) -> bool:
-    return position.ndim == 4 and position.shape[1] == position.shape[2]
+    return position.ndim == 4 and position.shape[1] == position.shape[2] > 0 and position.is_floating_point()
 
 
 def _resized_absolute(position: Tensor, grid: int) -> Tensor:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from persam_hq.errors import CheckpointError
 
+_DEEPEST = 16
+"""Levels of mappings that are looked through. Trainers' files have three or so; one that holds itself has no end."""
 WRAPPERS = ("ema", "model_ema", "ema_state_dict", "state_dict", "model_state_dict", "model", "net")
 """Keys that state dicts are found under; where there are several, averaged weights come first, as they are for use."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "sam.")
@@ -25,9 +28,14 @@ def unwrap(loaded: object, path: Path) -> tuple[dict[str, Tensor], tuple[str, ..
     while not _is_state_dict(loaded):
         if not isinstance(loaded, Mapping):
             raise CheckpointError(f"{path} holds {type(loaded).__name__}, expected a mapping of names to tensors")
+        if len(around) == _DEEPEST:
+            raise CheckpointError(
+                f"{path} holds mappings in mappings more than {_DEEPEST} deep ({' > '.join(around[:3])} > ...), or one "
+                "that holds itself; save the model's state dict alone"
+            )
         found = next((key for key in WRAPPERS if isinstance(loaded.get(key), Mapping)), None)
         if found is None:
-            others = ", ".join(str(key) for key, value in loaded.items() if not isinstance(value, Tensor))
+            others = ", ".join(_shown(key) for key, value in loaded.items() if not isinstance(value, Tensor))
             raise CheckpointError(
                 f"{path} holds no state dict: what is under {others[:200]} are no tensors, "
                 f"and there is none under {', '.join(WRAPPERS)} either"
@@ -36,6 +44,7 @@ def unwrap(loaded: object, path: Path) -> tuple[dict[str, Tensor], tuple[str, ..
         around.append(found)
         loaded = loaded[found]
     assert isinstance(loaded, Mapping)
+    _refuse_empty_forms(loaded, path)
 
     # Prefixes that all keys share; the parts of a model never share one
     tensors = dict(loaded)
@@ -43,6 +52,22 @@ def unwrap(loaded: object, path: Path) -> tuple[dict[str, Tensor], tuple[str, ..
         around.append(prefix)
         tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
     return tensors, tuple(around)
+
+
+def _refuse_empty_forms(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Raise CheckpointError where tensors have no plain values of their own in the file."""
+    for key, value in tensors.items():
+        if value.is_meta or value.layout is not torch.strided or value.is_quantized:
+            kind = "quantised" if value.is_quantized else "sparse" if not value.is_meta else "without values"
+            raise CheckpointError(f"{path} holds {key} {kind}; save the model's weights as plain tensors")
+        # Repeated values take no room in the file, but as much memory as they say once a model holds them
+        if value.untyped_storage().nbytes() < value.numel() * value.element_size():
+            raise CheckpointError(f"{path} holds {key} as repeated values; save the model's weights as plain tensors")
+
+
+def _shown(key: object) -> str:
+    # Other keys than names can have a text of any length, or none at all
+    return key if isinstance(key, str) else f"a {type(key).__name__}"
 
 
 def _is_state_dict(loaded: object) -> bool:

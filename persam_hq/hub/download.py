@@ -153,7 +153,7 @@ def _open(url: str, part: Path, *, begun: int, timeout: float) -> HTTPResponse:
 class _SafeRedirects(HTTPRedirectHandler):
     """Follows redirects, but never from https to anything less."""
 
-    def redirect_request(
+    def redirect_request(  # noqa: PLR0917 - the signature of the library
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
         """The request of the new address; CheckpointError where it would give up the encryption."""

@@ -11,7 +11,6 @@ from stand_ins.weights_bytes import safetensors
 
 from persam_hq.hub import FOLDER_VARIABLE, OFFLINE_VARIABLE, Cache, Published
 
-
 CONTENT = safetensors(bytes(range(256)) * 12_000)  # three blocks and a bit
 
 
