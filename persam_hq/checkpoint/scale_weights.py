@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from persam_hq.errors import InputError
+from persam_hq.errors import InputError, OutputError
+from persam_hq.io.atomic import atomic_write
+from persam_hq.io.documents import parse_json, read_document
 
 __all__ = [
     "ObjectWeights",
@@ -61,23 +62,22 @@ def reference_hashes(image: Path, mask: Path) -> ReferenceHashes:
 
 
 def write_mask_weights(path: Path, objects: Mapping[str, ObjectWeights]) -> None:
-    """Weights by the objects' ids; InputError where the file cannot be written."""
+    """Weights by the objects' ids; OutputError where the file cannot be written, and what was there stays."""
     text = _WeightsFile(objects=dict(objects)).model_dump_json(indent=2)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
+        atomic_write(path, f"{text}\n".encode())
     except OSError as exc:
-        raise InputError(f"cannot write the mask weights {path}: {exc.strerror}; choose another file") from exc
+        raise OutputError(f"cannot write the mask weights {path}: {exc.strerror}; choose another file") from exc
 
 
 def read_mask_weights(path: Path) -> Mapping[str, ObjectWeights]:
     """Weights by the objects' ids; InputError, in one line, where the file says something else."""
     # Not there, no JSON, or another JSON: each has its own message
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_document(path))
     except OSError as exc:
         raise InputError(f"cannot read the mask weights {path}: {exc.strerror}") from exc
-    except (ValueError, UnicodeDecodeError) as exc:
+    except ValueError as exc:
         raise InputError(f"{path} is no JSON: {exc}; give a file that personalize --save-weights wrote") from exc
 
     # The first thing that does not fit is named; a list of all would be no line

@@ -14,14 +14,36 @@ if TYPE_CHECKING:
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 """Files of a folder that count as images."""
+ONE_EACH = "several objects go into one file of --prompts, other images or settings into commands of their own"
 MODELS = ("lite", "vit_tiny", "vit_b", "vit_l", "vit_h")
+
+
+class Once(argparse.Action):
+    """Stores the value of an option that says what to do and so may come once: the last one would win otherwise."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep the value; a second one ends the command."""
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"{option_string} is given twice; {ONE_EACH}")
+        setattr(namespace, self.dest, values)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add --model, --checkpoint and --device."""
     parser.add_argument("--model", choices=MODELS, default="lite", help="default: lite, whose weights are built in")
     parser.add_argument("--checkpoint", type=Path, metavar="PATH", help="weights; all models but lite need them")
-    parser.add_argument("--device", choices=("cpu", "cuda", "mps"), default="cpu", help="where it runs (default: cpu)")
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda", "mps"),
+        default="auto",
+        help="where the model runs (default: auto, which is cuda, else mps, else cpu)",
+    )
 
 
 def model_of(options: argparse.Namespace) -> ImageModel:
@@ -30,10 +52,14 @@ def model_of(options: argparse.Namespace) -> ImageModel:
 
     from persam_hq.build.pretrained import load_model
 
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available[options.device]:
-        raise InputError(f"--device {options.device} is not there; use --device cpu")
-    return load_model(options.model, checkpoint=options.checkpoint, device=options.device)
+    # In the order in which `auto` chooses, as `persamhq-video` does
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    device = options.device
+    if device == "auto":
+        device = next(name for name, is_there in available.items() if is_there)
+    if not available[device]:
+        raise InputError(f"--device {device} is not there; use --device cpu")
+    return load_model(options.model, checkpoint=options.checkpoint, device=device)
 
 
 def add_hq_option(parser: argparse.ArgumentParser) -> None:
@@ -64,8 +90,7 @@ def images_of(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         within = [path]
         if path.is_dir():
-            inside = (file for file in path.iterdir() if not file.name.startswith("."))
-            within = sorted(file for file in inside if file.suffix.lower() in IMAGE_SUFFIXES)
+            within = _images_in(path)
         if not within:
             raise InputError(f"the folder {path} holds no image; expected JPEG or PNG files in it")
         found += within
@@ -80,3 +105,12 @@ def images_of(paths: Sequence[Path]) -> list[Path]:
     if missing:
         raise InputError(f"{missing[0]}: no such image; give the path of a JPEG or PNG file, or of a folder of these")
     return found
+
+
+def _images_in(folder: Path) -> list[Path]:
+    """The images in a folder in order of name; InputError where it cannot be listed."""
+    try:
+        inside = [file for file in folder.iterdir() if not file.name.startswith(".")]
+    except OSError as exc:
+        raise InputError(f"cannot list the folder {folder}: {exc.strerror}; see to its permissions") from exc
+    return sorted(file for file in inside if file.suffix.lower() in IMAGE_SUFFIXES)

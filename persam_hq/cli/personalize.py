@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from persam_hq.cli import result_folder as results
 from persam_hq.cli.object_search import ObjectSearch, check_searched_images, object_searches
-from persam_hq.cli.options import add_hq_option, add_model_options, model_of, use_hq
+from persam_hq.cli.options import Once, add_hq_option, add_model_options, model_of, use_hq
+from persam_hq.cli.terminal import say
 from persam_hq.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,8 +35,8 @@ def add_personalize(commands: argparse._SubParsersAction[argparse.ArgumentParser
         help="JPEG or PNG files to search, or folders of these; without --image one folder with Images/<object> and "
         "Annotations/<object>, or <object>/images and <object>/annotations: the first annotated photo shows the object",
     )
-    parser.add_argument("--image", type=Path, metavar="REF", help="image that shows the object")
-    parser.add_argument("--mask", type=Path, metavar="REFMASK", help="its mask: pixels that are not 0")
+    parser.add_argument("--image", action=Once, type=Path, metavar="REF", help="image that shows the object")
+    parser.add_argument("--mask", action=Once, type=Path, metavar="REFMASK", help="its mask: pixels that are not 0")
     parser.add_argument(
         "--objects",
         action="store_true",
@@ -49,7 +51,9 @@ def add_personalize(commands: argparse._SubParsersAction[argparse.ArgumentParser
         default="optimal",
         help="of --finetune: the minimum (default), or the published 1000 steps, or 800 as in its video script",
     )
-    parser.add_argument("--save-weights", type=Path, metavar="FILE", help="JSON of --finetune's weights, by object")
+    parser.add_argument(
+        "--save-weights", action=Once, type=Path, metavar="FILE", help="JSON of --finetune's weights, by object"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=results.HELP)
     add_hq_option(parser)
     add_model_options(parser)
@@ -61,6 +65,7 @@ def _run(options: argparse.Namespace) -> None:
     # Whatever can be wrong is refused before anything is written
     if options.save_weights is not None and not options.finetune:
         raise InputError("--save-weights writes what --finetune finds; give both")
+    _check_place(options.save_weights)
     searches = object_searches(options)
     check_searched_images(searches)
 
@@ -93,6 +98,15 @@ def _run(options: argparse.Namespace) -> None:
         _print_scores(searches, pairs)
 
 
+def _check_place(path: Path | None) -> None:
+    """Raise InputError where no file can be put at `path`, hours before it would be."""
+    if path is None:
+        return
+    above = next(folder for folder in (*path.absolute().parents,) if folder.exists())
+    if path.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):
+        raise InputError(f"cannot write the mask weights {path}: no file can be made there; choose another file")
+
+
 def _finder(
     search: ObjectSearch, model: ImageModel, options: argparse.Namespace, *, with_hq: bool
 ) -> tuple[Finder, ScaleFit | None]:
@@ -107,7 +121,7 @@ def _finder(
         return build_finder(model, image, mask, use_hq=with_hq), None
     tuned = build_tuned_finder(model, image, mask, solver=options.solver, use_hq=with_hq)
     shown = ", ".join(f"{weight:.3f}" for weight in tuned.fit.weights)
-    print(f"object {search.name}: mask weights {shown}, loss {tuned.fit.loss:.4f} ({tuned.fit.solver})")
+    say(f"object {search.name}: mask weights {shown}, loss {tuned.fit.loss:.4f} ({tuned.fit.solver})")
     return tuned, tuned.fit
 
 
@@ -128,7 +142,7 @@ def _search(search: ObjectSearch, finder: Finder, out: results.ResultFolder) -> 
             iou = f"{region_similarity(*pairs[-1]):.4f}"
         row = _row(f"{search.folder}{path.name}", search.name, found, iou)
         out.add(f"{search.folder}{path.stem}", image, found.mask.astype(np.uint8), [row])
-        print(f"{search.folder}{path.name}: {describe(found)}{iou and f', IoU {iou}'}")
+        say(f"{search.folder}{path.name}: {describe(found)}{iou and f', IoU {iou}'}")
     return pairs
 
 
@@ -151,7 +165,7 @@ def _search_together(searches: Sequence[ObjectSearch], finders: Sequence[Finder]
         named = [(search.name, one) for one, search in zip(shown, searches, strict=True)]
         out.add(path.stem, image, labels, [_row(path.name, name, one, "") for name, one in named])
         for name, one in named:
-            print(f"{path.name}: object {name}: {describe(one)}")
+            say(f"{path.name}: object {name}: {describe(one)}")
 
 
 def _row(image: str, name: str, found: Found, iou: str) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 # Names that scripts and tools use for the same things
@@ -61,7 +62,7 @@ def _labelled(points: list[Any], labels: Any) -> list[Any]:
     labels = labels if isinstance(labels, list) else [labels]
     if len(labels) != len(points):
         raise ValueError(f"{len(points)} points have {len(labels)} labels; give one label a point")
-    if any(len(point) != 2 for point in points):
+    if any(isinstance(point, list | Mapping) and len(point) != 2 for point in points):
         raise ValueError("points have labels of their own and beside them; give one of the two")
     return [_as_list(point, label=label) for point, label in zip(points, labels, strict=True)]
 
@@ -79,6 +80,7 @@ def _as_list(point: Any, *, label: Any) -> Any:
 def _corners(box: Any) -> Any:
     """A box x, y, width, height, as in COCO, to x0, y0, x1, y1."""
     if isinstance(box, list) and len(box) == 4 and all(isinstance(value, int | float) for value in box):
-        x, y, width, height = box
-        return [x, y, x + width, y + height]
+        with suppress(OverflowError):  # a whole number beyond all floats
+            x, y, width, height = map(float, box)
+            return [x, y, x + width, y + height]
     raise ValueError("bbox is X, Y, WIDTH, HEIGHT, as in COCO; give corners as box")

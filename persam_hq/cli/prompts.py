@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from persam_hq.cli.prompt_files import as_object, is_object
 from persam_hq.errors import InputError
+from persam_hq.io.documents import parse_json, read_document
 
 
 class ObjectPrompt(BaseModel):
     """Prompts of one object: points x, y, label (1 on it, 0 beside it), a box x0, y0, x1, y1, a rough mask's file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     points: tuple[tuple[float, float, int], ...] = ()
     box: tuple[float, float, float, float] | None = None
@@ -92,11 +92,11 @@ def prompts_of(options: argparse.Namespace) -> ImagePrompts:
 def _from_file(path: Path, names: Sequence[str]) -> ImagePrompts:
     """The prompts of each image from a JSON file; see docs/reference/prompt-files.md."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_document(path))
     except OSError as exc:
         raise InputError(f"cannot read the prompts {path}: {exc.strerror}") from exc
-    except (ValueError, UnicodeDecodeError) as exc:
-        raise InputError(f"{path} is no JSON: {exc}") from exc
+    except ValueError as exc:
+        raise InputError(f"{path} is no JSON: {exc}; give a file as docs/reference/prompt-files.md has it") from exc
 
     # The same objects for every image
     if isinstance(content, list) or is_object(content):

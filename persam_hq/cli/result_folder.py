@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from persam_hq.errors import InputError
+from persam_hq.errors import InputError, OutputError
+from persam_hq.io.atomic import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,10 +75,12 @@ class ResultFolder:
 
         with self._writing():
             write_image(self._folder / SHEET_NAME, contact_sheet(self._tiles))
-            with (self._folder / SCORES_NAME).open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, self._columns, lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(self._rows)
+            table = io.StringIO(newline="")
+            writer = csv.DictWriter(table, self._columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self._rows)
+            # Names of files need not be UTF-8
+            atomic_write(self._folder / SCORES_NAME, table.getvalue().encode(errors="backslashreplace"))
 
     def _files(self, name: str) -> tuple[Path, Path]:
         """The files of a mask and its overlay. The overlay is written first, so a mask without one is not of a run."""
@@ -100,12 +104,12 @@ class ResultFolder:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """What goes wrong with the disk is an InputError that names the folder."""
+        """What goes wrong with the disk is an OutputError that names the folder."""
         try:
             yield
         except OSError as exc:
             why = f"{exc.strerror or exc}; see to the folder and the space on the disk"
-            raise InputError(f"cannot write to {self._folder}: {why}") from exc
+            raise OutputError(f"cannot write to {self._folder}: {why}") from exc
 
 
 def _is_ours(scores: Path) -> bool:

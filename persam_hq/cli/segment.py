@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persam_hq.cli import result_folder as results
-from persam_hq.cli.options import add_hq_option, add_model_options, images_of, model_of, use_hq
+from persam_hq.cli.options import Once, add_hq_option, add_model_options, images_of, model_of, use_hq
 from persam_hq.cli.prompts import ObjectPrompt, parse_box, parse_point, prompts_of
+from persam_hq.cli.terminal import say
 from persam_hq.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,13 +51,16 @@ def add_segment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="X,Y[,LABEL]",
         help="pixel on the object, or beside it with LABEL 0; repeatable",
     )
-    parser.add_argument("--box", type=parse_box, metavar="X0,Y0,X1,Y1", help="pixels; the box around the object")
     parser.add_argument(
-        "--mask-prompt", type=Path, metavar="FILE", help="rough mask of the object: pixels that are not 0"
+        "--box", action=Once, type=parse_box, metavar="X0,Y0,X1,Y1", help="pixels; the box around the object"
     )
-    parser.add_argument("--prompts", type=Path, metavar="JSON", help=_PROMPTS_HELP)
+    parser.add_argument(
+        "--mask-prompt", action=Once, type=Path, metavar="FILE", help="rough mask of the object: pixels that are not 0"
+    )
+    parser.add_argument("--prompts", action=Once, type=Path, metavar="JSON", help=_PROMPTS_HELP)
     parser.add_argument(
         "--mask-weights",
+        action=Once,
         type=Path,
         metavar="FILE",
         help="weigh the three masks of every object as `personalize --save-weights` found best (PerSAM-F)",
@@ -109,7 +113,7 @@ def _run(options: argparse.Namespace) -> None:
         rows = [_row(path, found, index) for index in range(1, len(found.scores) + 1)]
         out.add(path.stem, image, found.labels, rows)
         for row in rows:
-            print("{image}: object {object}: {pixels} pixels, predicted IoU {predicted_iou}".format_map(row))
+            say("{image}: object {object}: {pixels} pixels, predicted IoU {predicted_iou}".format_map(row))
     out.finish()
 
 

@@ -5,6 +5,8 @@ Files are read upright, as EXIF says. Palette PNGs keep their indices here, whic
 
 from __future__ import annotations
 
+import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from persam_hq.errors import InputError
+from persam_hq.errors import InputError, one_line
+from persam_hq.io.atomic import atomic_write
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +35,8 @@ __all__ = [
 
 _OPACITY = 0.5
 """Opacity of the colour over an object's pixels, 0 to 1: both stay visible."""
+
+_LONGEST_REASON = 120  # characters of Pillow's message that are passed on
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -78,12 +83,12 @@ def write_labels(path: Path, labels: NDArray[np.uint8]) -> None:
     """Object ids (H, W) uint8 as a palette PNG, in the colours of DAVIS."""
     image = Image.fromarray(labels)
     image.putpalette(davis_palette().flatten().tolist())
-    image.save(path)
+    _write(image, path)
 
 
 def write_image(path: Path, image: NDArray[np.uint8]) -> None:
     """(H, W, 3) uint8 RGB, in the format that the path's suffix names."""
-    Image.fromarray(image).save(path)
+    _write(Image.fromarray(image), path)
 
 
 def overlaid(image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -128,15 +133,35 @@ def davis_palette() -> NDArray[np.uint8]:
     return colours
 
 
+def _write(image: Image.Image, path: Path) -> None:
+    """Write an image whole or not at all, in the format that the suffix names."""
+    content = io.BytesIO()
+    image.save(content, format=Image.registered_extensions()[path.suffix.lower()])
+    atomic_write(path, content.getvalue())
+
+
 def _open(path: Path) -> Image.Image:
     """An image, loaded and upright; InputError where that cannot be."""
     try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            upright.load()
-            return upright
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures and of broken tags; what it can read is no error, and it refuses twice that
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                upright = ImageOps.exif_transpose(image)
+                upright.load()
+                return upright
     except FileNotFoundError as exc:
         raise InputError(f"{path}: no such file; give the path of an image") from exc
-    except (OSError, SyntaxError, UnidentifiedImageError) as exc:
-        # Pillow reports a broken PNG chunk as a SyntaxError
-        raise InputError(f"{path} cannot be read as an image; expected a whole JPEG or PNG file") from exc
+    except Exception as exc:  # Pillow raises a dozen kinds, by what is wrong with the file
+        raise InputError(
+            f"{path} cannot be read as an image ({_reason(exc)}); expected a whole JPEG or PNG file"
+        ) from exc
+
+
+def _reason(exc: Exception) -> str:
+    """A few words on why Pillow refused a file."""
+    if isinstance(exc, UnidentifiedImageError):
+        return "of no known format"
+    if isinstance(exc, OSError) and exc.strerror:
+        return exc.strerror
+    return one_line(exc)[:_LONGEST_REASON].rstrip(".") or type(exc).__name__

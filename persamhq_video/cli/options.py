@@ -144,7 +144,7 @@ def _add_executor_options(group: argparse._ArgumentGroup) -> None:
     # What results depend on, in their low bits
     _value(group, "--threads-per-worker", "N", "math threads; changes low bits of the results (default: 1)")
     _value(group, "--encode-batch", "N", "frames encoded at once; only 1 so far (default: 1)")
-    _choice(group, "--device", DeviceName, "where the model runs (default: auto)")
+    _choice(group, "--device", DeviceName, "where the model runs (default: auto, which is cuda, else mps, else cpu)")
     _choice(group, "--dtype", DtypeName, "numbers of the model (default: auto, by the device)")
 
 

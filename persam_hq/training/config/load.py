@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from persam_hq.errors import InputError, one_line
+from persam_hq.io.documents import parse_yaml, read_document
 from persam_hq.io.mappings import deep_merge
 from persam_hq.training.config.lite import TrainConfig
 from persam_hq.training.config.sam import SamTrainConfig
@@ -43,7 +43,7 @@ def _read(path: Path, *, above: tuple[Path, ...]) -> dict[str, Any]:
     base = content.pop(BASE_KEY, None)
     if base is None:
         return content
-    if not isinstance(base, str):
+    if not isinstance(base, str) or "\0" in base:
         raise InputError(f"{path} is not a training configuration: {BASE_KEY}: expected the name of a YAML file")
     return deep_merge(_read(path.parent / base, above=(*above, path.resolve())), content)
 
@@ -51,10 +51,10 @@ def _read(path: Path, *, above: tuple[Path, ...]) -> dict[str, Any]:
 def _parse(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file, as it stands."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(read_document(path))
     except OSError as exc:
         raise InputError(f"cannot read the training configuration {path}: {exc.strerror}") from exc
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+    except ValueError as exc:
         raise InputError(f"{path} is not a training configuration: {one_line(exc)}") from exc
     if not isinstance(content, dict):
         raise InputError(f"{path} is not a training configuration: expected keys with values, one a line")

@@ -11,7 +11,7 @@ from persam_hq.checkpoint.scale_weights import (
     weights_of,
     write_mask_weights,
 )
-from persam_hq.errors import InputError
+from persam_hq.errors import InputError, OutputError
 
 HASHES = ReferenceHashes(image="a" * 64, mask="b" * 64)
 
@@ -82,5 +82,5 @@ def test_files_that_cannot_be_had(tmp_path):
     with pytest.raises(InputError, match="cannot read the mask weights"):
         read_mask_weights(tmp_path / "none.json")
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot write the mask weights"):
+    with pytest.raises(OutputError, match="cannot write the mask weights"):
         write_mask_weights(tmp_path / "file" / "w.json", {"1": fitted(1, 0, 0)})

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from persam_hq.cli.result_folder import SCORES_NAME, SHEET_NAME, ResultFolder, box_of
-from persam_hq.errors import InputError
+from persam_hq.errors import InputError, OutputError
 from persam_hq.io.images import read_mask
 
 IMAGE = np.full((6, 9, 3), 100, np.uint8)
@@ -83,7 +83,7 @@ def test_results_of_an_earlier_run_are_replaced(tmp_path):
 def test_what_cannot_be_written_is_said(tmp_path):
     (tmp_path / "a.png").mkdir()
     out = ResultFolder(tmp_path, columns=("image",))
-    with pytest.raises(InputError, match=r"cannot write to .*: Is a directory; see to the folder"):
+    with pytest.raises(OutputError, match=r"cannot write to .*: Is a directory; see to the folder"):
         out.add("a", IMAGE, LABELS, [])
 
 
