@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from persamhq_video.job.compute import computing, feature_budget, release_memory
 from persamhq_video.job.fingerprint import Fingerprint, measure_fingerprint
 from persamhq_video.job.strategies import choose_strategies
 from persamhq_video.job.tracker_builder import AnyTracker, TrackerBuilder, check_origins
-from persamhq_video.job.weights import deliver_weights, find_weights, has_weights
+from persamhq_video.job.weights import deliver_weights, discard_weights, find_weights, has_weights
 from persamhq_video.plugin.manager import load_registry
 from persamhq_video.plugin.sources import PluginSource
 
@@ -32,8 +33,9 @@ class Job:
     """Everything a worker needs to do its part: small, picklable, the same for every worker.
 
     `origins` are the plugins that the strategies are from, with what tells one version of each from another; `version`
-    is that of this package where the job was made. The methods are what a worker asks of its job, in the order in which
-    it does (see `persamhq_video.executors.workers.worker`).
+    is that of this package where the job was made, and `delivery` the weights that came with it to this machine. The
+    methods are what a worker asks of its job, in the order in which it does (see
+    `persamhq_video.executors.workers.worker`).
     """
 
     config: RunConfig
@@ -42,6 +44,7 @@ class Job:
     plugins: tuple[PluginSource, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
     version: str = field(default_factory=_package_version)
+    delivery: Path | None = None
 
     def for_video(self, config: RunConfig) -> Job:
         """The job with the options of one of its videos, none of which the workers care about."""
@@ -55,7 +58,12 @@ class Job:
         # The embedded weights have no path in the configuration; they are a .safetensors file
         suffix = ".safetensors" if self.config.checkpoint is None else self.config.checkpoint.suffix
         path = deliver_weights(weights, sha256=sha256, suffix=suffix)
-        return replace(self, config=self.config.model_copy(update={"checkpoint": path}))
+        return replace(self, config=self.config.model_copy(update={"checkpoint": path}), delivery=path)
+
+    def discard_delivery(self) -> None:
+        """Remove the weights that came to this machine, once the tracker is built from them."""
+        if self.delivery is not None:
+            discard_weights(self.delivery)
 
     def check_fingerprint(self, worker: str) -> None:
         """Refuse a worker whose numbers would differ from the driver's."""

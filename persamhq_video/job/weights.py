@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
+import atexit
+import hashlib
+import shutil
 import tempfile
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from persam_hq.errors import PersamHQError
-from persam_hq.io.atomic import atomic_write, sha256_of
+from persam_hq.io.atomic import sha256_of
 from persamhq_video.config import RunConfig
-from persamhq_video.errors import ConfigError
+from persamhq_video.errors import ConfigError, ExecutorError
 from persamhq_video.job.tracker_builder import TrackerBuilder
 
-__all__ = ["deliver_weights", "find_weights", "has_weights"]
-
-_NAME_DIGITS: Final = 16
-"""Hexadecimal digits of the hash in the name of a delivered file: enough that no two weights share a name."""
+__all__ = ["deliver_weights", "discard_weights", "find_weights", "has_weights"]
 
 
 def find_weights(config: RunConfig, builder: TrackerBuilder) -> Path:
@@ -39,12 +37,29 @@ def has_weights(config: RunConfig, builder: TrackerBuilder, sha256: str) -> bool
 
 
 def deliver_weights(weights: NDArray[np.uint8], *, sha256: str, suffix: str) -> Path:
-    """The weights as a file of this machine, in its folder for temporary files; written once per machine."""
-    path = Path(tempfile.gettempdir()) / f"persamhq-weights-{sha256[:_NAME_DIGITS]}{suffix}"
-    # The folder is shared with others, so a file of that name is not believed without a look at its hash
-    if not path.exists() or sha256_of(path) != sha256:
-        # Several workers of one machine may do so at once, so each writes a file of its own
-        own = path.with_name(f"{path.stem}-{secrets.token_hex(8)}{path.suffix}")
-        atomic_write(own, weights.tobytes())
-        own.replace(path)
+    """The weights as a file of this process alone, in a private folder within that for temporary files.
+
+    The folder for temporary files is shared, so neither its names nor what lies there is relied upon. The file goes
+    with `discard_weights`, or with the process. Raises ExecutorError.
+    """
+    data = weights.data
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ExecutorError("the weights changed on their way to a worker; start the run again")
+    try:
+        # 0700, of a name that nobody can know before
+        folder = Path(tempfile.mkdtemp(prefix="persamhq-weights-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        path = folder / f"weights{suffix}"
+        with path.open("xb") as file:
+            file.write(data)
+    except OSError as exc:
+        raise ExecutorError(
+            f"a worker cannot write its weights, {len(data) / 1e6:.0f} MB, to the folder for temporary files: "
+            f"{exc.strerror or exc}; make room there, or name another one in TMPDIR"
+        ) from exc
     return path
+
+
+def discard_weights(path: Path) -> None:
+    """Remove weights that were delivered; a model that maps them keeps them until it goes, where the system can."""
+    shutil.rmtree(path.parent, ignore_errors=True)  # Windows removes no file that is mapped; it goes with the process

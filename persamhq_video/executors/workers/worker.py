@@ -35,6 +35,10 @@ class WorkerJob(Protocol):
         """The job with its weights on this machine; None where they are here already."""
         ...
 
+    def discard_delivery(self) -> None:
+        """Remove what `delivered` put on this machine."""
+        ...
+
     def check_fingerprint(self, worker: str) -> None:
         """Refuse a worker whose numbers would differ from the driver's."""
         ...
@@ -80,14 +84,11 @@ class Worker:
         """
         # The weights have to be here before the fingerprint, which has their hash, can be checked.
         self._job = self._job.delivered(weights)
-        self._job.check_fingerprint(name)
-
-        # What goes wrong here is a fault of the job and not of a frame.
         try:
-            with self._job.computing():
-                tracker = self._tracker = self._job.build()
-        except PersamHQError as exc:
-            raise InputError(str(exc)) from exc
+            self._job.check_fingerprint(name)
+            tracker = self._tracker = self._build()
+        finally:
+            self._job.discard_delivery()
         self._store = FeatureStore(
             budget=self._job.feature_budget(),
             encode=tracker.encode,
@@ -95,6 +96,14 @@ class Worker:
             release=self._job.release_memory,
         )
         return tracker.chained
+
+    def _build(self) -> AnyTracker:
+        """The tracker; what goes wrong here is a fault of the job and not of a frame."""
+        try:
+            with self._job.computing():
+                return self._job.build()
+        except PersamHQError as exc:
+            raise InputError(str(exc)) from exc
 
     def begin(self, video: int, frame: Frame, labels: NDArray[np.uint8]) -> Beginning[Any, Any]:
         """Personalize on the first frame."""

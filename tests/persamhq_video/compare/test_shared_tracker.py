@@ -1,6 +1,8 @@
 """One encoding for all, and the same results as each strategy has by itself."""
 
+import hashlib
 import threading
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -180,10 +182,12 @@ class TestSharedJob:
     def test_weights_that_were_delivered_are_those_of_all(self, tmp_path, monkeypatch):
         job = SharedJob.of(self.jobs({}, {"mode": "independent"}))
         weights = np.frombuffer(b"other", np.uint8)
+        fingerprint = job.fingerprint.model_copy(update={"weights_sha256": hashlib.sha256(b"other").hexdigest()})
+        job = replace(job, fingerprint=fingerprint)
         monkeypatch.setattr("persamhq_video.job.job.has_weights", lambda *_: False)
         monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
         moved = job.delivered(weights)
-        assert moved.config.checkpoint.parent == tmp_path
+        assert moved.config.checkpoint.parent.parent == tmp_path
         assert isinstance(moved.build(), SharedTracker)
 
 
