@@ -1,11 +1,10 @@
-"""Paths as users type them: a leading `~` that no shell has expanded, and files in natural order."""
+"""Paths as users type them: a leading `~` that no shell has expanded."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-__all__ = ["expand_home", "expand_home_in_argument", "natural_key"]
+__all__ = ["expand_home", "expand_home_in_argument"]
 
 
 def expand_home(text: str) -> str:
@@ -22,11 +21,3 @@ def expand_home_in_argument(argument: str) -> str:
     flag, equals, value = argument.partition("=")
     is_flag = bool(equals) and flag.startswith("--")
     return f"{flag}={expand_home(value)}" if is_flag else expand_home(argument)
-
-
-def natural_key(file: Path) -> tuple[list[tuple[int, int, str]], str]:
-    """Sort key in which runs of digits count as numbers; the name itself breaks ties such as 1 and 01."""
-    # Splitting at a group alternates text and digits, so the odd parts are numbers. The first item of each triple keeps
-    # a number from being compared with a text.
-    parts = re.split(r"([0-9]+)", file.name)
-    return [(0, int(part), "") if i % 2 else (1, 0, part.casefold()) for i, part in enumerate(parts) if part], file.name

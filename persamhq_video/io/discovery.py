@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
-from persam_hq.io.paths import natural_key
+from persam_hq.io.natural_order import natural_key, natural_sorted
 from persamhq_video.errors import InputError
 from persamhq_video.io.readers.folder import IMAGE_SUFFIXES, image_files
 from persamhq_video.io.readers.stream_url import input_stem
@@ -62,7 +62,7 @@ def find_videos(given: str) -> list[FoundVideo]:
 def _videos_in_folder(folder: Path) -> list[FoundVideo]:
     """The videos directly in a folder, in natural order (2 before 10); hidden ones are left out."""
     files = (file for file in folder.iterdir() if file.name[0] != "." and _is_video(file))
-    found = [FoundVideo(file, root=folder) for file in sorted(files, key=natural_key)]
+    found = [FoundVideo(file, root=folder) for file in natural_sorted(files)]
     if not found:
         raise InputError(
             f"{folder}: no frames in it and no video files;"
@@ -77,7 +77,7 @@ def _videos_of_pattern(pattern: str) -> list[FoundVideo]:
     root = _pattern_root(Path(pattern))
 
     def order(video: Path) -> list[object]:
-        return [natural_key(Path(part)) for part in video.relative_to(root).parts]
+        return [natural_key(part) for part in video.relative_to(root).parts]
 
     # A set, as `**` may match a file more than once
     videos = sorted({match for match in matches if _is_video(match)}, key=order)
@@ -160,7 +160,7 @@ def _mask_of_pattern(stem: str, pattern: str) -> Path | None:
 
     # Only what the user wrote is a wildcard, not a bracket in the video's name.
     named = pattern.replace("{stem}", glob.escape(stem))
-    matches = sorted((Path(match) for match in glob.glob(named)), key=natural_key)  # noqa: PTH207 - root unknown
+    matches = natural_sorted(Path(match) for match in glob.glob(named))  # noqa: PTH207 - root unknown
     if len(matches) > 1:
         raise InputError(f"{pattern}: matches {len(matches)} files for {stem}, such as {matches[0].name}; expected one")
     if matches and matches[0].is_dir():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from persam_hq.errors import EvaluationError
 from persam_hq.evaluation.label_maps import Frame, LabelMap, describe_size, image_size, read_frame, read_label_map
-from persam_hq.io.paths import natural_key
+from persam_hq.io.natural_order import natural_sorted
 
 FRAME_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 RESOLUTION = "480p"
@@ -156,7 +156,7 @@ def _files(folder: Path, suffixes: Iterable[str]) -> tuple[Path, ...]:
         msg = f"{folder} is missing: expected the files of sequence {folder.name}; add them or leave the sequence out"
         raise EvaluationError(msg)
     found = (path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith("."))
-    paths = tuple(sorted(found, key=natural_key))
+    paths = tuple(natural_sorted(found))
     if not paths:
         msg = f"{folder} is empty: expected {' or '.join(sorted(suffixes))} files; add them or leave the sequence out"
         raise EvaluationError(msg)

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from persam_hq.errors import one_line
-from persam_hq.io.paths import natural_key
+from persam_hq.io.natural_order import natural_sorted
 from persamhq_video.errors import DecodeError, InputError
 from persamhq_video.types import Frame, SourceInfo
 
@@ -89,7 +89,7 @@ class FolderSource:
 def image_files(folder: Path) -> tuple[Path, ...]:
     """Images directly in the folder in natural order (2 before 10); hidden files are no frames."""
     named = (file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
-    return tuple(sorted((file for file in named if file.is_file() and file.name[0] != "."), key=natural_key))
+    return tuple(natural_sorted(file for file in named if file.is_file() and file.name[0] != "."))
 
 
 def read_rgb(file: Path) -> NDArray[np.uint8]:
