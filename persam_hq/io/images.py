@@ -1,21 +1,25 @@
 """Image files: photos, masks and label maps, read and written with Pillow, and the pictures that show them.
 
-Files are read upright, as EXIF says. Palette PNGs keep their indices here, which OpenCV would turn into colours.
+Files are read upright, as EXIF says. Palette PNGs keep their indices here, which OpenCV would turn into colours. What
+cannot be read is an InputError, whatever the library says of it.
 """
 
 from __future__ import annotations
 
 import io
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from persam_hq.errors import InputError, one_line
+from persam_hq.errors import InputError
 from persam_hq.io.atomic import atomic_write
+from persam_hq.io.mask_pictures import MaskPicture, read_mask_picture
+from persam_hq.io.pictures import MAX_PIXELS, PictureError, PictureHeader, open_upright, read_header
+from persam_hq.io.sample_range import SampleRange, deep_samples, range_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,11 +27,13 @@ if TYPE_CHECKING:
 __all__ = [
     "contact_sheet",
     "davis_palette",
+    "image_size",
     "overlaid",
     "read_grey",
     "read_ids",
     "read_image",
     "read_mask",
+    "rgb_of",
     "thumbnail",
     "write_image",
     "write_labels",
@@ -36,46 +42,44 @@ __all__ = [
 _OPACITY = 0.5
 """Opacity of the colour over an object's pixels, 0 to 1: both stay visible."""
 
-_LONGEST_REASON = 120  # characters of Pillow's message that are passed on
-
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB, upright; 16-bit grey keeps its upper 8 bits, transparency is dropped."""
-    image = _open(path)
-    if image.mode.startswith("I"):
-        # Pillow's own conversion cuts off at 255, which leaves a white picture.
-        grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    return np.asarray(image.convert("RGB"))
+    """(H, W, 3) uint8 RGB, upright; transparency is dropped, and samples of more than 8 bits are scaled by their range.
+
+    Pictures of several pages or frames, and of more than MAX_PIXELS, are refused.
+    """
+    with _told_of(path):
+        return rgb_of(path, _header(path))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(height, width), upright, from the header alone."""
+    with _told_of(path):
+        header = read_header(path)
+        return header.height, header.width
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:
-    """(H, W) bool, upright: what is not zero, as palette index, grey or colour; what is fully transparent is zero."""
-    image = _open(path)
-    # Colours under full transparency are arbitrary: editors leave them in
-    if image.mode in {"LA", "RGBA", "PA"}:
-        opaque = np.asarray(image.getchannel("A")) > 0
-        return (np.asarray(image.convert("RGB")) > 0).any(axis=2) & opaque
-
-    # Indices of a palette as they are: index 0 is background whatever its colour
-    values: NDArray[Any] = np.asarray(image)
-    return np.asarray((values > 0).any(axis=2) if values.ndim == 3 else values > 0)
+    """(H, W) bool, upright: what a picture viewer shows on the background (see `mask_pictures`)."""
+    return np.asarray(_read_mask_picture(path).classes > 0)
 
 
 def read_ids(path: Path) -> NDArray[np.uint8]:
-    """(H, W) uint8, upright: palette indices or grey values; InputError for colours and for values above 255."""
-    image = _open(path)
-    if image.mode not in {"P", "L", "1"}:
-        raise InputError(
-            f"{path} is an image of mode {image.mode}; expected a palette or grey PNG, pixel value = object"
-        )
-    return np.asarray(image.convert("L") if image.mode == "1" else image)
+    """(H, W) uint8, upright: palette indices or grey values; InputError for colours and for values above 255.
+
+    Where index 0 of a palette is no background, objects are numbered 1, 2, ... in rising order.
+    """
+    found = _read_mask_picture(path, modes=("P", "L", "1"))
+    values = found.values if found.keeps_numbers else range(1, len(found.values) + 1)
+    return np.array([0, *values]).astype(np.uint8)[found.classes]
 
 
 def read_grey(path: Path) -> NDArray[np.uint8]:
     """(H, W) uint8, upright: an annotation of shades, 0 to 255; one of 0 and 1 alone becomes 0 and 255."""
     # Some data sets store masks as 0 and 1
-    grey = np.asarray(_open(path).convert("L"))
+    with _told_of(path):
+        header = _header(path)
+        grey = rgb_of(path, header)[:, :, 0] if header.is_deep else np.asarray(open_upright(path).convert("L"))
     return grey * np.uint8(255) if grey.max(initial=0) == 1 else grey
 
 
@@ -140,28 +144,46 @@ def _write(image: Image.Image, path: Path) -> None:
     atomic_write(path, content.getvalue())
 
 
-def _open(path: Path) -> Image.Image:
-    """An image, loaded and upright; InputError where that cannot be."""
+def rgb_of(file: Path | io.BytesIO, header: PictureHeader, samples: SampleRange | None = None) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of a picture; `samples` is the range of those it belongs to, by default its own.
+
+    PictureError where it cannot be read.
+    """
+    if header.is_deep:
+        deep = deep_samples(file)
+        scaled = (samples or range_of([(header, deep)])).to_bytes(deep)
+        return scaled if scaled.ndim == 3 else np.repeat(scaled[:, :, None], 3, axis=2)
+    return np.asarray(open_upright(file).convert("RGB"))
+
+
+def _header(path: Path) -> PictureHeader:
+    """The header of a picture that may be read."""
+    header = read_header(path)
+    header.refuse_too_large(MAX_PIXELS, advice="make it smaller")
+    if header.pictures > 1:
+        raise PictureError(f"{header.pictures} pictures in one file; save the one that is meant by itself")
+    return header
+
+
+def _read_mask_picture(path: Path, *, modes: tuple[str, ...] = ()) -> MaskPicture:
+    with _told_of(path):
+        header = _header(path)
+        image = open_upright(path)
+        if modes and image.mode not in modes:
+            raise InputError(
+                f"{path} is an image of mode {image.mode}; expected a palette or grey PNG, pixel value = object"
+            )
+        # A pixel of one bit is shown as white, 255
+        image = image.convert("L") if image.mode == "1" else image
+        return read_mask_picture(Image.fromarray(header.inverted(np.asarray(image))) if header.min_is_white else image)
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """A picture that cannot be read is an InputError with its path."""
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of large pictures and of broken tags; what it can read is no error, and it refuses twice that
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                upright = ImageOps.exif_transpose(image)
-                upright.load()
-                return upright
-    except FileNotFoundError as exc:
-        raise InputError(f"{path}: no such file; give the path of an image") from exc
-    except Exception as exc:  # Pillow raises a dozen kinds, by what is wrong with the file
-        raise InputError(
-            f"{path} cannot be read as an image ({_reason(exc)}); expected a whole JPEG or PNG file"
-        ) from exc
-
-
-def _reason(exc: Exception) -> str:
-    """A few words on why Pillow refused a file."""
-    if isinstance(exc, UnidentifiedImageError):
-        return "of no known format"
-    if isinstance(exc, OSError) and exc.strerror:
-        return exc.strerror
-    return one_line(exc)[:_LONGEST_REASON].rstrip(".") or type(exc).__name__
+        yield
+    except PictureError as exc:
+        if str(exc) == "no such file":
+            raise InputError(f"{path}: no such file; give the path of an image") from exc
+        raise InputError(f"{path} cannot be read as an image ({exc}); expected a whole JPEG or PNG file") from exc

@@ -3,7 +3,14 @@
 from persam_hq.io.atomic import atomic_write, sha256_of
 from persam_hq.io.images import davis_palette
 from persamhq_video.io.discovery import VIDEO_SUFFIXES, FoundVideo, find_mask_for, find_videos
-from persamhq_video.io.label_maps import LabelMap, label_png, read_first_masks, read_label_png, write_label_png
+from persamhq_video.io.label_maps import (
+    LabelMap,
+    label_map_of,
+    label_png,
+    read_first_masks,
+    read_label_png,
+    write_label_png,
+)
 from persamhq_video.io.readers.open import (
     FrameSource,
     FrameWindow,
@@ -52,6 +59,7 @@ __all__ = [
     "find_videos",
     "h264_picture",
     "input_stem",
+    "label_map_of",
     "label_png",
     "open_folder",
     "open_source",

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import io
-import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from persam_hq.io.atomic import atomic_write
 from persam_hq.io.images import davis_palette
+from persam_hq.io.mask_pictures import NEARLY_WHOLE, MaskPicture, border_share, read_mask_picture
+from persam_hq.io.pictures import PictureError, open_upright, read_header
+from persam_hq.io.rims import blended_class, rim_class
 from persam_hq.io.soft_masks import looks_soft
 from persamhq_video.errors import InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 MAX_OBJECTS = 255
@@ -25,6 +26,9 @@ MAX_OBJECTS = 255
 _GREY_WHITES = (1, 255, 65535)
 """White in masks of 1, 8 and 16 bits."""
 _COLOUR_WHITE = 0xFFFFFF
+_NEARLY_WHITE = 250
+"""Greys from here on look white; with others than nearly black beside them they are ids all the same."""
+_NEARLY_BLACK = 5
 _PALETTE = davis_palette().tobytes()
 _SOFT = "looks like a lossy or anti-aliased mask"
 _SOFT_ADVICE = "save it as PNG with 0/255, or with one value an object, and without smoothing"
@@ -32,11 +36,15 @@ _SOFT_ADVICE = "save it as PNG with 0/255, or with one value an object, and with
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelMap:
-    """Object ids per pixel, (H, W) uint8 with 0 = background; ``mapping`` has the id for each value of the file."""
+    """Object ids per pixel, (H, W) uint8 with 0 = background; ``mapping`` has the id for each value of the file.
+
+    ``notes`` are lines about how the file was read, where that may not be what its owner thinks.
+    """
 
     labels: NDArray[np.uint8]
     ids: tuple[int, ...]
     mapping: dict[str, int]
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.labels.ndim != 2 or self.labels.dtype != np.uint8:
@@ -46,43 +54,49 @@ class LabelMap:
         return f"LabelMap(labels={self.labels.shape}, ids={self.ids})"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Values:
-    """(H, W) int64 values as the file has them, 0 = background; colours are 0xRRGGBB."""
-
-    values: NDArray[np.int64]
-    is_colour: bool
-
-    def name(self, value: int) -> str:
-        """A value as a user knows it from an editor."""
-        return f"#{value:06x}" if self.is_colour else str(value)
-
-
 def read_first_masks(path: Path, *, size: tuple[int, int]) -> LabelMap:
     """Read the objects of the first frame; ``size`` is the frame's (height, width).
 
-    Palette indices and grey levels are ids as they are; where one is above 255, and for colours, the values are
-    numbered 1, 2, ... in rising order. A mask whose only value is white (255, 1, 65535 or #ffffff) is one object, 1.
-    Fully transparent pixels are background.
+    A mask means what a picture viewer shows: transparent pixels and the colour that is background there are
+    background. Palette indices and grey levels are ids as they are; where one is above 255 or index 0 is an object, and
+    for colours, the values are numbered 1, 2, ... in rising order. A mask whose only value is white (255, 1, 65535 or
+    #ffffff) is one object, 1.
     """
-    found, is_jpeg = _read_values(path)
-    if found.values.shape != size:
-        got, expected = f"{found.values.shape[1]}x{found.values.shape[0]}", f"{size[1]}x{size[0]}"
-        raise InputError(f"{path}: the mask is {got} but the frame is {expected}; masks are not resized, draw it anew")
+    try:
+        # The size is known from the header, before memory is taken for the pixels
+        header = read_header(path)
+        _check_size(str(path), (header.height, header.width), size)
+        if header.pictures > 1:
+            raise InputError(f"{path}: the mask holds {header.pictures} pictures (pages or an animation); give one")
+        picture = open_upright(path)
+    except PictureError as exc:
+        why = "no such file" if str(exc) == "no such file" else f"not an image that can be read ({exc})"
+        raise InputError(f"{path}: {why}; give the first frame's mask as an image, best as PNG") from exc
+    if header.min_is_white:
+        picture = Image.fromarray(header.inverted(np.asarray(picture)))
+    return _label_map(str(path), picture, size=size, is_jpeg=header.is_jpeg)
 
-    # The distinct values, and for each pixel the rank of its value among them
-    present, ranks = np.unique(found.values, return_inverse=True)
-    distinct = [int(value) for value in present if value]
-    _refuse_unusable(path, found, distinct, ranks=ranks.reshape(size), is_jpeg=is_jpeg)
 
-    # Ids by rank, and with them the label map
-    mapping = _numbering(distinct, is_colour=found.is_colour)
-    table = np.array([mapping.get(int(value), 0) for value in present], dtype=np.uint8)
-    return LabelMap(
-        labels=table[ranks].reshape(size),
-        ids=tuple(sorted(mapping.values())),
-        mapping={found.name(value): object_id for value, object_id in mapping.items()},
-    )
+def label_map_of(mask: object, *, size: tuple[int, int]) -> LabelMap:
+    """A mask that a caller has as a file, a picture of Pillow or an array, read as a file of it would be."""
+    if isinstance(mask, str | Path):
+        return read_first_masks(Path(mask), size=size)
+    if isinstance(mask, Image.Image):
+        _check_size("the mask", mask.size[::-1], size)
+        return _label_map("the mask", mask, size=size, is_jpeg=False)
+
+    # Tensors and lists become arrays; booleans and whole numbers of any width are ids or one object
+    array: NDArray[Any] = np.asarray(mask)
+    if array.ndim == 3 and 1 in {array.shape[0], array.shape[2]} and array.shape[1:] != (*size[1:], 3):
+        array = array.reshape(size) if array.size == size[0] * size[1] else array
+    is_colour = array.ndim == 3 and array.shape[2] in {3, 4} and array.dtype == np.uint8
+    if array.dtype.kind not in "biuf" or (array.ndim != 2 and not is_colour):
+        raise InputError(
+            f"got a mask {array.shape} {array.dtype}; expected a file, a picture, or an array {size} of bool, whole"
+            " numbers, or RGB"
+        )
+    _check_size("the mask", (array.shape[0], array.shape[1]), size)
+    return _label_map("the mask", _picture_of(array), size=size, is_jpeg=False)
 
 
 def write_label_png(path: Path, labels: NDArray[np.uint8]) -> None:
@@ -110,66 +124,125 @@ def read_label_png(path: Path) -> NDArray[np.uint8]:
         return np.array(picture, dtype=np.uint8)
 
 
-def _read_values(path: Path) -> tuple[_Values, bool]:
-    """The values of a mask file, and whether it is a JPEG."""
+def _picture_of(array: NDArray[Any]) -> Image.Image:
+    """A picture with the values of an array: 8 bits where they fit, else 32."""
+    if array.ndim == 3 or array.dtype in (np.bool_, np.uint8):
+        return Image.fromarray(np.ascontiguousarray(array))
+    if array.dtype.kind == "f":
+        return Image.fromarray(np.ascontiguousarray(array, dtype=np.float32))
+    if array.size and (array.min() < np.iinfo(np.int32).min or array.max() > np.iinfo(np.int32).max):
+        raise InputError(
+            f"the mask: got values up to {array.max()}, expected ids of 32 bits at most; number the objects"
+        )
+    return Image.fromarray(np.ascontiguousarray(array, dtype=np.int32))
+
+
+def _check_size(name: str, got: tuple[int, int], expected: tuple[int, int]) -> None:
+    """Refuse a mask of another (height, width) than the frame's."""
+    if got != expected:
+        shown = f"{got[1]}x{got[0]} but the frame is {expected[1]}x{expected[0]}"
+        raise InputError(f"{name}: the mask is {shown}; masks are not resized, draw it anew")
+
+
+def _label_map(name: str, picture: Image.Image, *, size: tuple[int, int], is_jpeg: bool) -> LabelMap:
+    """The label map of a picture that is decoded, upright and of the frame's size."""
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of palettes with partial transparency and of large pictures; both are read as they should be.
-            warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
-                picture.load()
-                return _values_of(picture, path), picture.format == "JPEG"
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
-        why = "no such file" if isinstance(exc, FileNotFoundError) else "not an image that can be read"
-        raise InputError(f"{path}: {why}; give the first frame's mask as an image, best as PNG") from exc
+        found = read_mask_picture(picture)
+    except PictureError as exc:
+        raise InputError(f"{name}: {exc}") from exc
+    assert found.classes.shape == size
+    _refuse_unusable(name, found, is_jpeg=is_jpeg)
+    _refuse_ambiguous(name, found)
+
+    # Ids by class, and with them the label map
+    ids = _numbering(found)
+    table = np.array([0, *ids], dtype=np.uint8)
+    return LabelMap(
+        labels=table[found.classes],
+        ids=tuple(sorted(ids)),
+        mapping={found.name(value): object_id for value, object_id in zip(found.values, ids, strict=True)},
+        notes=tuple(f"{name}: {note}" for note in (*found.notes, *_border_notes(found, ids))),
+    )
 
 
-def _values_of(picture: Image.Image, path: Path) -> _Values:
-    """The values of a picture by its mode: indices, grey levels or colours."""
-    mode = picture.mode
-    if mode == "F":
-        raise InputError(f"{path}: got a mask of fractions (mode F), expected whole numbers; save it as 8-bit PNG")
-
-    # With transparency: the values without it, and background where a pixel is fully transparent
-    if mode in {"LA", "PA", "RGBA", "La", "RGBa"}:
-        opaque = np.asarray(picture.getchannel("A")) > 0
-        base = {"LA": "L", "La": "L", "PA": "P"}.get(mode, "RGB")
-        solid = picture.getchannel(0) if base == "P" else picture.convert(base)
-        inner = _values_of(solid, path)
-        return _Values(np.where(opaque, inner.values, 0), is_colour=inner.is_colour)
-
-    # Palette indices and grey levels, up to 32 bits, as they are; anything else as colours
-    if mode in {"1", "L", "P"} or mode.startswith("I"):
-        return _Values(np.asarray(picture).astype(np.int64), is_colour=False)
-    return _colour_values(np.asarray(picture.convert("RGB")).astype(np.int64))
-
-
-def _colour_values(rgb: NDArray[np.int64]) -> _Values:
-    """One value per colour; a colour image that holds greys only counts as grey."""
-    red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
-    if (red == green).all() and (green == blue).all():
-        return _Values(red, is_colour=False)
-    return _Values(red << 16 | green << 8 | blue, is_colour=True)
-
-
-def _refuse_unusable(
-    path: Path, found: _Values, distinct: list[int], *, ranks: NDArray[np.intp], is_jpeg: bool
-) -> None:
-    if not distinct:
-        raise InputError(f"{path}: the mask is empty (every pixel is background); draw at least one object")
-    if distinct[0] < 0:
-        raise InputError(f"{path}: got the negative value {distinct[0]}, expected 0 or more; save it as 8-bit PNG")
+def _refuse_unusable(name: str, found: MaskPicture, *, is_jpeg: bool) -> None:
+    """Refuse what is empty, lossy, anti-aliased, or more than fits a label map."""
+    values = list(found.values)
+    if not values:
+        raise InputError(f"{name}: the mask is empty (every pixel is background); draw at least one object")
     # Compression moves values by a little, so what a JPEG holds cannot be told from ids unless it is plain 0/255.
-    is_lossy = is_jpeg and (found.is_colour or distinct != [255])
-    if is_lossy or looks_soft(ranks, distinct, has_background=bool(ranks.size and (found.values == 0).any())):
-        raise InputError(f"{path}: {len(distinct)} values, {_SOFT}; {_SOFT_ADVICE}")
-    if len(distinct) > MAX_OBJECTS:
-        raise InputError(f"{path}: got {len(distinct)} objects, expected at most {MAX_OBJECTS}; use several runs")
+    is_lossy = is_jpeg and (found.is_colour or values != [255])
+    ranks = found.classes if found.has_background else found.classes - 1
+    if is_lossy or looks_soft(ranks, values, has_background=found.has_background) or _is_two_whites(found):
+        raise InputError(f"{name}: {len(values)} values, {_SOFT}; {_SOFT_ADVICE}")
+    if len(values) > MAX_OBJECTS:
+        raise InputError(f"{name}: got {len(values)} objects, expected at most {MAX_OBJECTS}; use several runs")
 
 
-def _numbering(distinct: list[int], *, is_colour: bool) -> dict[int, int]:
-    whites: tuple[int, ...] = (_COLOUR_WHITE,) if is_colour else _GREY_WHITES
-    is_plain = len(distinct) == 1 and distinct[0] in whites
-    if is_colour or is_plain or distinct[-1] > MAX_OBJECTS:
-        return {value: rank for rank, value in enumerate(distinct, start=1)}
-    return {value: value for value in distinct}
+def _is_two_whites(found: MaskPicture) -> bool:
+    """Whether greys such as 254 and 255 look like one white, beside nothing but what looks black."""
+    if found.is_colour or found.colours is None or len(found.values) < 2:
+        return False
+    # By what is shown: the indices of a palette are no levels
+    levels = found.colours[1:].astype(int)
+    white, black = (levels >= _NEARLY_WHITE).all(axis=1), (levels <= _NEARLY_BLACK).all(axis=1)
+    return bool((white | black).all() and white.sum() >= 2)
+
+
+def _refuse_ambiguous(name: str, found: MaskPicture) -> None:
+    """Refuse values that are only the edge of something, and a background that is not marked as such."""
+    if len(found.values) < 2:
+        return
+    # Grey levels without a gap are a careful numbering, which no smoothing makes
+    colours, numbers = found.colours, list(range(1, len(found.values) + 1))
+    is_numbered = False
+    if colours is not None and list(found.values) == numbers:
+        is_numbered = bool((colours == np.arange(len(colours))[:, None]).all())
+    if colours is not None and not is_numbered:
+        blend = blended_class(found.classes, colours)
+        if blend is not None:
+            raise InputError(f"{name}: value {_value_name(found, blend)} is only an edge, {_SOFT}; {_SOFT_ADVICE}")
+    rim = rim_class(found.classes, found.values)
+    if rim is not None:
+        raise InputError(
+            f"{name}: value {_value_name(found, rim)} is only a rim around another object; paint it as background, or"
+            " as part of the object"
+        )
+
+    # With objects alone, one that lies behind the others is most likely the background
+    if not found.has_background:
+        wide = [number for number in range(1, len(found.values) + 1) if _is_along_border(found, number)]
+        if wide:
+            raise InputError(
+                f"{name}: no pixel is background, and value {_value_name(found, wide[0])} covers the border; paint what"
+                " is background black (0) or transparent"
+            )
+
+
+def _border_notes(found: MaskPicture, ids: list[int]) -> list[str]:
+    """A word on an object that covers nearly the whole border, as the background of an inverted mask does."""
+    if not found.has_background:
+        return []
+    return [
+        f"object {object_id} covers nearly the whole border; if it is the background, invert the mask"
+        for number, object_id in enumerate(ids, start=1)
+        if _is_along_border(found, number)
+    ]
+
+
+def _is_along_border(found: MaskPicture, number: int) -> bool:
+    return border_share(found.classes == number) >= NEARLY_WHOLE
+
+
+def _value_name(found: MaskPicture, number: int) -> str:
+    return found.name(found.values[number - 1])
+
+
+def _numbering(found: MaskPicture) -> list[int]:
+    """The ids of the values, in their order."""
+    values = list(found.values)
+    whites: tuple[int, ...] = (_COLOUR_WHITE,) if found.is_colour else _GREY_WHITES
+    is_plain = len(values) == 1 and values[0] in whites
+    if found.is_colour or is_plain or values[-1] > MAX_OBJECTS or not found.keeps_numbers:
+        return list(range(1, len(values) + 1))
+    return values

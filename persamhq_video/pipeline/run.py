@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import signal
 import threading
+import warnings
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from persamhq_video.config import RunConfig, make_config
-from persamhq_video.errors import InputError, PersamHQVideoError
+from persamhq_video.errors import PersamHQVideoError
 from persamhq_video.events import Event, Listener
 from persamhq_video.executors import open_executor
-from persamhq_video.io import read_first_masks
+from persamhq_video.io import label_map_of
 from persamhq_video.job.job import Job
 from persamhq_video.job.outcome import Outcome
 from persamhq_video.job.prepare import make_job, open_request
@@ -34,6 +32,10 @@ from persamhq_video.pipeline.interrupts import Interrupts, SignalHandler
 from persamhq_video.pipeline.video_plan import VideoPlan, plan_video
 from persamhq_video.pipeline.video_run import VideoRun
 from persamhq_video.types import FrameResult
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL.Image import Image
 
 __all__ = ["personalize_video", "run_tasks", "run_video"]
 
@@ -78,24 +80,25 @@ def run_tasks(
 
 
 def personalize_video(
-    video: str | Path, *, mask: str | Path | NDArray[np.uint8], **options: Any
+    video: str | Path, *, mask: str | Path | NDArray[Any] | Image, **options: Any
 ) -> Iterator[FrameResult]:
     """Follow the objects of `mask` through a video; results stream in frame order, the first frame's included.
 
-    `mask` is an image file or a label map (H, W) uint8. `options` are those of `persamhq-video run` (`model="lite"`,
-    `executor="ray"`, `workers=2`, ...); those about output files have no effect. Nothing is written.
+    `mask` is an image file, a picture of Pillow, or an array: (H, W) bool, or numbers as a mask file has them, or
+    (H, W, 3) RGB; it is read as a file with the same pixels is. `options` are those of `persamhq-video run`
+    (`model="lite"`, `executor="ray"`, `workers=2`, ...); those about output files have no effect. Nothing is written.
     """
     # The inputs, checked before a worker is started
     config = make_config(options)
     job = make_job(config)
     source = load_endpoints(job.plugins, config.blocked_plugins).open_source(config, video)
     size = (source.info.height, source.info.width)
-    labels = mask if isinstance(mask, np.ndarray) else read_first_masks(Path(mask), size=size).labels
-    if labels.shape != size or labels.dtype != np.uint8 or not labels.any():
-        raise InputError(f"got a mask {labels.shape} {labels.dtype}; expected {size} uint8 with at least one object")
+    first_masks = label_map_of(mask, size=size)
+    for note in first_masks.notes:
+        warnings.warn(note, stacklevel=2)
 
     # Leaving the generator early ends the workers too
-    with open_executor(job) as executor, closing(executor.stream(source.frames(), labels)) as stream:
+    with open_executor(job) as executor, closing(executor.stream(source.frames(), first_masks.labels)) as stream:
         for tracked in stream:
             yield tracked.result
 

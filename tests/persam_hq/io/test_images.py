@@ -6,6 +6,7 @@ from persam_hq.errors import InputError
 from persam_hq.io.images import (
     contact_sheet,
     davis_palette,
+    image_size,
     overlaid,
     read_grey,
     read_ids,
@@ -123,3 +124,48 @@ def test_ids_are_indices_or_shades(tmp_path):
     Image.fromarray(np.repeat(LABELS[..., None], 3, axis=2)).save(tmp_path / "colour.png")
     with pytest.raises(InputError, match="mode RGB; expected a palette or grey PNG"):
         read_ids(tmp_path / "colour.png")
+
+
+def white_first():
+    image = Image.fromarray((LABELS == 0).astype(np.uint8))
+    image.putpalette([255, 255, 255, 0, 0, 0])
+    return image
+
+
+def transparent_index():
+    image = Image.fromarray((LABELS == 0).astype(np.uint8))
+    image.putpalette([255, 0, 0, 0, 255, 0])
+    image.info["transparency"] = 1
+    return image
+
+
+@pytest.mark.parametrize("draw", [white_first, transparent_index])
+def test_a_mask_is_what_a_viewer_shows(tmp_path, draw):
+    image = draw()
+    image.save(tmp_path / "m.png")
+    assert np.array_equal(read_mask(tmp_path / "m.png"), LABELS > 0)
+    assert np.array_equal(read_ids(tmp_path / "m.png"), LABELS > 0)
+
+
+def test_what_is_less_than_half_opaque_is_no_mask(tmp_path):
+    alpha = np.where(LABELS == 1, 200, np.where(LABELS == 2, 60, 0)).astype(np.uint8)
+    Image.fromarray(np.dstack([np.full((4, 6, 3), 255, np.uint8), alpha])).save(tmp_path / "m.png")
+    assert np.array_equal(read_mask(tmp_path / "m.png"), LABELS == 1)
+
+
+def test_pictures_of_several_frames_and_bombs_are_refused(tmp_path):
+    frames = [Image.new("L", (6, 4), level) for level in (0, 90, 255)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    with pytest.raises(InputError, match=r"a\.gif cannot be read as an image \(3 pictures in one file"):
+        read_image(tmp_path / "a.gif")
+    Image.new("1", (13300, 13300)).save(tmp_path / "bomb.png")
+    assert image_size(tmp_path / "bomb.png") == (13300, 13300)
+    for read in (read_image, read_mask, read_ids, read_grey):
+        with pytest.raises(InputError, match="13300x13300 is more than the limit of 134217728 pixels"):
+            read(tmp_path / "bomb.png")
+
+
+def test_twelve_bits_are_not_black(tmp_path):
+    shades = np.linspace(0, 4095, 24).astype(np.uint16).reshape(4, 6)
+    Image.fromarray(shades).save(tmp_path / "x.png")
+    assert np.array_equal(read_image(tmp_path / "x.png"), np.stack([shades >> 4] * 3, axis=2))

@@ -221,7 +221,28 @@ def test_personalize_video_can_be_left(clip, mask):
     stream.close()
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((36, 64), np.uint8), np.ones((5, 5), np.uint8), np.ones((36, 64))])
-def test_personalize_video_checks_the_mask(clip, wrong):
-    with pytest.raises(InputError, match="got a mask"):
+def test_personalize_video_takes_masks_as_arrays_and_pictures(clip, labels):
+    white = (labels > 0).astype(np.uint8) * 255
+    for mask in (labels > 0, white, Image.fromarray(white), (labels > 0).astype(np.int64)):
+        first = next(personalize_video(clip, mask=mask, executor="inline"))
+        np.testing.assert_array_equal(first.labels, labels > 0)
+
+
+@pytest.mark.filterwarnings("default:.*covers nearly the whole border")
+def test_personalize_video_warns_of_a_mask_that_may_be_inverted(clip, labels):
+    with pytest.warns(UserWarning, match="object 1 covers nearly the whole border"):
+        next(personalize_video(clip, mask=labels == 0, executor="inline"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (np.zeros((36, 64), np.uint8), "the mask is empty"),
+        (np.ones((5, 5), np.uint8), "the mask is 5x5 but the frame is 64x36"),
+        (np.ones((36, 64)) / 2, "a mask of fractions"),
+        (np.full((36, 64), "1"), "got a mask"),
+    ],
+)
+def test_personalize_video_checks_the_mask(clip, wrong, message):
+    with pytest.raises(InputError, match=message):
         next(personalize_video(clip, mask=wrong))
