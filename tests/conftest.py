@@ -1,4 +1,4 @@
-"""How tests are spread over processes (pytest-xdist, `--dist loadgroup`)."""
+"""The spread of tests over processes (pytest-xdist, `--dist loadgroup`)."""
 
 import pytest
 

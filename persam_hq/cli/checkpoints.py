@@ -20,6 +20,7 @@ def add_checkpoints(commands: argparse._SubParsersAction[argparse.ArgumentParser
     checkpoints.set_defaults(group=checkpoints)
     below = checkpoints.add_subparsers(metavar="COMMAND")
 
+    # Published files, and what one of any origin holds
     listing = below.add_parser("list", help="published weights: address, size, licence, and whether they are here")
     listing.set_defaults(run=_list)
 
@@ -32,6 +33,7 @@ def add_checkpoints(commands: argparse._SubParsersAction[argparse.ArgumentParser
     inspect.add_argument("path", metavar="PATH", help=".pth, .pt, .safetensors, or the name of a downloaded file")
     inspect.set_defaults(run=_inspect)
 
+    # Files made of others
     average = below.add_parser("average", help="the mean of two safetensors of one model")
     average.add_argument("first", type=Path, metavar="FIRST", help="what was there before")
     average.add_argument("second", type=Path, metavar="SECOND", help="what was learnt since")

@@ -27,6 +27,8 @@ COLUMNS = ("image", "object", "pixels", "presence", "similarity", "predicted_iou
 def add_personalize(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its options."""
     parser = commands.add_parser("personalize", help="find an object, shown by an image and its mask, in other images")
+
+    # Photos to search, and what shows the object
     parser.add_argument(
         "images",
         nargs="+",
@@ -42,6 +44,8 @@ def add_personalize(commands: argparse._SubParsersAction[argparse.ArgumentParser
         action="store_true",
         help="REFMASK holds several objects, its palette indices or grey values; each keeps its value in the results",
     )
+
+    # PerSAM-F, results, and the model
     parser.add_argument(
         "--finetune", action="store_true", help="weigh the three masks as fits the reference best (PerSAM-F)"
     )

@@ -44,6 +44,8 @@ def add_segment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     """Add the command and its options."""
     parser = commands.add_parser("segment", help="masks in images from points, boxes and rough masks")
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="JPEG or PNG files, or folders of these")
+
+    # Prompts of all images alike, or from a file of each image's own
     parser.add_argument(
         "--point",
         action="append",
@@ -58,6 +60,8 @@ def add_segment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--mask-prompt", action=Once, type=Path, metavar="FILE", help="rough mask of the object: pixels that are not 0"
     )
     parser.add_argument("--prompts", action=Once, type=Path, metavar="JSON", help=_PROMPTS_HELP)
+
+    # The choice of masks, results, and the model
     parser.add_argument(
         "--mask-weights",
         action=Once,

@@ -30,6 +30,7 @@ NOTHING = PromptSet.from_points()
 
 def ready_segmenter(objects: int) -> Any:
     """A segmenter that returns the same results at once, whatever it is given."""
+    # What decoding gives: one mask per object, each of half the frame
     logits = torch.linspace(-1, 1, SIZE[0] * SIZE[1]).reshape(1, *SIZE).repeat(objects, 1, 1)
     prediction = MaskPrediction(
         masks=logits > 0,
@@ -43,6 +44,8 @@ def ready_segmenter(objects: int) -> Any:
         certainty=torch.ones(objects),
         similarity=torch.ones(objects),
     )
+
+    # What locating gives: a prior, and the memory that never changes
     memory = SamMemory(
         boxes=torch.tensor([[1.0, 2, 3, 4]]).repeat(objects, 1),
         logits=torch.zeros(objects, 1, GRID, GRID).half(),
@@ -53,6 +56,8 @@ def ready_segmenter(objects: int) -> Any:
     located: Located[None, SamMemory] = Located(
         priors=(prior,) * objects, features=features, windows=torch.zeros(objects, 4), context=None, memory=memory
     )
+
+    # The methods of a Segmenter that a tracker calls
     return SimpleNamespace(
         encode=lambda _: features,
         personalize=lambda *_: None,

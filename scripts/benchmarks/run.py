@@ -85,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
 
+    # Memory and speed of runs
     sub = commands.add_parser("memory", help="peak memory on a part of a clip and on the whole")
     sub.add_argument("video", type=Path)
     sub.add_argument("--mask", type=Path, required=True)
@@ -102,6 +103,8 @@ def main() -> None:
     sub.add_argument("--workers", type=int, nargs="+", default=(1, 2, 4, 8, 16, 32, 64), help="that sleep")
     sub.add_argument("--seconds", type=float, default=15, help="how long each figure is counted (default 15)")
     sub.set_defaults(run=engine)
+
+    # Costs of single parts
     sub = commands.add_parser("plugins", help="what the plugin layer costs a frame and object")
     sub.add_argument("--frames", type=int, default=1000)
     sub.add_argument("--objects", type=int, default=20)
@@ -122,6 +125,8 @@ def main() -> None:
     sub.add_argument("--checkpoint", type=Path, help="weights; all models but lite need them")
     sub.add_argument("--steps", type=int, default=1000, help="of the published descent (default 1000)")
     sub.set_defaults(run=scale_weights)
+
+    # A list that is appended to has its default filled in here, else it would be added to
     args = parser.parse_args()
     if getattr(args, "tries", ()) is None:
         args.tries = list(TRIES)

@@ -12,6 +12,7 @@ from persam_hq.modeling.mask_decoder import MaskDecoder
 from persam_hq.modeling.prompt_encoder import PromptEncoder
 from persam_hq.modeling.transformer import TwoWayTransformer
 from persam_hq.transforms import NearNative
+from persam_hq.types import PromptSet
 
 STEM = 4
 STAGES = (
@@ -70,3 +71,8 @@ def tiny_lite(*, hq=True):
     )
     fill(model)
     return model.eval()
+
+
+def no_prompts(k):
+    """For k objects: the dense prior is all that the decoder gets."""
+    return [PromptSet.from_points()] * k

@@ -83,11 +83,15 @@ class LiteImageEncoder(nn.Module):
         super().__init__()
         c4, c8, c16, c32 = trunk_channels
         self.trunk = trunk
+
+        # The image embedding, at stride 16
         self.lateral32 = nn.Conv2d(c32, embed_dim, 1)
         self.lateral16 = nn.Conv2d(c16, embed_dim, 1)
         self.smooth16 = nn.Sequential(
             nn.GELU(), nn.Conv2d(embed_dim, embed_dim, 3, padding=1), FusedLayerNorm2d(embed_dim)
         )
+
+        # Features at stride 8, and the keys made of them and of the trunk
         self.down8 = nn.Conv2d(embed_dim, middle_dim, 1)
         self.lateral8 = nn.Conv2d(c8, middle_dim, 1)
         self.smooth8 = nn.Sequential(
@@ -95,6 +99,8 @@ class LiteImageEncoder(nn.Module):
         )
         self.key8 = nn.Conv2d(middle_dim, learned_dim, 1)
         self.key_projection = KeyProjection(learned_dim=learned_dim, trunk_channels=(c4, c16, c32), key_dim=key_dim)
+
+        # Features at stride 4
         self.down4 = nn.Conv2d(middle_dim, fine_dim, 1)
         self.lateral4 = nn.Conv2d(c4, fine_dim, 1)
         self.norm4 = FusedLayerNorm2d(fine_dim)

@@ -1,4 +1,4 @@
-"""The output folder of a test, and a stand-in for the similarity prior, which would load a model."""
+"""The output folder and the parts of a run, and a stand-in for the similarity prior, which would load a model."""
 
 import sys
 from types import SimpleNamespace
@@ -10,6 +10,12 @@ import pytest
 @pytest.fixture
 def out(tmp_path):
     return tmp_path / "out"
+
+
+@pytest.fixture
+def command(clip, mask, out):
+    """A run that works, as a dictionary of its parts."""
+    return {"video": clip, "--mask": mask, "--out": out, "--executor": "inline"}
 
 
 @pytest.fixture
