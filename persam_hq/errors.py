@@ -6,6 +6,7 @@ A message says what was got, what was expected and what to do.
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "did_you_mean",
     "error_line",
     "one_line",
+    "shown",
 ]
 
 
@@ -80,7 +82,22 @@ def error_line(error: BaseException) -> str:
     return one_line(f"{type(error).__name__}: {error}")
 
 
+def shown(value: object) -> str:
+    """A value as a message has it: Python's spelling, cut where it is long or deep."""
+    short = reprlib.Repr()
+    # Enough of a path or a list of names to know it again; numbers as long as those of 64 bits
+    short.maxstring, short.maxother, short.maxlong, short.maxlevel = 120, 120, 40, 3
+    try:
+        return short.repr(value)
+    except ValueError:
+        # Python spells no whole number of more than 4300 digits
+        return f"a value of type {type(value).__name__}, too long to be shown"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'NAME'?)` with the known name most like `name`, or nothing where none is like it."""
+    # The comparison takes time by the square of the length, and no name is that long
+    if len(name) > 100:
+        return ""
     matches = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {matches[0]!r}?)" if matches else ""

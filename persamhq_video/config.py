@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -24,11 +23,13 @@ from pydantic import (
     model_validator,
 )
 
-from persam_hq.errors import did_you_mean, one_line
+from persam_hq.errors import did_you_mean, one_line, shown
+from persam_hq.io.option_files import MAX_OPTION_BYTES, parse_yaml, read_small_text
 from persam_hq.io.paths import expand_home
 from persamhq_video.errors import ConfigError
 
 __all__ = [
+    "MAX_WORKERS",
     "NEUTRAL_OPTIONS",
     "OUTPUT_NAMES",
     "PER_VIDEO_OPTIONS",
@@ -87,6 +88,20 @@ _PACKAGE: Final = Path(__file__).parent
 # A wheel holds configs/run inside the package; a clone has it beside the package.
 _SHIPPED_CONFIGS: Final = (_PACKAGE / "configs" / "run", _PACKAGE.parent / "configs" / "run")
 
+_MAX_FRAMES: Final = 2**31 - 1
+"""Of `start`, `end` and `stride`: two years of video, and what decoders and containers count with."""
+MAX_WORKERS: Final = 1024
+"""Of a cluster; what one machine takes is checked where its cores are known (`persamhq_video.job.machine_limits`)."""
+_MAX_THREADS: Final = 256
+"""Math threads of a worker, as many as the largest sockets have cores. OpenMP ends the process where a system refuses
+it a thread, which begins at some thousands."""
+_MAX_GPUS: Final = 64
+"""GPUs of one worker, which uses one: more than any machine has."""
+_MAX_BYTES: Final = 2**50
+"""Of a size: a PiB, more than any machine has; beyond 64 bits, numbers do not reach the allocators."""
+_MAX_SECONDS: Final = 10.0**7
+"""Of a timeout: four months, which as good as never comes; waiting calls take no infinite number."""
+
 PER_VIDEO_OPTIONS: Final = ("start", "end", "stride", "source", "reader", "outputs", "matte_codec")
 """Options that may differ from video to video of one job: no worker needs another model for them."""
 
@@ -131,11 +146,11 @@ def _parse(text: str) -> dict[str, Any]:
     for part in _COMMA.split(rest) if rest else []:
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
-            raise ValueError(f"{part.strip()!r} is no option; expected NAME:OPTION=VALUE,OPTION=VALUE")
+            raise ValueError(f"{shown(part.strip())} is no option; expected NAME:OPTION=VALUE,OPTION=VALUE")
         try:
-            options[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError as exc:
-            raise ValueError(f"the value of {part.strip()!r} cannot be read") from exc
+            options[key.strip()] = parse_yaml(value)
+        except ValueError as exc:
+            raise ValueError(f"the value of {shown(part.strip())} cannot be read: {exc}") from exc
     return {"name": name.strip(), "options": options}
 
 
@@ -167,7 +182,14 @@ def _none_means_empty(names: object) -> object:
     return () if names in (["none"], ("none",)) else names
 
 
-_HomePath = Annotated[Path, AfterValidator(lambda path: Path(expand_home(str(path))))]
+def _home_path(path: Path) -> Path:
+    """A path with `~` as the home folder; a zero byte, which YAML can spell, is in no path."""
+    if "\0" in str(path):
+        raise ValueError("a path holds no zero byte")
+    return Path(expand_home(str(path)))
+
+
+_HomePath = Annotated[Path, AfterValidator(_home_path)]
 
 
 class RunConfig(BaseModel):
@@ -195,26 +217,26 @@ class RunConfig(BaseModel):
     detail: DetailName = "normal"
 
     # The frames: start, end (not included) and stride count frames of the source; the source and the reader by name
-    start: int = Field(default=0, ge=0)
-    end: int | None = Field(default=None, ge=1)
-    stride: int = Field(default=1, ge=1)
+    start: int = Field(default=0, ge=0, le=_MAX_FRAMES)
+    end: int | None = Field(default=None, ge=1, le=_MAX_FRAMES)
+    stride: int = Field(default=1, ge=1, le=_MAX_FRAMES)
     source: str | None = None
     reader: ReaderName = "pyav"
 
     # How the work is spread, on which no result depends: workers (None: from GPUs or cores), a Ray cluster, GPUs and
     # bytes of features per worker, seconds after which a call counts as hanging, and where frames are decoded
     executor: ExecutorName = "auto"
-    workers: int | None = Field(default=None, ge=1)
+    workers: int | None = Field(default=None, ge=1, le=MAX_WORKERS)
     address: str | None = None
-    gpus_per_worker: float | None = Field(default=None, ge=0)
-    feature_budget: Annotated[ByteSize, Field(gt=0)] | None = None
-    call_timeout: float = Field(default=600.0, gt=0)
+    gpus_per_worker: float | None = Field(default=None, ge=0, le=_MAX_GPUS, allow_inf_nan=False)
+    feature_budget: Annotated[ByteSize, Field(gt=0, le=_MAX_BYTES)] | None = None
+    call_timeout: float = Field(default=600.0, gt=0, le=_MAX_SECONDS, allow_inf_nan=False)
     decode: PlaceName = "driver"
 
     # The numbers, which the fingerprint repeats: math threads change how sums are split, and bfloat16 attention gives
     # other bits in a batch, so one frame is encoded at a time
-    threads_per_worker: int = Field(default=1, ge=1)
-    encode_batch: Literal[1] = 1
+    threads_per_worker: int = Field(default=1, ge=1, le=_MAX_THREADS)
+    encode_batch: int = Field(default=1, ge=1, le=1)
     device: DeviceName = "auto"
     dtype: DtypeName = "auto"
 
@@ -270,14 +292,16 @@ def _named_file(path: Path) -> Path:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_small_text(path, most=MAX_OPTION_BYTES)
     except OSError as exc:
         raise ConfigError(f"cannot read the configuration {path}: {exc.strerror or exc}") from exc
     except UnicodeDecodeError as exc:
         raise ConfigError(f"the configuration {path} is not a text file") from exc
+    except ValueError as exc:
+        raise ConfigError(f"cannot read the configuration {path}: {exc}") from exc
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as exc:
+        content = parse_yaml(text)
+    except ValueError as exc:
         raise ConfigError(f"the configuration {path} is not YAML: {one_line(exc)}") from exc
     if content is None:
         return {}
@@ -292,6 +316,8 @@ def _one_line(error: ValidationError) -> str:
     option = str(first["loc"][0]) if first["loc"] else "options"
     if first["type"] == "extra_forbidden":
         known = sorted(RunConfig.model_fields)
-        return f"unknown option {option!r}{did_you_mean(option, RunConfig.model_fields)}; known: {', '.join(known)}"
+        return (
+            f"unknown option {shown(option)}{did_you_mean(option, RunConfig.model_fields)}; known: {', '.join(known)}"
+        )
     message = first["msg"]
-    return f"option {option}: got {first['input']!r}; {message[:1].lower()}{message[1:]}"
+    return f"option {option}: got {shown(first['input'])}; {message[:1].lower()}{message[1:]}"

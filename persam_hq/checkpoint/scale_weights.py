@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from persam_hq.errors import InputError, OutputError
 from persam_hq.io.atomic import atomic_write
-from persam_hq.io.documents import parse_json, read_document
+from persam_hq.io.option_files import MAX_LIST_BYTES, parse_json, read_small_text
 
 __all__ = [
     "ObjectWeights",
@@ -74,7 +74,7 @@ def read_mask_weights(path: Path) -> Mapping[str, ObjectWeights]:
     """Weights by the objects' ids; InputError, in one line, where the file says something else."""
     # Not there, no JSON, or another JSON: each has its own message
     try:
-        content = parse_json(read_document(path))
+        content = parse_json(read_small_text(path, most=MAX_LIST_BYTES))
     except OSError as exc:
         raise InputError(f"cannot read the mask weights {path}: {exc.strerror}") from exc
     except ValueError as exc:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from persam_hq.cli.prompt_files import as_object, is_object
 from persam_hq.errors import InputError
-from persam_hq.io.documents import parse_json, read_document
+from persam_hq.io.option_files import MAX_LIST_BYTES, parse_json, read_small_text
 
 
 class ObjectPrompt(BaseModel):
@@ -92,7 +92,7 @@ def prompts_of(options: argparse.Namespace) -> ImagePrompts:
 def _from_file(path: Path, names: Sequence[str]) -> ImagePrompts:
     """The prompts of each image from a JSON file; see docs/reference/prompt-files.md."""
     try:
-        content = parse_json(read_document(path))
+        content = parse_json(read_small_text(path, most=MAX_LIST_BYTES))
     except OSError as exc:
         raise InputError(f"cannot read the prompts {path}: {exc.strerror}") from exc
     except ValueError as exc:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from persamhq_video.config import MAX_WORKERS
 from persamhq_video.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ __all__ = ["run"]
 
 def run(args: argparse.Namespace) -> int:
     """Train with several workers; a run that was killed continues from its last checkpoint."""
-    if args.workers < 1:
-        raise ConfigError(f"option workers: got {args.workers}; expected 1 or more")
+    if not 1 <= args.workers <= MAX_WORKERS:
+        raise ConfigError(f"option workers: got {args.workers}; expected 1 to {MAX_WORKERS}")
     from persam_hq.training.config.load import load_train_config
     from persamhq_video.executors.workers.ray_training import TrainingCluster, train_on_ray
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-import yaml
-
 from persam_hq.io.mappings import deep_merge
+from persam_hq.io.option_files import parse_yaml
 from persamhq_video.config import PartName, RunConfig, make_config
 from persamhq_video.errors import ConfigError
 
@@ -66,8 +65,8 @@ def _parse(assignment: str) -> dict[str, Any]:
     if not equals or not all(parts):
         raise ConfigError(f"got {assignment!r}; expected key=value, with dots in the key for a nested option")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as exc:
+        value = parse_yaml(text)
+    except ValueError as exc:
         raise ConfigError(
             f"got {assignment!r}; expected a value as in a YAML file, such as false, 3 or [a, b]"
         ) from exc

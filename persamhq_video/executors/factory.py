@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
@@ -12,6 +11,7 @@ from persamhq_video.executors.driver.video_in_flight import STATE_INTERVAL
 from persamhq_video.executors.executor import Executor
 from persamhq_video.executors.workers.inline_pool import FRAMES_PER_THREAD, InlinePool
 from persamhq_video.executors.workers.worker_pool import RAY_FRAMES_AHEAD, Pool
+from persamhq_video.job.machine_limits import available_cores
 
 if TYPE_CHECKING:
     # These need torch, which a worker whose tracker has no use for it does without.
@@ -85,8 +85,7 @@ def resolve_workers(config: RunConfig) -> int:
         return config.workers
     if _gpus(config) > 0:
         return _gpus(config) if executor_kind(config) == "ray" else 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(_MAX_DEFAULT_WORKERS, cores // config.threads_per_worker))
+    return max(1, min(_MAX_DEFAULT_WORKERS, available_cores() // config.threads_per_worker))
 
 
 def _gpus(config: RunConfig) -> int:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from persam_hq.errors import shown
+from persam_hq.io.option_files import MAX_LIST_BYTES, parse_json, read_small_text
 from persam_hq.io.paths import expand_home
 from persamhq_video.config import PER_VIDEO_OPTIONS, make_config
 from persamhq_video.errors import ConfigError
@@ -26,6 +28,8 @@ _PATHS: Final = ("video", "mask", "out")
 _COLUMNS: Final = (*_PATHS, *PER_VIDEO_OPTIONS)
 _NESTED: Final = "options"
 _DELIMITERS: Final = ",;\t"
+_LONGEST_NAME: Final = 255
+"""Bytes of a file's name that the common file systems take."""
 
 
 TakesText = Callable[[str | None, str], bool]
@@ -61,12 +65,13 @@ def read_manifest(path: Path, *, takes_text: TakesText = never_taken) -> list[Ma
 
 def _read_text(path: Path) -> str:
     try:
-        # Spreadsheets begin a file with a byte order mark.
-        return path.read_bytes().decode("utf-8-sig")
+        return read_small_text(path, most=MAX_LIST_BYTES)
     except OSError as exc:
         raise ConfigError(f"cannot read {path}: {exc.strerror or exc}") from exc
     except UnicodeDecodeError as exc:
         raise ConfigError(f"{path} is not UTF-8 text; save it as `CSV UTF-8`") from exc
+    except ValueError as exc:
+        raise ConfigError(f"{path}: {exc}; split it into several lists") from exc
 
 
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -80,7 +85,7 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             raise ConfigError(f"{path}, line {number}: {len(cells)} cells, but {len(header)} columns; quote commas")
         named = {name: cell for name, cell in zip(header, cells, strict=False) if cell}
         if "" in named:
-            raise ConfigError(f"{path}, line {number}: got {named['']!r} in a column without a name")
+            raise ConfigError(f"{path}, line {number}: got {shown(named[''])} in a column without a name")
         yield number, named
 
 
@@ -123,7 +128,7 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _json_object(where: str, line: str) -> dict[str, Any]:
     try:
-        content = json.loads(line)
+        content = parse_json(line)
     except ValueError as exc:
         raise ConfigError(f"{where}: not JSON ({exc})") from exc
     if not isinstance(content, dict):
@@ -132,7 +137,7 @@ def _json_object(where: str, line: str) -> dict[str, Any]:
     # Options may stand beside the paths or in an object of their own, but each in one place only
     options = content.pop(_NESTED, None) or {}
     if not isinstance(options, dict):
-        raise ConfigError(f"{where}: got {options!r} as options; expected an object of them")
+        raise ConfigError(f"{where}: got {shown(options)} as options; expected an object of them")
     _check_names(where, "key", [*content, *options])
     both = sorted({*content} & {*options})
     if both or {*_PATHS} & {*options}:
@@ -144,7 +149,8 @@ def _check_names(where: str, kind: str, names: list[str]) -> None:
     unknown = next((name for name in names if name not in _COLUMNS), None)
     if unknown is not None:
         raise ConfigError(
-            f"{where}: unknown {kind} {unknown!r}; known: {', '.join(_COLUMNS)} (other options are the whole job's)"
+            f"{where}: unknown {kind} {shown(unknown)}; known: {', '.join(_COLUMNS)}"
+            " (other options are the whole job's)"
         )
 
 
@@ -168,8 +174,12 @@ def _make_row(folder: Path, where: str, content: Mapping[str, Any], takes_text: 
 
 def _path_text(where: str, name: str, value: object) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise ConfigError(f"{where}: got {value!r} as {name}; expected a path")
-    return expand_home((value or "").strip()) or None
+        raise ConfigError(f"{where}: got {shown(value)} as {name}; expected a path")
+    text = expand_home((value or "").strip())
+    # What no file system takes is an error of the list, not of the system that is asked for the file
+    if "\0" in text or any(len(os.fsencode(part)) > _LONGEST_NAME for part in Path(text).parts):
+        raise ConfigError(f"{where}: got {shown(text)} as {name}; names have no zero byte and at most 255 bytes")
+    return text or None
 
 
 def _checked_options(where: str, options: Mapping[str, Any]) -> dict[str, Any]:

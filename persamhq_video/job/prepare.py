@@ -16,6 +16,7 @@ from persamhq_video.io import (
     find_mask_for,
     read_first_masks,
 )
+from persamhq_video.job.machine_limits import check_threads
 from persamhq_video.job.sources_and_sinks import Endpoints
 from persamhq_video.plugin.sources import read_plugins
 
@@ -46,7 +47,8 @@ def open_request(config: RunConfig, video: Path | str, mask: str | Path, endpoin
 
 def make_job(config: RunConfig, *, builder: TrackerBuilder | None = None) -> Job:
     """Decide device, dtype and strategies, and check plugins and weights; `builder` makes the trackers."""
-    # Torch and the plugins take seconds to import; wrong paths are told before
+    # Torch and the plugins take seconds to import; wrong paths and numbers are told before
+    check_threads(config)
     from persamhq_video.job.fingerprint import measure_fingerprint, resolve_numerics
     from persamhq_video.job.job import Job
     from persamhq_video.job.strategies import choose_strategies, resolve_strategies

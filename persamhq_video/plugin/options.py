@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, ValidationError, create_model
 
-from persam_hq.errors import did_you_mean, one_line
+from persam_hq.errors import did_you_mean, one_line, shown
 from persamhq_video.errors import ConfigError, PluginError
 
 __all__ = ["Option", "check_options", "list_options", "options_model"]
@@ -88,8 +88,9 @@ def _first_error(what: str, error: ValidationError, known: tuple[str, ...]) -> s
     first = error.errors(include_url=False)[0]
     option = str(first["loc"][0]) if first["loc"] else "options"
     if first["type"] == "extra_forbidden":
-        return f"the {what} has no option {option!r}{did_you_mean(option, known)}; it has: {', '.join(known) or 'none'}"
+        hint = did_you_mean(option, known)
+        return f"the {what} has no option {shown(option)}{hint}; it has: {', '.join(known) or 'none'}"
     if first["type"] == "missing":
         return f"the {what} needs its option {option!r}"
     message = first["msg"]
-    return f"option {option!r} of the {what}: got {first['input']!r}; {message[:1].lower()}{message[1:]}"
+    return f"option {option!r} of the {what}: got {shown(first['input'])}; {message[:1].lower()}{message[1:]}"

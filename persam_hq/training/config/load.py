@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from persam_hq.errors import InputError, one_line
-from persam_hq.io.documents import parse_yaml, read_document
 from persam_hq.io.mappings import deep_merge
+from persam_hq.io.option_files import MAX_OPTION_BYTES, parse_yaml, read_small_text
 from persam_hq.training.config.lite import TrainConfig
 from persam_hq.training.config.sam import SamTrainConfig
 
@@ -51,7 +51,7 @@ def _read(path: Path, *, above: tuple[Path, ...]) -> dict[str, Any]:
 def _parse(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file, as it stands."""
     try:
-        content = parse_yaml(read_document(path))
+        content = parse_yaml(read_small_text(path, most=MAX_OPTION_BYTES))
     except OSError as exc:
         raise InputError(f"cannot read the training configuration {path}: {exc.strerror}") from exc
     except ValueError as exc:

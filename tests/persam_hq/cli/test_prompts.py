@@ -50,6 +50,8 @@ def test_a_file_holds_objects_for_all_images_or_for_each(tmp_path, by_name):
     ("content", "said"),
     [
         ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON: brackets are nested too deeply"),
+        ('[{"box": [0, 0, 1, ' + "9" * 5000 + "]}]", "is no JSON: Exceeds the limit"),
         ("3", "neither a list of objects nor one for each"),
         ('{"b.jpg": []}', r"no prompts for a\.jpg"),
         ("[]", "at least 1 item"),

@@ -51,7 +51,8 @@ def test_what_workers_report_is_printed(config, capsys):
 @pytest.mark.parametrize(
     ("batch", "workers", "message"),
     [
-        (2, "0", "option workers: got 0; expected 1 or more"),
+        (2, "0", "option workers: got 0; expected 1 to 1024"),
+        (2, "100000", "option workers: got 100000; expected 1 to 1024"),
         (0, "2", "batch: Input should be greater than 0"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -181,3 +182,36 @@ def test_options_of_a_video_go_over_those_of_the_job():
     assert (own.start, own.stride, own.outputs) == (3, 4, ("masks",))
     assert own.model_copy(update={"start": 0, "outputs": job.outputs}) == job
     assert job.for_video({}) is job
+
+
+HOSTILE = {
+    "nested brackets": (
+        "jobs.jsonl",
+        '{"video": ' + "[" * 100_000,
+        "line 1: not JSON (brackets are nested too deeply)",
+    ),
+    "a deep value": ("jobs.jsonl", '{"video": ' + "[" * 50 + "]" * 50 + "}", "got [[[[...]]]] as video"),
+    "digits": ("jobs.jsonl", '{"video": "a", "start": ' + "9" * 5000 + "}", "line 1: not JSON (Exceeds the limit"),
+    "a number beyond the limit": ("jobs.csv", "video,start\na," + "9" * 40, "less than or equal to 2147483647"),
+    "a long name": ("jobs.jsonl", '{"video": "' + "x" * 300 + '"}', "at most 255 bytes"),
+    "a long name of few characters": ("jobs.csv", "video,mask\na," + "é" * 200, "at most 255 bytes"),
+    "a zero byte": ("jobs.jsonl", r'{"video": "a\u0000b"}', "names have no zero byte"),
+    "a long key": ("jobs.csv", "v" * 100_000 + ",video\na,b", "unknown column 'vvv"),
+    "cells": ("jobs.csv", "video,mask\n" + "a," * 100_000, "100001 cells, but 2 columns"),
+    "a cell": ("jobs.csv", "video\n" + "a" * 200_000, "line 2: not CSV (field larger"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_lists_are_one_line(read, case):
+    name, content, message = HOSTILE[case]
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+        read(content, name)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_list_without_an_end(read, monkeypatch):
+    monkeypatch.setattr("persamhq_video.job.manifest.MAX_LIST_BYTES", 100)
+    with pytest.raises(ConfigError, match="larger than 100 bytes, the most that is read of such a file; split it"):
+        read("video\n" + "a.mp4\n" * 100)
