@@ -35,7 +35,8 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The container and its best video stream, set to decode in one thread."""
     try:
         # The absolute path keeps a name such as "take:2.mp4" from being read as a protocol.
-        container = av.open(str(path.absolute()))
+        # Titles and the like may be in any encoding, whatever the container's standard says; none of them is used.
+        container = av.open(str(path.absolute()), metadata_errors="replace")
     except (av.FFmpegError, OSError) as exc:
         raise InputError(f"{path}: not a video that can be read ({reason(exc)}); give a video or a folder") from exc
 

@@ -67,7 +67,7 @@ class DecordSource:
         decord = _decord()
         try:
             return decord.VideoReader(str(self._path.absolute()), num_threads=1, fault_tol=_FAULT_TOLERANCE)
-        except (decord.DECORDError, RuntimeError, AssertionError) as exc:
+        except (decord.DECORDError, RuntimeError, AssertionError, UnicodeEncodeError) as exc:
             raise InputError(f"{self._path}: decord cannot read it; use --reader pyav") from exc
 
     def _next(self, reader: Any) -> NDArray[np.uint8] | None:

@@ -151,6 +151,7 @@ def _open(text: str) -> InputContainer:
         return av.open(
             wanted.file,
             format=wanted.format,
+            metadata_errors="replace",  # as for files
             options=dict(wanted.options),
             timeout=(_TIMEOUT_SECONDS, _TIMEOUT_SECONDS),
         )

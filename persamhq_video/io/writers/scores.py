@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self, TextIO, cast
 
-from persam_hq.io.atomic import commit, discard, part_path
+from persam_hq.io.atomic import commit, discard, open_part
 from persamhq_video.types import ObjectResult
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class ScoresWriter:
     def open(self) -> Self:
         """Start the file with its header."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = part_path(self.path).open("w", encoding="utf-8", newline="")
+        self._file = io.TextIOWrapper(open_part(self.path), encoding="utf-8", newline="")
         self._file.write(_lines([COLUMNS]))
         return self
 

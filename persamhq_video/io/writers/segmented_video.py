@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import av
 
-from persam_hq.io.atomic import commit, discard, part_path
+from persam_hq.io.atomic import commit, discard, open_part, part_path
 from persamhq_video.errors import OutputError
 from persamhq_video.io.writers.video_encoder import Packet, PictureEncoder, VideoCodec, unwritable, write_video
 
@@ -154,7 +154,7 @@ class _Segment:
         self._frames, self._crc = 0, 0
         text = json.dumps({**head, "extradata": encoder.extradata.hex()}).encode() + b"\n"
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: BinaryIO = part_path(path).open("wb")
+        self._file: BinaryIO = open_part(path)
         self._put(_MAGIC + text)
 
     def write(self, picture: VideoFrame, time: int) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 import av
 import numpy as np
 from av.codec.context import Flags
 from av.packet import Packet as AvPacket
 
-from persam_hq.io.atomic import commit, discard, part_path
+from persam_hq.io.atomic import commit, discard, open_part
 from persamhq_video.errors import OutputError
 from persamhq_video.io.readers.container import reason
 
@@ -122,7 +122,8 @@ def write_video(
     """Write packets into a file as they come, without coding anything again; the file appears once it is complete."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _mux(part_path(path), packets, codec=codec, info=info, extradata=extradata)
+        with open_part(path) as part:
+            _mux(part, packets, codec=codec, info=info, extradata=extradata)
         commit(path)
     except (av.FFmpegError, OSError) as exc:
         raise unwritable(path, exc) from exc
@@ -131,9 +132,10 @@ def write_video(
             discard(path)
 
 
-def _mux(part: Path, packets: Iterable[Packet], *, codec: VideoCodec, info: SourceInfo, extradata: bytes) -> None:
+def _mux(part: BinaryIO, packets: Iterable[Packet], *, codec: VideoCodec, info: SourceInfo, extradata: bytes) -> None:
     """Write a container of one video stream from its packets."""
-    with av.open(str(part.absolute()), "w", format=codec.container, options=_muxer_options(codec, info)) as container:
+    # Into an open file: FFmpeg itself would follow a link of that name
+    with av.open(part, "w", format=codec.container, options=_muxer_options(codec, info)) as container:
         stream = cast(
             "VideoStream", container.add_stream(codec.encoder, rate=info.frame_rate, options=dict(codec.options))
         )
@@ -145,7 +147,7 @@ def _mux(part: Path, packets: Iterable[Packet], *, codec: VideoCodec, info: Sour
         container.start_encoding()
         if bytes(stream.codec_context.extradata or b"") != extradata:
             raise OutputError(
-                f"{part}: the {codec.encoder} encoder is not the one that coded the video; use --overwrite"
+                f"{part.name}: the {codec.encoder} encoder is not the one that coded the video; use --overwrite"
             )
 
         for packet in packets:
