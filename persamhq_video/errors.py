@@ -5,7 +5,11 @@ A message is one line: what was got, what was expected, what to do. Only the com
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Final
+
+from persam_hq.errors import PersamHQError, error_line
 
 __all__ = [
     "EXIT_FAILED",
@@ -19,6 +23,8 @@ __all__ = [
     "PersamHQVideoError",
     "PluginError",
     "StrategyError",
+    "as_input_error",
+    "opening",
 ]
 
 # Exit codes of the command line; 0 is success.
@@ -73,6 +79,26 @@ class ExecutorError(PersamHQVideoError):
 
 class StrategyError(ExecutorError):
     """A strategy that failed on a frame: it raised, or returned something else than its kind returns."""
+
+
+def as_input_error(error: BaseException, about: object) -> InputError:
+    """The InputError for what went wrong while the input `about` was opened, whoever raised it."""
+    if isinstance(error, OSError) and error.strerror:
+        name = about if error.filename is None else error.filename
+        return InputError(f"{name}: cannot be opened ({error.strerror}); check the path and its permissions")
+    reason = str(error) if isinstance(error, PersamHQError) else error_line(error)
+    return InputError(f"{about}: cannot be opened ({reason})")
+
+
+@contextmanager
+def opening(about: object) -> Iterator[None]:
+    """While an input is looked for or opened, what nobody foresaw is an InputError about it."""
+    try:
+        yield
+    except (PersamHQVideoError, PersamHQError):
+        raise
+    except Exception as exc:
+        raise as_input_error(exc, about) from exc
 
 
 def _rebuild_decode_error(message: str, frame: int) -> DecodeError:

@@ -1,10 +1,46 @@
-"""Paths as users type them: a leading `~` that no shell has expanded."""
+"""Paths as users type them: a leading `~` that no shell has expanded, and whether something is there."""
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path
+from typing import Final
 
-__all__ = ["expand_home", "expand_home_in_argument"]
+__all__ = ["exists", "expand_home", "expand_home_in_argument", "is_file", "is_folder"]
+
+_NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP, errno.ENAMETOOLONG})
+"""Path.exists and its like raise for a name that is too long, as in a URL with a long query: no file is named so."""
+
+
+def exists(path: str | Path) -> bool:
+    """Whether there is a file or folder; other errors than that there is none, such as no permission, are raised."""
+    return _mode(path) is not None
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether there is a regular file."""
+    mode = _mode(path)
+    return mode is not None and stat.S_ISREG(mode)
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether there is a folder."""
+    mode = _mode(path)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def _mode(path: str | Path) -> int | None:
+    """The type of what is there, as `os.stat` has it."""
+    try:
+        return os.stat(path).st_mode  # noqa: PTH116 - a text is no Path
+    except OSError as exc:
+        if exc.errno not in _NOT_THERE:
+            raise
+    except ValueError:  # a NUL inside
+        pass
+    return None
 
 
 def expand_home(text: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from persam_hq.io.natural_order import natural_key, natural_sorted
+from persam_hq.io.paths import exists, is_file, is_folder
 from persamhq_video.errors import InputError
 from persamhq_video.io.readers.folder import IMAGE_SUFFIXES, image_files
 from persamhq_video.io.readers.stream_url import input_stem
@@ -38,7 +39,7 @@ class FoundVideo:
         if isinstance(self.path, str):
             return input_stem(self.path)
         # A folder may have a dot in its name, which is no suffix.
-        return self.path.name if self.path.is_dir() else self.path.stem
+        return self.path.name if is_folder(self.path) else self.path.stem
 
 
 # Videos
@@ -50,9 +51,9 @@ def find_videos(given: str) -> list[FoundVideo]:
     Patterns are those of the shell, with ``**`` for folders at any depth; a path that exists is never a pattern.
     """
     path = Path(given)
-    if path.is_dir():
+    if is_folder(path):
         return [FoundVideo(path)] if image_files(path) else _videos_in_folder(path)
-    if path.exists():
+    if exists(path):
         return [FoundVideo(path)]
     if glob.has_magic(given):
         return _videos_of_pattern(given)
@@ -89,7 +90,7 @@ def _videos_of_pattern(pattern: str) -> list[FoundVideo]:
 
 def _is_video(path: Path) -> bool:
     """Whether a search takes a file, by its name alone, or a folder, by the images in it."""
-    if path.is_dir():
+    if is_folder(path):
         return bool(image_files(path))
     return path.suffix.lower() in VIDEO_SUFFIXES
 
@@ -120,7 +121,7 @@ def find_mask_for(video: Path | str, mask: str | Path) -> Path:
 
 def _hint_if_folder_of_videos(video: Path | str) -> str:
     """The way out where a folder of videos counts as one of frames because their masks lie in it as well."""
-    if not isinstance(video, Path) or not video.is_dir():
+    if not isinstance(video, Path) or not is_folder(video):
         return ""
     beside = sorted({file.suffix for file in video.iterdir() if file.suffix.lower() in VIDEO_SUFFIXES})
     if not beside:
@@ -131,20 +132,20 @@ def _hint_if_folder_of_videos(video: Path | str) -> str:
 def _is_mask_pattern(mask: str | Path) -> bool:
     # A file may have a * in its name; {stem} is never part of one.
     text = str(mask)
-    return "{stem}" in text or ("*" in text and not Path(text).exists())
+    return "{stem}" in text or ("*" in text and not exists(text))
 
 
 def _mask_at_path(stem: str, path: Path) -> Path | None:
     """The mask where `path` is an image, or a folder that holds it; None where the folder does not."""
-    if path.is_file():
+    if is_file(path):
         return path
-    if not path.exists():
+    if not exists(path):
         raise InputError(f"{path}: no such mask; give an image, a folder or a pattern such as masks/{{stem}}.png")
 
     # PNG first: where a mask lies beside its frame, the frame is the JPEG.
     for suffix in sorted(IMAGE_SUFFIXES, key=lambda known: (known != ".png", known)):
         for spelt in (suffix, suffix.upper()):
-            if (candidate := path / f"{stem}{spelt}").is_file():
+            if is_file(candidate := path / f"{stem}{spelt}"):
                 return candidate
     return _first_image(path / stem)
 
@@ -154,21 +155,21 @@ def _mask_of_pattern(stem: str, pattern: str) -> Path | None:
     # A * alone stands for the stem, so there is one candidate.
     if "{stem}" not in pattern:
         candidate = Path(pattern.replace("*", stem))
-        if candidate.is_dir():
+        if is_folder(candidate):
             return _first_image(candidate)
-        return candidate if candidate.is_file() else None
+        return candidate if is_file(candidate) else None
 
     # Only what the user wrote is a wildcard, not a bracket in the video's name.
     named = pattern.replace("{stem}", glob.escape(stem))
     matches = natural_sorted(Path(match) for match in glob.glob(named))  # noqa: PTH207 - root unknown
     if len(matches) > 1:
         raise InputError(f"{pattern}: matches {len(matches)} files for {stem}, such as {matches[0].name}; expected one")
-    if matches and matches[0].is_dir():
+    if matches and is_folder(matches[0]):
         return _first_image(matches[0])
     return matches[0] if matches else None
 
 
 def _first_image(folder: Path) -> Path | None:
     """The first image of a folder in natural order, None where there is no such folder or no image in it."""
-    files = image_files(folder) if folder.is_dir() else ()
+    files = image_files(folder) if is_folder(folder) else ()
     return files[0] if files else None

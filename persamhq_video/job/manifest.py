@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from persam_hq.errors import shown
 from persam_hq.io.option_files import MAX_LIST_BYTES, parse_json, read_small_text
-from persam_hq.io.paths import expand_home
+from persam_hq.io.paths import exists, expand_home
 from persamhq_video.config import PER_VIDEO_OPTIONS, make_config
 from persamhq_video.errors import ConfigError
 from persamhq_video.io import FrameWindow
@@ -162,7 +162,7 @@ def _make_row(folder: Path, where: str, content: Mapping[str, Any], takes_text: 
     # What else stands in the row are options of this video
     options = _checked_options(where, {name: value for name, value in content.items() if name not in _PATHS})
     path = folder / paths["video"]
-    is_name = not path.exists() and takes_text(options.get("source"), paths["video"])
+    is_name = not exists(path) and takes_text(options.get("source"), paths["video"])
     return ManifestRow(
         where=where,
         video=paths["video"] if is_name else path,

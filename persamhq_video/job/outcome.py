@@ -22,6 +22,9 @@ _HEADINGS: Final = ("video", "status", "frames", "seconds", "frames/s")
 class Outcome:
     """How one video ended: `refused` before its first frame, `failed` after it; `reason` says why.
 
+    One that is `complete` has a reason where something failed after its last file was written, such as a plugin that
+    observes runs.
+
     `frames` are on disk; `seconds` and `fps` (frames a second) are None where the video was not run.
     """
 
@@ -37,13 +40,14 @@ class Outcome:
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """0 all done; 130 interrupted; 3 a video could not be completed, or 2 where a single one was refused."""
+    """0 all done; 130 interrupted; 3 something failed with one of the videos, or 2 where a single one was refused."""
     statuses = {outcome.status for outcome in outcomes}
     if "interrupted" in statuses:
         return EXIT_INTERRUPTED
     if len(outcomes) == 1 and "refused" in statuses:
         return EXIT_REFUSED
-    return EXIT_FAILED if statuses & {"failed", "refused"} else 0
+    is_flawed = any(outcome.reason is not None for outcome in outcomes)
+    return EXIT_FAILED if is_flawed or statuses & {"failed", "refused"} else 0
 
 
 def summary_table(outcomes: Sequence[Outcome]) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from persamhq_video.errors import ConfigError
+from persam_hq.io.paths import exists, is_folder
+from persamhq_video.errors import ConfigError, opening
 from persamhq_video.io import FoundVideo, find_videos
 from persamhq_video.job.manifest import MANIFEST_SUFFIXES, ManifestRow, TakesText, never_taken, read_manifest
 
@@ -48,7 +49,11 @@ def collect_tasks(
     `out`/<stem>. Videos of a folder or pattern that share a stem mirror the folders that they lie in.
     `takes_text` tells which inputs go to a source as they are given.
     """
-    candidates = _deduplicated([one for text in given for one in _candidates(text, takes_text)])
+    found: list[_Candidate] = []
+    for text in given:
+        with opening(text):
+            found.extend(_candidates(text, takes_text))
+    candidates = _deduplicated(found)
     folders = _folders(candidates, out)
     _check_folders(candidates, folders)
     return [
@@ -61,8 +66,8 @@ def _candidates(given: str, takes_text: TakesText) -> Iterator[_Candidate]:
     """The videos that one argument means: itself, the rows of a manifest, or what a search finds."""
     path = Path(given)
     if takes_text(None, given):
-        yield _Candidate(FoundVideo(path if path.exists() else given), given)
-    elif path.suffix.lower() in MANIFEST_SUFFIXES and not path.is_dir():
+        yield _Candidate(FoundVideo(path if exists(path) else given), given)
+    elif path.suffix.lower() in MANIFEST_SUFFIXES and not is_folder(path):
         for row in read_manifest(path, takes_text=takes_text):
             yield _Candidate(FoundVideo(row.video), row.where, row)
     else:

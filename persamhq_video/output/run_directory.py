@@ -59,6 +59,8 @@ class RunDirectory:
 
     def check_place(self) -> None:
         """Refuse a path that no folder can be made at."""
+        if "\0" in str(self.path):
+            raise ConfigError(f"got --out {str(self.path)!r}, which no folder can be named; give another one")
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"--out {self.path} is a file; give a folder")
 
@@ -117,6 +119,9 @@ class RunDirectory:
             raise OutputError(f"cannot write to {self.path}: {exc.strerror or exc}") from exc
         self._claims[name] = None
         return path
+
+    def close(self) -> None:
+        """Give up the folder; closing twice is harmless."""
 
     def write_record(self, record: Mapping[str, Any], *, final: bool) -> None:
         """Write run.json; the final one lists the files that are there.

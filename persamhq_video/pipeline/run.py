@@ -10,15 +10,16 @@ import signal
 import threading
 import warnings
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from persam_hq.errors import error_line
 from persamhq_video.config import RunConfig, make_config
-from persamhq_video.errors import PersamHQVideoError
+from persamhq_video.errors import OutputError, PersamHQVideoError, as_input_error, opening
 from persamhq_video.events import Event, Listener
 from persamhq_video.executors import open_executor
 from persamhq_video.io import label_map_of
@@ -73,7 +74,7 @@ def run_tasks(
         with Interrupts(at_second_interrupt) as interrupts, open_executor(queue.job) as executor:
             interrupts.executor = executor
             try:
-                executor.run(map(queue.begin, chain([first], plans)))
+                executor.run(queue.runs(chain([first], plans)))
             except (PersamHQVideoError, KeyboardInterrupt) as exc:
                 reason = exc
             return queue.outcomes(reason)
@@ -91,9 +92,12 @@ def personalize_video(
     # The inputs, checked before a worker is started
     config = make_config(options)
     job = make_job(config)
-    source = load_endpoints(job.plugins, config.blocked_plugins).open_source(config, video)
+    with opening(video):
+        source = load_endpoints(job.plugins, config.blocked_plugins).open_source(config, video)
     size = (source.info.height, source.info.width)
-    first_masks = label_map_of(mask, size=size)
+    # A mask that is an array has no name to put into a message
+    with opening(mask if isinstance(mask, str | Path) else "the mask"):
+        first_masks = label_map_of(mask, size=size)
     for note in first_masks.notes:
         warnings.warn(note, stacklevel=2)
 
@@ -124,11 +128,19 @@ class _VideoQueue:
                 else:
                     yield number, plan
 
-    def begin(self, planned: tuple[int, VideoPlan]) -> VideoRun:
-        """Start the run of a planned video."""
-        number, plan = planned
-        run = self._runs[number] = VideoRun(self._tasks[number], plan, self._notify)
-        return run
+    def runs(self, planned: Iterable[tuple[int, VideoPlan]]) -> Iterator[VideoRun]:
+        """The runs of planned videos, each begun when it is asked for."""
+        for number, plan in planned:
+            task = self._tasks[number]
+            try:
+                run = VideoRun(task, plan, self._notify)
+            except Exception as exc:  # noqa: BLE001 - whatever it is, the other videos go on
+                error = OutputError(f"{task.video}: its run cannot begin: {error_line(exc)}")
+                self._notify(Event("failed", str(task.video), message=str(error)))
+                self._early_outcomes[number] = Outcome(task, "failed", reason=str(error), error=error)
+                continue
+            self._runs[number] = run
+            yield run
 
     def outcomes(self, reason: BaseException) -> list[Outcome]:
         """How each video ended, once all files are written; `reason` is why the rest were never started."""
@@ -139,20 +151,22 @@ class _VideoQueue:
     def _plan(self, task: VideoTask) -> VideoPlan | Outcome:
         """Open a video and compare it with its folder; an outcome where there is nothing to do, or nothing can be."""
         try:
-            config = self.job.config.for_video(task.options)
-            directory = RunDirectory(task.out)
-            directory.check_place()
-            request = open_request(
-                config, task.video, task.mask, load_endpoints(self.job.plugins, config.blocked_plugins)
-            )
-            plan = plan_video(self.job.for_video(config), request, directory)
-        except PersamHQVideoError as exc:
-            self._notify(Event("refused", str(task.video), message=str(exc)))
-            return Outcome(task, "refused", reason=str(exc), error=exc)
+            plan = self._open(task)
+        except (Exception, SystemExit) as exc:  # noqa: BLE001 - whatever it is, the other videos go on
+            error = exc if isinstance(exc, PersamHQVideoError) else as_input_error(exc, task.video)
+            self._notify(Event("refused", str(task.video), message=str(error)))
+            return Outcome(task, "refused", reason=str(error), error=error)
         if plan.is_done:
             self._notify(Event("already-complete", str(task.video), message=str(task.out)))
             return Outcome(task, "already complete")
         return plan
+
+    def _open(self, task: VideoTask) -> VideoPlan:
+        config = self.job.config.for_video(task.options)
+        directory = RunDirectory(task.out)
+        directory.check_place()
+        request = open_request(config, task.video, task.mask, load_endpoints(self.job.plugins, config.blocked_plugins))
+        return plan_video(self.job.for_video(config), request, directory)
 
 
 def _never_started(task: VideoTask, reason: BaseException) -> Outcome:

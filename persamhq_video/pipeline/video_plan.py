@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from persam_hq.io.paths import exists
 from persamhq_video.config import RunConfig
-from persamhq_video.errors import ConfigError
+from persamhq_video.errors import ConfigError, opening
 from persamhq_video.io import (
     FrameWindow,
     find_mask_for,
@@ -53,10 +54,12 @@ def check_tasks(config: RunConfig, tasks: Sequence[VideoTask]) -> None:
     for task in tasks:
         own = config.for_video(task.options)
         FrameWindow(own.start, own.end, own.stride)
-        RunDirectory(task.out).check_place()
+        with opening(task.out):
+            RunDirectory(task.out).check_place()
         _check_outputs(own, task, endpoints, alone=len(tasks) == 1)
         if len(tasks) == 1:
-            _check_inputs(own, task, endpoints)
+            with opening(task.video):
+                _check_inputs(own, task, endpoints)
 
 
 def _check_outputs(config: RunConfig, task: VideoTask, endpoints: Endpoints, *, alone: bool) -> None:
@@ -137,7 +140,7 @@ def _video_identity(request: Request) -> dict[str, str]:
     kind = request.source.info.kind
     known = {} if kind in FILE_SOURCES else {"source": kind}
     path = Path(request.video)
-    if path.exists() and not request.source.info.is_live:
+    if exists(path) and not request.source.info.is_live:
         return {"video_sha256": _hash(path), **known}
     return {"video": redact_password(str(request.video)), **known}
 

@@ -10,11 +10,12 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Final
 
-from persam_hq.errors import error_line
-from persamhq_video.errors import DecodeError, ExecutorError, InputError, OutputError, PersamHQVideoError
+from persam_hq.errors import PersamHQError, error_line
+from persamhq_video.errors import ConfigError, DecodeError, ExecutorError, InputError, OutputError, PersamHQVideoError
 from persamhq_video.events import Event, Listener, ProgressMeter
 from persamhq_video.executors import CallKind, Continuation, TotalUsage, Tracked
 from persamhq_video.io import FrameSource
@@ -57,6 +58,8 @@ class VideoRun:
 
         # Results go through a queue to the writing thread; its length is the backlog
         self._is_open = False
+        self._num_decoded = 0
+        self._content: dict[str, Any] = {}
         self._last_error: BaseException | None = None
         self._begun_early: list[tuple[CallKind, int]] = []
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
@@ -80,13 +83,25 @@ class VideoRun:
         first, following = self._results.decode_from, self._results.next_index
         while True:
             with self._record.stage("decode"):
-                frame = next(source, None)
+                frame = self._next(source)
             if frame is None:
                 return
             if first <= frame.index < following:
                 self._replay(frame)
             if frame.index == 0 or frame.index >= following:
                 yield frame
+
+    def _next(self, source: Iterator[Frame]) -> Frame | None:
+        """The next frame of the source; what it did not raise as an error of ours becomes one."""
+        try:
+            frame = next(source, None)
+        except PersamHQVideoError:
+            raise
+        except Exception as exc:
+            video, index = self._plan.request.video, self._num_decoded
+            raise DecodeError(f"{video}: frame {index} cannot be read ({error_line(exc)})", frame=index) from exc
+        self._num_decoded += 1
+        return frame
 
     def begun(self, kind: CallKind, index: int) -> None:
         """See Client."""
@@ -166,7 +181,7 @@ class VideoRun:
         """The writing thread: carry out the commands in order; after a failure only the end."""
         while (command := self._commands.get()) is not None:
             if self.failure is None:
-                with self._keeping_failure():
+                with self._keeping_failure(BaseException):
                     command()
             with self._queue_shrank:
                 self._queued -= 1
@@ -174,79 +189,101 @@ class VideoRun:
         self._end(self._last_error)
 
     def _end(self, error: BaseException | None) -> None:
-        error = self.failure or error
-        try:
-            self._finish(error)
-        except PersamHQVideoError as exc:
-            # The first error counts; a disk that is full raises another one here
-            error = error or exc
-            self._write_final_record(error)
-        except Exception as exc:  # noqa: BLE001 - whatever it is
-            error = error or OutputError(f"the run could not be told of: {error_line(exc)}")
-        self.outcome = self._outcome(error)
+        """Finish the files and the record; whatever fails here, the video has its outcome. The first error counts."""
+        error = _as_ours(self.failure or error, ExecutorError)
+        late: BaseException | None = None
+        if self._is_open:
+            # The files, then the record of them
+            if error is None:
+                error = self._error_of(self._make_files)
+            else:
+                self._error_of(partial(self._stop, error))
+            unwritten = self._error_of(partial(self._write_final_record, error))
+            error = error or unwritten
+            # Last those who observe: what goes wrong there changes nothing about the files
+            late = self._error_of(self._call_observers)
+            if error is None:
+                late = late or self._error_of(self._tell_complete)
+        self._plan.directory.close()
+        self.outcome = self._outcome(error, late)
 
-    def _finish(self, error: BaseException | None) -> None:
-        if not self._is_open:
-            return
-        if error is None:
-            self._make_files()
-        else:
-            # Whoever interrupts a live source has seen enough of it, and wants the files of what there is
-            ends_live = isinstance(error, KeyboardInterrupt) and self._plan.request.source.info.is_live
-            self._results.stop(keep_going=ends_live or isinstance(error, DecodeError | ExecutorError))
-        self._write_final_record(error)
-        if error is None:
-            count = self._results.committed
-            self._notify(Event("complete", str(self._task.video), count, count))
+    @staticmethod
+    def _error_of(step: Command) -> BaseException | None:
+        """Take a step of the end; what went wrong in it, as an error of ours."""
+        try:
+            step()
+        except BaseException as exc:  # noqa: BLE001 - whatever it is, the video has to have its outcome
+            return _as_ours(exc, OutputError)
+        return None
 
     def _make_files(self) -> None:
         try:
             self._results.finish()
-        except PersamHQVideoError:
+        except BaseException:
             self._results.stop(keep_going=False)
             raise
 
+    def _stop(self, error: BaseException) -> None:
+        # Whoever interrupts a live source has seen enough of it, and wants the files of what there is
+        ends_live = isinstance(error, KeyboardInterrupt) and self._plan.request.source.info.is_live
+        self._results.stop(keep_going=ends_live or isinstance(error, DecodeError | ExecutorError))
+
     def _write_final_record(self, error: BaseException | None) -> None:
-        """Write the last run.json, and call the plugins that observe runs."""
         statuses: dict[bool, Status] = {True: "complete", False: "failed"}
         status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else statuses[error is None]
 
         # An interrupt is no failure: its status says it all
         self._record.totals = self._results.totals
         failure = error if isinstance(error, PersamHQVideoError) else None
-        content = self._record.content(status, failure=failure)
-        self._plan.directory.write_record(content, final=True)
+        self._content = self._record.content(status, failure=failure)
+        self._plan.directory.write_record(self._content, final=True)
 
-        # The observers of this process, whatever workers have
+    def _call_observers(self) -> None:
+        """Call the plugins that observe runs: those of this process, whatever workers have."""
         job = self._plan.job
         registry = load_registry(job.plugins, blocked=job.config.blocked_plugins)
-        registry.run_finished(self._plan.directory.path, content)
+        registry.run_finished(self._plan.directory.path, self._content)
 
-    def _outcome(self, error: BaseException | None) -> Outcome:
+    def _tell_complete(self) -> None:
+        count = self._results.committed
+        self._notify(Event("complete", str(self._task.video), count, count))
+
+    def _outcome(self, error: BaseException | None, late: BaseException | None) -> Outcome:
+        """How the video ended; a `late` error came after its last file was written."""
         count = self._results.committed if self._is_open else 0
         seconds = self._record.elapsed
 
         # Ended as it should, or as somebody wanted
         if error is None:
-            return Outcome(self._task, "complete", count, seconds, count / seconds if seconds else None)
+            fps = count / seconds if seconds else None
+            reason = None if late is None else f"{late}; all files are written, and the run is complete"
+            return Outcome(self._task, "complete", count, seconds, fps, reason=reason, error=late)
         if isinstance(error, KeyboardInterrupt):
             resumable = not self._plan.request.source.info.is_live
             return Outcome(self._task, "interrupted", count, seconds, error=error, resumable=resumable)
 
-        # Refused where nothing was written yet and the input is to blame, else failed
-        refused = not self._is_open and isinstance(error, InputError | DecodeError)
+        # Refused where nothing was written yet and the input or the folder is to blame, else failed
+        refused = not self._is_open and isinstance(error, InputError | DecodeError | ConfigError)
         if refused and isinstance(error, DecodeError):
             error = InputError(str(error))
+        reason = str(error) if late is None else f"{error}; then {late}"
         with contextlib.suppress(Exception):  # a listener that is gone may be the very reason
-            self._notify(Event("refused" if refused else "failed", str(self._task.video), message=str(error)))
-        return Outcome(self._task, "refused" if refused else "failed", count, seconds, reason=str(error), error=error)
+            self._notify(Event("refused" if refused else "failed", str(self._task.video), message=reason))
+        return Outcome(self._task, "refused" if refused else "failed", count, seconds, reason=reason, error=error)
 
     @contextmanager
-    def _keeping_failure(self) -> Iterator[None]:
+    def _keeping_failure(self, kind: type[BaseException] = Exception) -> Iterator[None]:
         """Errors inside become the video's failure; the first one counts."""
         try:
             yield
-        except PersamHQVideoError as exc:
-            self.failure = self.failure or exc
-        except Exception as exc:  # noqa: BLE001 - whatever it is
-            self.failure = self.failure or OutputError(f"results cannot be written: {error_line(exc)}")
+        except kind as exc:
+            self.failure = self.failure or _as_ours(exc, OutputError)
+
+
+def _as_ours(error: BaseException | None, kind: type[PersamHQVideoError]) -> BaseException | None:
+    """An error that nobody of ours raised as one of that kind; an interrupt stays what it is."""
+    if error is None or isinstance(error, PersamHQVideoError | KeyboardInterrupt):
+        return error
+    ours = kind(str(error) if isinstance(error, PersamHQError) else error_line(error))
+    ours.__cause__ = error
+    return ours

@@ -52,6 +52,6 @@ def persamhq_run_finished(directory: Path, record: Mapping[str, Any]) -> None:
 
     Called once per video, on the driver, when its folder is final: after the last file is written where the status is
     "complete", and after the committed frames are saved where it is "failed" or "interrupted". `directory` is the
-    video's folder, `record` the content of its run.json. Returns nothing. An error in it fails the run (exit code 3);
-    the files stay.
+    video's folder, `record` the content of its run.json. Returns nothing. After an error in it the exit code is 3; the
+    files stay, and a run that is complete remains so.
     """

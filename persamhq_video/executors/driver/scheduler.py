@@ -23,6 +23,7 @@ from persamhq_video.executors.driver.recovery import Recovery
 from persamhq_video.executors.driver.reply_handler import Handler, ReplyHandler
 from persamhq_video.executors.driver.video_in_flight import VideoInFlight
 from persamhq_video.executors.driver.worker_slot import Clock, WorkerSlot
+from persamhq_video.executors.usage import TotalUsage
 from persamhq_video.executors.workers.worker_pool import Call, Message, Pool, StateLostError
 
 __all__ = ["Scheduler"]
@@ -94,11 +95,24 @@ class Scheduler:
             client = next(clients, None)
             if client is None:
                 return
-            prefetcher = self._prefetcher(client.frames, wake=self._wake)
-            video = VideoInFlight(next(self._numbers), client, prefetcher, chained=self._pool.chained)
-            self._pool.announce(video.number, client.source)
+            try:
+                video = self._begin(client)
+            except Exception as exc:  # noqa: BLE001 - of this video; the others have nothing to do with it
+                client.ended(TotalUsage({}, {}, ()), exc)
+                continue
             video.home_worker = choose_home_worker(in_flight.slots, in_flight.videos.values())
             in_flight.videos[video.number] = video
+
+    def _begin(self, client: Client) -> VideoInFlight:
+        """Start to decode a video, and announce it to the workers."""
+        prefetcher = self._prefetcher(client.frames, wake=self._wake)
+        video = VideoInFlight(next(self._numbers), client, prefetcher, chained=self._pool.chained)
+        try:
+            self._pool.announce(video.number, client.source)
+        except BaseException:
+            prefetcher.close()
+            raise
+        return video
 
     # Frames are encoded
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from persam_hq.io.paths import exists, is_folder
 from persamhq_video.errors import ConfigError, InputError
 from persamhq_video.protocols.frame_source import FrameSource, FrameWindow
 
@@ -18,9 +19,9 @@ def open_source(
 ) -> FrameSource:
     """Open a video file or a folder of frames; what cannot be read is an InputError here, before any frame."""
     path, window = Path(path), FrameWindow(start, end, stride)
-    if not path.exists():
+    if not exists(path):
         raise InputError(f"{path}: no such file or folder; give a video file or a folder of frames")
-    return open_folder(path, window) if path.is_dir() else open_video_file(path, window, reader=reader)
+    return open_folder(path, window) if is_folder(path) else open_video_file(path, window, reader=reader)
 
 
 def open_folder(path: Path, window: FrameWindow) -> FrameSource:
@@ -28,14 +29,14 @@ def open_folder(path: Path, window: FrameWindow) -> FrameSource:
     # Readers are imported where they are opened: Pillow, av and decord take their time.
     from persamhq_video.io.readers.folder import FolderSource
 
-    if not path.is_dir():
+    if not is_folder(path):
         raise InputError(f"{path}: no such folder; give a folder of images, or another --source")
     return FolderSource(path, window)
 
 
 def open_video_file(path: Path, window: FrameWindow, *, reader: ReaderName = "pyav") -> FrameSource:
     """A video file through one of the two readers, which give the same frames."""
-    if not path.exists():
+    if not exists(path):
         raise InputError(f"{path}: no such file; give a video file, or another --source")
 
     if reader == "pyav":

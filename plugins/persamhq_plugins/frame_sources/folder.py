@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from persam_hq.io.paths import is_folder
 from persamhq_video.plugin import Register, hookimpl
 from persamhq_video.protocols import FrameRequest, FrameSource, FrameSourceKind
 
@@ -15,7 +16,7 @@ class Folder:
 
     def accepts(self, text: str) -> bool:
         """See FrameSourceKind."""
-        return Path(text).is_dir()
+        return is_folder(text)
 
     def open(self, request: FrameRequest) -> FrameSource:
         """See FrameSourceKind."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from persam_hq.io.paths import is_file
 from persamhq_video.plugin import Register, hookimpl
 from persamhq_video.protocols import FrameRequest, FrameSource, FrameSourceKind
 
@@ -19,7 +20,7 @@ class Video:
 
     def accepts(self, text: str) -> bool:
         """See FrameSourceKind."""
-        return Path(text).is_file()
+        return is_file(text)
 
     def open(self, request: FrameRequest) -> FrameSource:
         """See FrameSourceKind."""
