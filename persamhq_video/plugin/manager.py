@@ -12,10 +12,11 @@ import pluggy
 
 from persam_hq.errors import did_you_mean, error_line, one_line
 from persamhq_video.errors import OutputError, PluginError
+from persamhq_video.foreign import contained
 from persamhq_video.plugin import hookspecs
 from persamhq_video.plugin.markers import PROJECT_NAME
 from persamhq_video.plugin.registry import Register
-from persamhq_video.plugin.sources import PluginSource, load_failure, module_sha256
+from persamhq_video.plugin.sources import PluginSource, load_failures, module_sha256
 from persamhq_video.plugin.validation import check_hooks
 from persamhq_video.protocols.frame_source import FrameSourceKind
 from persamhq_video.protocols.result_sink import AnySink
@@ -163,14 +164,12 @@ def _add_installed(manager: pluggy.PluginManager, point: metadata.EntryPoint, or
     """Load an entry point, unless its module was named already."""
     # The error has to say which package to uninstall, or the name to block
     package = "?" if point.dist is None else f"{point.dist.name} {point.dist.version}"
-    try:
+    leave_out = f"uninstall {package}, or leave it out with --block-plugin {point.name}"
+    with load_failures(
+        point.module,
+        lambda reason: f"the installed plugin {point.name} ({package}) cannot be loaded: {reason}; {leave_out}",
+    ):
         plugin = point.load()
-    except Exception as exc:
-        reason = load_failure(exc, point.module)
-        leave_out = f"uninstall {package}, or leave it out with --block-plugin {point.name}"
-        raise PluginError(
-            f"the installed plugin {point.name} ({package}) cannot be loaded: {reason}; {leave_out}"
-        ) from exc
     if not manager.is_registered(plugin):
         _add(manager, point.name, plugin)
         origins[point.name] = package
@@ -189,10 +188,11 @@ def _fill(manager: pluggy.PluginManager, hook: str, register: Register[Any]) -> 
     """Let every plugin add its factories of one kind."""
     for plugin, caller in _callers(manager, hook):
         register.owner = plugin
-        try:
+
+        def failed(reason: str, error: BaseException, *, plugin: str = plugin) -> PluginError:
+            del error
+            return PluginError(f"the plugin {plugin} failed in {hook}: {reason}")
+
+        # A PluginError is one of the register, which names the plugin itself
+        with contained(f"{hook} of the plugin {plugin}", failed, passing=(PluginError,)):
             caller(register=register)
-        except PluginError:  # of the register, which names the plugin itself
-            raise
-        except Exception as exc:
-            reason = error_line(exc)
-            raise PluginError(f"the plugin {plugin} failed in {hook}: {reason}") from exc

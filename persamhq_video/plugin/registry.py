@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from persam_hq.errors import did_you_mean, one_line
 from persamhq_video.errors import PersamHQVideoError, PluginError
+from persamhq_video.foreign import contained
 from persamhq_video.plugin.options import Option, check_options, list_options
 
 T = TypeVar("T")
@@ -25,29 +27,43 @@ class Entry(Generic[T]):
     @property
     def summary(self) -> str:
         """The first line of the factory's docstring, empty if there is none."""
-        return (self.factory.__doc__ or "").strip().partition("\n")[0]
+        # A plugin may put anything there
+        return str(self.factory.__doc__ or "").strip().partition("\n")[0]
 
     @property
     def options(self) -> tuple[Option, ...]:
         """The options of the factory."""
-        return list_options(self.factory)
+        with self._read():
+            return list_options(self.factory)
+
+    @contextmanager
+    def _read(self) -> Iterator[None]:
+        """Annotations, defaults and validators are the plugin's code."""
+        what = f"the options of the {self.kind} {self.name!r} of plugin {self.plugin}"
+
+        def failed(reason: str, error: BaseException) -> PluginError:
+            del error
+            return PluginError(f"{what} cannot be read: {reason}")
+
+        with contained(what, failed, passing=(PersamHQVideoError,)):
+            yield
 
     def check(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Every option, given or by default; a wrong one is a ConfigError."""
-        return check_options(f"{self.kind} {self.name!r}", self.factory, options)
+        with self._read():
+            return check_options(f"{self.kind} {self.name!r}", self.factory, options)
 
     def make(self, options: Mapping[str, Any]) -> T:
         """A new object with these options; an error of the factory is a PluginError that names the plugin."""
         checked = self.check(options)
-        try:
+        what = f"the {self.kind} {self.name!r} of plugin {self.plugin}"
+
+        def failed(reason: str, error: BaseException) -> PluginError:
+            # Whoever writes a factory puts into a ValueError what is wrong with its options
+            return PluginError(f"{what} cannot be made: {one_line(error) if type(error) is ValueError else reason}")
+
+        with contained(what, failed, passing=(PersamHQVideoError,)):
             return self.factory(**checked)
-        except PersamHQVideoError:  # has a message for users already
-            raise
-        except Exception as exc:
-            reason = one_line(exc)
-            raise PluginError(
-                f"the {self.kind} {self.name!r} of plugin {self.plugin} cannot be made: {reason}"
-            ) from exc
 
 
 class Register(Generic[T]):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
-from persam_hq.errors import did_you_mean, error_line
+from persam_hq.errors import did_you_mean
 from persamhq_video.errors import PluginError
+from persamhq_video.foreign import contained
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +31,8 @@ class PluginSource:
 
     def load(self) -> ModuleType:
         """Import the module, or run the file's text as one."""
-        try:
+        with load_failures(self.name, lambda reason: f"the plugin {self.name} cannot be loaded: {reason}"):
             return importlib.import_module(self.name) if self.text is None else self._run_text(self.text)
-        except Exception as exc:
-            raise PluginError(f"the plugin {self.name} cannot be loaded: {load_failure(exc, self.name)}") from exc
 
     def _run_text(self, text: str) -> ModuleType:
         """The text of a file as a module, whose name depends on the text; the same module for the same text."""
@@ -53,8 +53,21 @@ class PluginSource:
         return module
 
 
-def load_failure(error: Exception, name: str) -> str:
-    """The reason why the plugin `name` cannot be imported, and what to do where that is known."""
+@contextmanager
+def load_failures(name: str, message: Callable[[str], str]) -> Iterator[None]:
+    """Whatever the import of a plugin raises becomes a PluginError, whose message is made of the reason."""
+
+    def failed(reason: str, error: BaseException) -> PluginError:
+        return PluginError(message(load_failure(error, name) or reason))
+
+    with contained(f"the import of the plugin {name}", failed):
+        yield
+
+
+def load_failure(error: BaseException, name: str) -> str | None:
+    """The reason why the plugin `name` cannot be imported, and what to do, where more is known than the error says."""
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({error.code!r}) as it was imported; put what it runs under `if __name__ == ...`"
     if isinstance(error, SyntaxError):
         return f"SyntaxError in line {error.lineno}: {error.msg}"
     # Either the plugin itself is missing, or something that it imports.
@@ -63,7 +76,7 @@ def load_failure(error: Exception, name: str) -> str:
             hint = did_you_mean(error.name, sorted(metadata.packages_distributions()))
             return f"there is no module {error.name!r}{hint}; name a .py file, or an installed module"
         return f"it needs the module {error.name!r}, which is not installed"
-    return error_line(error)
+    return None
 
 
 def module_sha256(module: object) -> str:

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from persam_hq.errors import InputError
 from persam_hq.segmenter import AnySegmenter, Choice, Decoded, Located
 from persam_hq.types import DecoderOutput, MaskPrediction, PromptSet
 from persamhq_video.protocols.strategy import FrameInfo, Slot
+from persamhq_video.tracking.prompt_check import prompt_fault
 
 __all__ = ["FrameDecoder"]
 
@@ -45,6 +47,7 @@ class FrameDecoder:
 
     def run(self, prompts: Sequence[PromptSet], *, guided: bool, choice: Choice) -> Decoded:
         """One pass of the decoder, counted."""
+        _check(prompts)
         self._on_call(guided)
         self.latest = self._segmenter.decode(self._located, prompts, guided=guided, choice=choice)
         self._presence = self.latest.presence
@@ -52,6 +55,7 @@ class FrameDecoder:
 
     def unselected(self, prompts: Sequence[PromptSet]) -> DecoderOutput:
         """See Decode."""
+        _check(prompts)
         self._on_call(False)
         output = self._segmenter.outputs(self._located, prompts, guided=False)
         if output.presence is not None:
@@ -63,3 +67,11 @@ class FrameDecoder:
         presence = torch.ones_like(scores) if self._presence is None else self._presence
         self.latest = self._segmenter.show(self._located, logits, scores=scores, presence=presence)
         return self.latest.prediction
+
+
+def _check(prompts: Sequence[PromptSet]) -> None:
+    """Refuse what would fill the memory or make masks of nothing; whoever made the prompts is named by the caller."""
+    for prompt in prompts:
+        fault = prompt_fault(prompt)
+        if fault is not None:
+            raise InputError(f"got {fault}")

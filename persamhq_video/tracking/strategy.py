@@ -5,6 +5,7 @@ Whatever goes wrong in a strategy, or is wrong with what it returns, becomes a S
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,15 +16,19 @@ import torch
 
 from persam_hq.errors import one_line
 from persamhq_video.errors import StrategyError
+from persamhq_video.foreign import contained
 from persamhq_video.protocols.strategy import FirstFrame, Fits, Remembers, Seen, Slot
 
-__all__ = ["SLOT_BYTES", "Slots", "Strategy", "slot_bytes"]
+__all__ = ["SLOT_BYTES", "Slots", "Strategy", "check_nesting", "slot_bytes"]
 
 StrategyT = TypeVar("StrategyT")
 ValueT = TypeVar("ValueT")
 
 SLOT_BYTES: Final = 64 * 1024
 """The most bytes that a strategy may keep of one object: a quarter of the state's room per object."""
+
+_SLOT_DEPTH: Final = 50
+"""Containers inside each other; pickle, which sends slots, gives up at some hundreds."""
 
 Slots = tuple[tuple[Slot, ...], ...]
 """The slots of all strategies, the selector's first: per strategy one slot per object, or nothing."""
@@ -61,10 +66,13 @@ class Strategy(Generic[StrategyT]):
     @contextmanager
     def at(self, frame: int, object_id: int | None = None) -> Iterator[None]:
         """Whatever it raises here becomes a StrategyError that says which strategy, where, and what."""
-        try:
+
+        def failed(reason: str, error: BaseException) -> StrategyError:
+            del error
+            return self.failed(frame, object_id, reason)
+
+        with contained(f"the {self.kind} {self.name!r} (plugin {self.plugin})", failed):
             yield
-        except Exception as exc:
-            raise self.failed(frame, object_id, f"{type(exc).__name__}: {exc}") from exc
 
     def failed(self, frame: int, object_id: int | None, what: str) -> StrategyError:
         """The error of a call that went wrong on a frame."""
@@ -103,11 +111,34 @@ class Strategy(Generic[StrategyT]):
 
     def _check_slot(self, slot: Slot, frame: int, object_id: int) -> None:
         try:
+            check_nesting(slot)
             size = slot_bytes(slot)
         except TypeError as exc:
             raise self.failed(frame, object_id, f"its slot {exc}") from exc
         if size > SLOT_BYTES:
             raise self.failed(frame, object_id, f"its slot holds {size} bytes, at most {SLOT_BYTES} travel")
+
+
+def check_nesting(slot: Slot) -> None:
+    """TypeError for a slot that holds itself, is nested too deep, or has too many values to be counted and sent."""
+    left = SLOT_BYTES  # values: each takes a byte at least, but for empty ones, of which there would be no end
+
+    def visit(value: object, around: tuple[int, ...]) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise TypeError(f"holds more than {SLOT_BYTES} values")
+        if not isinstance(value, tuple | list | dict):
+            return
+        if id(value) in around:
+            raise TypeError("holds itself; expected values that end")
+        if len(around) == _SLOT_DEPTH:
+            raise TypeError(f"is nested more than {_SLOT_DEPTH} deep")
+        members = itertools.chain.from_iterable(value.items()) if isinstance(value, dict) else value
+        for member in members:
+            visit(member, (*around, id(value)))
+
+    visit(slot, ())
 
 
 def slot_bytes(slot: Slot) -> int:
@@ -128,6 +159,8 @@ def slot_bytes(slot: Slot) -> int:
 
 
 def _array_bytes(array: Any) -> int:
+    if isinstance(array, np.ndarray) and array.dtype.hasobject:
+        raise TypeError("holds an array of Python objects; expected an array of numbers")
     if isinstance(array, torch.Tensor) and array.device.type != "cpu":
         raise TypeError(f"holds a tensor on {array.device}; expected it on the CPU")
     return int(array.nbytes)

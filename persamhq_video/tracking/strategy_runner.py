@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from persam_hq.segmenter import Decoded
 from persam_hq.types import LocationPrior, MaskPrediction, PromptSet
+from persamhq_video.errors import StrategyError
+from persamhq_video.foreign import failure_text
 from persamhq_video.protocols.strategy import (
     FirstFrame,
     Fits,
@@ -24,6 +27,7 @@ from persamhq_video.protocols.strategy import (
     Slot,
 )
 from persamhq_video.tracking.frame_decoder import FrameDecoder
+from persamhq_video.tracking.prompt_check import prompt_fault
 from persamhq_video.tracking.strategy import Slots, Strategy, slot_bytes
 from persamhq_video.types import FrameResult
 
@@ -96,7 +100,7 @@ class StrategyRunner:
         for prior, view in zip(priors, _views(object_ids, history, slots), strict=True):
             with self.selector.at(frame.index, view.object_id):
                 prompt = self.selector.call(prior, view, frame)
-            prompts.append(self.selector.expect(prompt, PromptSet, frame.index, view.object_id))
+            prompts.append(self._checked(prompt, frame.index, view.object_id))
         return tuple(prompts)
 
     def refine(
@@ -114,12 +118,27 @@ class StrategyRunner:
             with refiner.at(index):
                 refined = refiner.call(prediction, prompts, decoder, image)
             refiner.expect(refined, MaskPrediction, index)
-            _check_shapes(refiner, refined, prediction, index)
+            with refiner.at(index):  # the fields may hold anything
+                fault = _prediction_fault(refined, prediction)
+            if fault is not None:
+                raise refiner.failed(index, None, f"it returned {fault}")
             prediction = refined
 
         # Presence and certainty are those of the decoder's last pass, whoever asked for it
         latest = decoder.latest or decoded
         return replace(latest, prediction=prediction)
+
+    @contextmanager
+    def decoding(self, frame: int) -> Iterator[None]:
+        """An error of the decoder inside, such as memory that ran out, names the selector that made the prompts."""
+        try:
+            yield
+        except Exception as exc:
+            s = self.selector
+            raise StrategyError(
+                f"frame {frame}: the mask decoder failed on the prompts of the {s.kind} {s.name!r} (plugin {s.plugin}):"
+                f" {failure_text(exc)}"
+            ) from exc
 
     def remember(self, priors: Sequence[LocationPrior], frame: FrameInfo, result: FrameResult, slots: Slots) -> Slots:
         """The slots after a frame; empty for strategies that do not remember."""
@@ -146,6 +165,15 @@ class StrategyRunner:
                 f" most {room} travel; track fewer objects at a time",
             )
 
+    def _checked(self, prompt: object, frame: int, object_id: int) -> PromptSet:
+        """What the selector returned, if the decoder can take it; else a StrategyError."""
+        prompts = self.selector.expect(prompt, PromptSet, frame, object_id)
+        with self.selector.at(frame, object_id):  # what the fields hold is the plugin's doing
+            fault = prompt_fault(prompts)
+        if fault is not None:
+            raise self.selector.failed(frame, object_id, f"it returned {fault}")
+        return prompts
+
     @property
     def _strategies(self) -> tuple[Strategy[Any], ...]:
         """The selector, then the refiners: the order of the slots."""
@@ -163,9 +191,17 @@ def _views(object_ids: Sequence[int], history: History | None, slots: Sequence[S
     return [ObjectView(i, tuple(box), mask, missing, slot) for i, box, mask, missing, slot in rows]
 
 
-def _check_shapes(refiner: Strategy[Any], got: MaskPrediction, before: MaskPrediction, frame: int) -> None:
-    """A refiner changes masks, not how many there are nor their sizes."""
+def _prediction_fault(got: MaskPrediction, before: MaskPrediction) -> str | None:
+    """What is wrong with the masks that a refiner returned, None where nothing is."""
+    # A refiner changes masks, not how many there are nor their sizes
     for name in ("masks", "low_res_logits"):
         shape, expected = (tuple(getattr(of, name).shape) for of in (got, before))
         if shape != expected:
-            raise refiner.failed(frame, None, f"it returned {name} of shape {shape}, expected {expected}")
+            return f"{name} of shape {shape}, expected {expected}"
+
+    # An infinite logit says for sure; one that is no number would be background without anybody noticing
+    if bool(torch.isnan(got.logits).any()) or bool(torch.isnan(got.low_res_logits).any()):
+        return "logits that are no numbers (NaN)"
+    if not bool(torch.isfinite(got.scores).all()):
+        return "scores that are not finite, expected 0 to 1 per object"
+    return None

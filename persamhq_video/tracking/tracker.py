@@ -147,7 +147,8 @@ class VideoTracker:
         history = self._history(located)
         prompts = self.strategies.select(located.priors, target.ids, _info(frame), history=history, slots=of_selector)
         decoder = FrameDecoder(self.segmenter, located, _info(frame), on_call=self._count_call)
-        decoded = decoder.run(prompts, guided=self.guided, choice=self.first_choice)
+        with self.strategies.decoding(frame.index):
+            decoded = decoder.run(prompts, guided=self.guided, choice=self.first_choice)
         decoded = self.strategies.refine(decoder, decoded, prompts, frame.image, of_refiners)
 
         missing = torch.zeros(len(prompts)) if located.memory is None else located.memory.missing

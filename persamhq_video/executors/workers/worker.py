@@ -15,13 +15,14 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from persam_hq.errors import PersamHQError, error_line
+from persam_hq.errors import PersamHQError
 from persam_hq.io.process_memory import peak_memory
 from persamhq_video.errors import ExecutorError, InputError, PersamHQVideoError
 from persamhq_video.executors.usage import Usage
 from persamhq_video.executors.workers.feature_store import FeatureFootprint, FeatureStore
 from persamhq_video.executors.workers.frame_reader import FrameReaders, FrameReference
 from persamhq_video.executors.workers.malloc import configure_malloc
+from persamhq_video.foreign import contained
 from persamhq_video.protocols.tracker import Beginning, Tracker
 from persamhq_video.types import Frame, FrameResult
 
@@ -173,13 +174,16 @@ class Worker:
     def _stage(self, name: str, video: int, index: int) -> Iterator[None]:
         """Compute for one frame: count the seconds, and say of an error which frame and stage it came from."""
         started = time.perf_counter()
-        try:
-            with self._job.computing():
-                yield
-        except PersamHQVideoError:
-            raise
-        except Exception as exc:
-            reason = error_line(exc)
-            raise ExecutorError(f"frame {index}: {name} failed: {reason}") from exc
+
+        def failed(reason: str, error: BaseException) -> ExecutorError:
+            del error
+            return ExecutorError(f"frame {index}: {name} failed: {reason}")
+
+        # A SystemExit would end a Ray worker, or a thread, without a word; strategies contain their own interrupts
+        with (
+            contained(f"{name} of frame {index}", failed, passing=(PersamHQVideoError, KeyboardInterrupt)),
+            self._job.computing(),
+        ):
+            yield
         with self._lock:
             self._seconds[video][name] += time.perf_counter() - started
