@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -18,6 +19,7 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
+    PlainSerializer,
     ValidationError,
     model_serializer,
     model_validator,
@@ -99,8 +101,6 @@ _MAX_GPUS: Final = 64
 """GPUs of one worker, which uses one: more than any machine has."""
 _MAX_BYTES: Final = 2**50
 """Of a size: a PiB, more than any machine has; beyond 64 bits, numbers do not reach the allocators."""
-_MAX_SECONDS: Final = 10.0**7
-"""Of a timeout: four months, which as good as never comes; waiting calls take no infinite number."""
 
 PER_VIDEO_OPTIONS: Final = ("start", "end", "stride", "source", "reader", "outputs", "matte_codec")
 """Options that may differ from video to video of one job: no worker needs another model for them."""
@@ -192,6 +192,12 @@ def _home_path(path: Path) -> Path:
 _HomePath = Annotated[Path, AfterValidator(_home_path)]
 
 
+_Seconds = Annotated[
+    float, PlainSerializer(lambda value: value if isfinite(value) else str(value), return_type=Any, when_used="json")
+]
+"""Seconds; `inf` for no limit, which JSON has no number for."""
+
+
 class RunConfig(BaseModel):
     """The options of a run; the keys of the YAML files are these names, as are the flags with dashes."""
 
@@ -230,7 +236,7 @@ class RunConfig(BaseModel):
     address: str | None = None
     gpus_per_worker: float | None = Field(default=None, ge=0, le=_MAX_GPUS, allow_inf_nan=False)
     feature_budget: Annotated[ByteSize, Field(gt=0, le=_MAX_BYTES)] | None = None
-    call_timeout: float = Field(default=600.0, gt=0, le=_MAX_SECONDS, allow_inf_nan=False)
+    call_timeout: _Seconds = Field(default=600.0, gt=0)
     decode: PlaceName = "driver"
 
     # The numbers, which the fingerprint repeats: math threads change how sums are split, and bfloat16 attention gives

@@ -18,6 +18,7 @@ __all__ = [
     "ConfigError",
     "DecodeError",
     "ExecutorError",
+    "HangError",
     "InputError",
     "OutputError",
     "PersamHQVideoError",
@@ -75,6 +76,10 @@ class OutputError(PersamHQVideoError):
 
 class ExecutorError(PersamHQVideoError):
     """A worker or a cluster that could not do its part."""
+
+
+class HangError(ExecutorError):
+    """A call in this process that does not come back; its thread cannot be ended, so the process has to be."""
 
 
 class StrategyError(ExecutorError):

@@ -137,7 +137,10 @@ def _add_executor_options(group: argparse._ArgumentGroup) -> None:
     _value(group, "--gpus-per-worker", "X", "share of a GPU a worker reserves (default: 1 on CUDA)")
     _value(group, "--feature-budget", "SIZE", "memory for features ahead of tracking, a worker (default: what is free)")
     _value(
-        group, "--call-timeout", "SECONDS", "a call to a worker that takes longer means that it hangs (default: 600)"
+        group,
+        "--call-timeout",
+        "SECONDS",
+        "a call that takes longer means that its worker, or a plugin, hangs; inf for no limit (default: 600)",
     )
     _choice(group, "--decode", PlaceName, "where video files are decoded, with Ray (default: driver)")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ from persamhq_video.cli.options import config_of
 from persamhq_video.cli.progress import report_progress
 from persamhq_video.cli.progress_bars import command_error
 from persamhq_video.config import RunConfig
-from persamhq_video.errors import EXIT_INTERRUPTED
+from persamhq_video.errors import EXIT_INTERRUPTED, HangError
 from persamhq_video.job.outcome import Outcome, exit_code, summary_event, summary_table
 from persamhq_video.job.sources_and_sinks import load_endpoints
 from persamhq_video.job.tasks import VideoTask, collect_tasks
@@ -65,6 +66,8 @@ def run_and_report(args: argparse.Namespace, config: RunConfig, tasks: Sequence[
 
     code = exit_code(outcomes)
     _report(args, tasks, outcomes)
+    if any(isinstance(outcome.error, HangError) for outcome in outcomes):
+        _end_process(code)
     if code == EXIT_INTERRUPTED:
         is_resumable = all(outcome.resumable for outcome in outcomes)
         print(_RESUMABLE_LINE if is_resumable else _LIVE_LINE, file=sys.stderr)
@@ -76,6 +79,14 @@ def _exit_at_once(line: str, *signal: object) -> NoReturn:
     del signal
     os.write(sys.stderr.fileno(), f"{line}\n".encode())
     os._exit(EXIT_INTERRUPTED)
+
+
+def _end_process(code: int) -> NoReturn:
+    """End the process although one of its threads hangs, in code that may not bear the end of the interpreter."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or there is none
+            stream.flush()
+    os._exit(code)
 
 
 def _report(args: argparse.Namespace, tasks: Sequence[VideoTask], outcomes: Sequence[Outcome]) -> None:

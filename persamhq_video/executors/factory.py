@@ -25,6 +25,10 @@ _MAX_DEFAULT_WORKERS: Final = 4
 them, and a machine with many cores may not be ours alone."""
 
 
+_LONGEST_START: Final = 30 * 24 * 3600.0
+"""Seconds, a month: Ray counts a wait in milliseconds of 64 bits, and `--call-timeout inf` means no limit."""
+
+
 def open_executor(job: Job) -> Executor:
     """The executor of a resolved configuration, not entered yet."""
     return Executor(_pool(job), call_timeout=job.config.call_timeout)
@@ -64,7 +68,7 @@ def _pool(job: Job) -> Pool:
         gpus_per_worker=gpus,
         weights=weights,
         workers_decode=config.decode == "workers",
-        start_timeout=config.call_timeout,
+        start_timeout=min(config.call_timeout, _LONGEST_START),
     )
     return RayPool(replace(job, config=config.model_copy(update={"workers": workers})), cluster)
 

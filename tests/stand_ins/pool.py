@@ -147,6 +147,10 @@ class StandInPool:
         if call.worker not in self.unstartable:
             self._others.append(Asked("replace", call.worker, -1, -1, call, lambda: None))
 
+    def abandon(self, call):
+        self.abandoned = call
+        return "the prompt selector 'mine' (plugin mine.py)"
+
     # What happens
 
     def step(self):

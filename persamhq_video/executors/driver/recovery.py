@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from persamhq_video.errors import ExecutorError
+from persamhq_video.errors import ExecutorError, HangError
 from persamhq_video.executors.driver.frame_task import FrameTask
 from persamhq_video.executors.driver.in_flight import InFlight
 from persamhq_video.executors.driver.video_in_flight import VideoInFlight
@@ -48,11 +48,11 @@ class Recovery:
                 " and run the same command again to go on"
             )
 
-        # Does any of them hang? Threads of this process cannot be ended, so there nothing could be done about it.
-        if not self._pool.replaceable:
-            return
+        # Does any of them hang? Threads of this process cannot be ended, so there the job is.
         for slot in self._in_flight.slots:
             hanging = slot.hanging(self._call_timeout)
+            if hanging and not self._pool.replaceable:
+                raise self._hang(min(hanging, key=lambda task: task.index))
             if hanging:
                 self.worker_lost(slot, hanging)
 
@@ -81,6 +81,14 @@ class Recovery:
             video.failure = ExecutorError(f"the state was lost {_MAX_REWINDS} times: {error}")
         else:
             video.rewind()
+
+    def _hang(self, task: FrameTask) -> HangError:
+        """The error of a call of this process that does not come back."""
+        busy = None if task.call is None else self._pool.abandon(task.call)
+        return HangError(
+            f"frame {task.index}: {busy or f'the stage {task.call_kind}'} hangs: it took more than"
+            f" {self._call_timeout:g} s (--call-timeout); the committed frames are kept"
+        )
 
     def _replace(self, slot: WorkerSlot) -> None:
         self._pool.replace(Call(slot.number, partial(self._replaced, slot)))

@@ -7,7 +7,6 @@ worker is made again (`recovery`). Nothing here computes on frames, and nothing 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from functools import partial
 from queue import Empty
@@ -22,7 +21,7 @@ from persamhq_video.executors.driver.prefetch import Prefetcher
 from persamhq_video.executors.driver.recovery import Recovery
 from persamhq_video.executors.driver.reply_handler import Handler, ReplyHandler
 from persamhq_video.executors.driver.video_in_flight import VideoInFlight
-from persamhq_video.executors.driver.worker_slot import Clock, WorkerSlot
+from persamhq_video.executors.driver.worker_slot import AwakeClock, Clock, WorkerSlot
 from persamhq_video.executors.usage import TotalUsage
 from persamhq_video.executors.workers.worker_pool import Call, Message, Pool, StateLostError
 
@@ -41,7 +40,7 @@ class Scheduler:
     """Runs the videos of clients on a pool, as many at once as there are workers.
 
     call_timeout: seconds after which a call counts as hanging. numbers: name the videos to the workers, each once.
-    clock: seconds, as `time.monotonic`. prefetcher: decodes the frames of a video ahead.
+    clock: seconds, by default those in which the process ran. prefetcher: decodes the frames of a video ahead.
     """
 
     def __init__(
@@ -50,10 +49,11 @@ class Scheduler:
         *,
         call_timeout: float,
         numbers: Iterator[int],
-        clock: Clock = time.monotonic,
+        clock: Clock | None = None,
         prefetcher: type[Prefetcher] = Prefetcher,
     ) -> None:
         self._pool, self._numbers, self._prefetcher = pool, numbers, prefetcher
+        clock = clock or AwakeClock()
         slots = [WorkerSlot(number, capacity=pool.frames_ahead, clock=clock) for number in range(pool.size)]
         self._in_flight = InFlight(slots)
         self._recovery = Recovery(pool, self._in_flight, call_timeout=call_timeout, clock=clock)

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from typing import Final
 
 from persamhq_video.executors.client import CallKind
 from persamhq_video.executors.driver.frame_task import FrameTask
 
-__all__ = ["CallQueue", "Clock", "WorkerSlot"]
+__all__ = ["AwakeClock", "CallQueue", "Clock", "WorkerSlot"]
 
 Clock = Callable[[], float]
 """Seconds from any fixed moment on, as `time.monotonic` gives them."""
+
+
+_LONGEST_STEP: Final = 10.0
+"""Seconds between two looks at the clock. The scheduler looks twice a second; longer means that it all stood still."""
+
+
+class AwakeClock:
+    """Seconds in which this process ran: a job that was stopped (Ctrl-Z) or a machine that slept is not a hang."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock, self._last, self._seconds = clock, clock(), 0.0
+
+    def __call__(self) -> float:
+        """Seconds since the first look."""
+        now = self._clock()
+        self._seconds += min(now - self._last, _LONGEST_STEP)
+        self._last = now
+        return self._seconds
 
 
 class CallQueue:

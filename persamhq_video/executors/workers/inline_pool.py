@@ -7,8 +7,11 @@ does, so both give the same bytes.
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
 from typing import Any, Final, Self
 
 import numpy as np
@@ -16,6 +19,7 @@ from numpy.typing import NDArray
 
 from persamhq_video.executors.workers.worker import Worker, WorkerJob
 from persamhq_video.executors.workers.worker_pool import Call, Mailbox, Message
+from persamhq_video.foreign import running
 from persamhq_video.io.readers.open import FrameSource
 from persamhq_video.protocols.tracker import Beginning
 from persamhq_video.types import Frame, FrameResult
@@ -34,6 +38,37 @@ class _PendingState:
         self.state: Any = None
 
 
+class _Threads:
+    """Threads that carry out what is submitted, in its order.
+
+    Those of a ThreadPoolExecutor are waited for when the process ends, so one that hangs would keep it for ever.
+    """
+
+    def __init__(self, count: int, name: str) -> None:
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Carry it out in one of the threads; it may not raise."""
+        self._work.put(work)
+
+    def close(self, *, wait: bool) -> None:
+        """Drop what was not begun, and end each thread after what it is at."""
+        with contextlib.suppress(Empty):
+            while True:
+                self._work.get_nowait()
+        for _ in self._threads:
+            self._work.put(None)
+        for thread in self._threads if wait else ():
+            thread.join()
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+
+
 class InlinePool:
     """One worker, of which `encode_threads` threads encode. See Pool."""
 
@@ -46,12 +81,14 @@ class InlinePool:
         self._encode_threads = encode_threads
         self._worker = Worker(job)
         self._chained = True
+        self._hangs = False
+        # The thread that each call under way is in, by its identifier
+        self._busy: dict[Call, int] = {}
 
     def __enter__(self) -> Self:
-        self._encoding = ThreadPoolExecutor(self._encode_threads, thread_name_prefix="encode")
-        self._tracking = ThreadPoolExecutor(1, thread_name_prefix="track")
+        self._encoding, self._tracking = _Threads(self._encode_threads, "encode"), _Threads(1, "track")
         try:
-            self._chained = self._tracking.submit(self._worker.prepare, "this process").result()
+            self._chained = self._prepare()
         except BaseException:
             self.__exit__()
             raise
@@ -59,7 +96,7 @@ class InlinePool:
 
     def __exit__(self, *exc: object) -> None:
         for threads in (self._encoding, self._tracking):
-            threads.shutdown(wait=True, cancel_futures=True)
+            threads.close(wait=not self._hangs)
 
     @property
     def chained(self) -> bool:
@@ -107,14 +144,35 @@ class InlinePool:
         """See Pool: a process cannot be put in its own place."""
         raise AssertionError(call)
 
-    def _submit(self, threads: ThreadPoolExecutor, call: Call, work: Callable[[], Any]) -> None:
+    def abandon(self, call: Call) -> str | None:
+        """See Pool."""
+        self._hangs = True
+        thread = self._busy.get(call)
+        return None if thread is None else running(thread)
+
+    def _prepare(self) -> bool:
+        """Prepare the worker, in the thread that tracks later on; returns whether frames are chained."""
+        chained: Future[bool] = Future()
+
+        def prepare() -> None:
+            try:
+                chained.set_result(self._worker.prepare("this process"))
+            except BaseException as exc:  # noqa: BLE001 - raised where the result is asked for
+                chained.set_exception(exc)
+
+        self._tracking.submit(prepare)
+        return chained.result()
+
+    def _submit(self, threads: _Threads, call: Call, work: Callable[[], Any]) -> None:
         """Run `work` in one of the threads; what it returns or raises is the reply."""
 
         def run() -> None:
+            self._busy[call] = threading.get_ident()
             try:
                 message = Message(call, work())
             except BaseException as exc:  # noqa: BLE001 - the scheduler has to be told
                 message = Message(call, error=exc)
+            del self._busy[call]
             self.mailbox.put(message)
 
         threads.submit(run)

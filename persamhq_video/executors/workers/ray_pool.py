@@ -201,6 +201,10 @@ class RayPool:
         actor = self._actors[call.worker] = self._actor()
         self._answer(call, self._prepare(actor, call.worker))
 
+    def abandon(self, call: Call) -> str | None:
+        """See Pool: workers that hang are replaced."""
+        raise AssertionError(call)
+
     def _answer(self, call: Call, reference: Any, convert: Callable[[Any], Any] = lambda value: value) -> None:
         """Put the reply, converted, into the mailbox once it is here; Ray calls back in a thread of its own."""
 

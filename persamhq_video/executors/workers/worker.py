@@ -181,7 +181,7 @@ class Worker:
 
         # A SystemExit would end a Ray worker, or a thread, without a word; strategies contain their own interrupts
         with (
-            contained(f"{name} of frame {index}", failed, passing=(PersamHQVideoError, KeyboardInterrupt)),
+            contained(f"the stage {name}", failed, passing=(PersamHQVideoError, KeyboardInterrupt)),
             self._job.computing(),
         ):
             yield

@@ -105,3 +105,10 @@ class Pool(Protocol):
     def replace(self, call: Call) -> None:
         """End a worker, if it lives, and start another in its place; the reply comes once that one is ready."""
         ...
+
+    def abandon(self, call: Call) -> str | None:
+        """Wait no more for a call that hangs, where workers cannot be replaced; what it is busy with, if that is known.
+
+        The pool is of no use afterwards, and leaving it does not wait either.
+        """
+        ...
