@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -75,6 +76,7 @@ NEUTRAL_OPTIONS: Final = frozenset(
     {
         "address",
         "call_timeout",
+        "connect_timeout",
         "decode",
         "executor",
         "feature_budget",
@@ -230,13 +232,15 @@ class RunConfig(BaseModel):
     reader: ReaderName = "pyav"
 
     # How the work is spread, on which no result depends: workers (None: from GPUs or cores), a Ray cluster, GPUs and
-    # bytes of features per worker, seconds after which a call counts as hanging, and where frames are decoded
+    # bytes of features per worker, seconds after which a call counts as hanging, seconds within which a cluster has to
+    # answer (its own health check takes 2; Ray tries for 14 minutes), and where frames are decoded
     executor: ExecutorName = "auto"
     workers: int | None = Field(default=None, ge=1, le=MAX_WORKERS)
     address: str | None = None
     gpus_per_worker: float | None = Field(default=None, ge=0, le=_MAX_GPUS, allow_inf_nan=False)
     feature_budget: Annotated[ByteSize, Field(gt=0, le=_MAX_BYTES)] | None = None
     call_timeout: _Seconds = Field(default=600.0, gt=0)
+    connect_timeout: float = Field(default=30.0, gt=0, le=threading.TIMEOUT_MAX, allow_inf_nan=False)
     decode: PlaceName = "driver"
 
     # The numbers, which the fingerprint repeats: math threads change how sums are split, and bfloat16 attention gives

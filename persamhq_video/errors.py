@@ -15,6 +15,7 @@ __all__ = [
     "EXIT_FAILED",
     "EXIT_INTERRUPTED",
     "EXIT_REFUSED",
+    "ClusterError",
     "ConfigError",
     "DecodeError",
     "ExecutorError",
@@ -80,6 +81,12 @@ class ExecutorError(PersamHQVideoError):
 
 class HangError(ExecutorError):
     """A call in this process that does not come back; its thread cannot be ended, so the process has to be."""
+
+
+class ClusterError(ExecutorError):
+    """Ray could not be started on this machine, or a cluster not be reached; found before the first frame."""
+
+    exit_code = EXIT_REFUSED
 
 
 class StrategyError(ExecutorError):

@@ -142,6 +142,7 @@ def _add_executor_options(group: argparse._ArgumentGroup) -> None:
         "SECONDS",
         "a call that takes longer means that its worker, or a plugin, hangs; inf for no limit (default: 600)",
     )
+    _value(group, "--connect-timeout", "SECONDS", "how long a Ray cluster may take to answer (default: 30)")
     _choice(group, "--decode", PlaceName, "where video files are decoded, with Ray (default: driver)")
 
     # What results depend on, in their low bits

@@ -69,6 +69,7 @@ def _pool(job: Job) -> Pool:
         weights=weights,
         workers_decode=config.decode == "workers",
         start_timeout=min(config.call_timeout, _LONGEST_START),
+        connect_timeout=config.connect_timeout,
     )
     return RayPool(replace(job, config=config.model_copy(update={"workers": workers})), cluster)
 

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from persamhq_video.config import make_config
 from persamhq_video.errors import ExecutorError
 from persamhq_video.executors import CallKind, Continuation, Executor, TotalUsage, Tracked, open_executor
-from persamhq_video.executors.workers.ray_pool import Cluster, RayPool, connect
+from persamhq_video.executors.workers.ray_pool import Cluster, RayPool
+from persamhq_video.executors.workers.ray_session import connect
 from persamhq_video.io import open_source, read_first_masks
 from persamhq_video.io.readers.open import FrameSource
 from persamhq_video.job.prepare import make_job

@@ -121,10 +121,7 @@ def davis(tmp_path: Path, make_clip: ClipMaker, mask: Path) -> Path:
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """One local cluster for all tests; executors join it."""
-    import ray
+    from persamhq_video.executors.workers.ray_session import connect
 
-    from persamhq_video.executors.workers.ray_pool import connect
-
-    assert connect(None, cpus=2)
-    yield
-    ray.shutdown()
+    with connect(None, cpus=2):
+        yield

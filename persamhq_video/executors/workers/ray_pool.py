@@ -1,4 +1,4 @@
-"""The Ray pool: workers as actors, on this machine or a cluster; with `ray_training` the only module that imports ray.
+"""The Ray pool: workers as actors, on this machine or a cluster.
 
 Features stay on the actor that made them; the state travels as a reference. Encode and track run in concurrency groups
 of their own and out of order: in submission order a `track` that waits for a state of another worker would hold back
@@ -7,14 +7,13 @@ every `encode` that was sent after it. So order comes from the scheduler alone, 
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import numpy as np
 import ray
@@ -25,6 +24,7 @@ from persam_hq.errors import error_line, one_line
 from persamhq_video.errors import ExecutorError, PersamHQVideoError
 from persamhq_video.executors.usage import Usage
 from persamhq_video.executors.workers.frame_reader import FrameReference
+from persamhq_video.executors.workers.ray_session import DIRECT_BYTES, Connection, connect
 from persamhq_video.executors.workers.result_transfer import PackedResult
 from persamhq_video.executors.workers.worker import Worker, WorkerJob
 from persamhq_video.executors.workers.worker_pool import (
@@ -39,13 +39,7 @@ from persamhq_video.io.readers.open import FrameSource
 from persamhq_video.protocols.tracker import Beginning
 from persamhq_video.types import Frame
 
-__all__ = ["Cluster", "RayPool", "check_resources", "connect", "worker_environment"]
-
-_START_ATTEMPTS: Final = 3
-"""On a busy machine Ray gives up on its own processes after 30 seconds; they are quicker when tried again."""
-_DIRECT_BYTES: Final = 640 * 1024
-"""States up to this size travel with their call, where Ray's default is 100 KiB; through the object store each takes
-Ray twice the time. A state has at most 256 KiB per object, so those of two objects are below."""
+__all__ = ["Cluster", "RayPool", "check_resources", "worker_environment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +47,8 @@ class Cluster:
     """Where the workers run and what each reserves; `address=None` starts a cluster of our own for the run.
 
     weights: a file that every node is sent once, None where the nodes have it; workers_decode: they read the videos
-    themselves, so that no frame but the first has to travel; start_timeout: seconds until the workers have to be ready.
+    themselves, so that no frame but the first has to travel; start_timeout: seconds until the workers have to be
+    ready; connect_timeout: seconds within which the cluster at `address` has to answer.
     """
 
     workers: int
@@ -63,6 +58,7 @@ class Cluster:
     weights: Path | None = None
     workers_decode: bool = False
     start_timeout: float = 600.0
+    connect_timeout: float = 30.0
 
 
 class RayWorker(Worker):
@@ -108,12 +104,12 @@ class RayPool:
         # The worker that tracks each video's newest frame, and the reference to the state that it gives.
         self._newest: dict[int, tuple[int, Any]] = {}
         self._chained = True
-        self._owns_cluster = False
+        self._connection: Connection | None = None
 
     def __enter__(self) -> Self:
         try:
             cpus = self.size * self._cluster.cpus_per_worker
-            self._owns_cluster = connect(self._cluster.address, cpus=cpus)
+            self._connection = connect(self._cluster.address, cpus=cpus, timeout=self._cluster.connect_timeout)
             self._check_room()
             self._start()
         except BaseException:
@@ -125,8 +121,9 @@ class RayPool:
         for actor in self._actors:
             ray.kill(actor)
         self._actors = []
-        if self._owns_cluster:
-            ray.shutdown()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     @property
     def chained(self) -> bool:
@@ -238,7 +235,7 @@ class RayPool:
         # Their processes: the math threads of the fingerprint, and Ray's limit for what travels with a call.
         threads = self._cluster.cpus_per_worker
         environment = worker_environment(threads=threads, address=self._cluster.address)
-        environment["RAY_max_direct_call_object_size"] = str(_DIRECT_BYTES)
+        environment["RAY_max_direct_call_object_size"] = str(DIRECT_BYTES)
 
         # `max_restarts` and `allow_out_of_order_execution`: see `replace` and the top of the module. Task events would
         # cost the driver time with every call, for a dashboard that is off.
@@ -282,35 +279,6 @@ class RayPool:
 def _workers_that_fit(resources: Mapping[str, float], needs: Mapping[str, float]) -> int:
     """How many workers one node has room for."""
     return int(min(resources.get(name, 0) / amount for name, amount in needs.items() if amount))
-
-
-def connect(address: str | None, *, cpus: int) -> bool:
-    """Join the cluster at `address`, or start one with room for `cpus`; False if this process has one already."""
-    if ray.is_initialized():
-        return False
-
-    # Ray tells of its dashboard, its metrics and its GPU variables; a run has nothing to do with them.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_max_direct_call_object_size", str(_DIRECT_BYTES))
-    # The state of a call that failed is never asked for; that it failed is known from its result.
-    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
-    own: dict[str, Any] = {"num_cpus": max(cpus, os.cpu_count() or 1), "include_dashboard": False}
-    options = own if address is None else {}
-
-    # A cluster of our own is worth several attempts; one that cannot be reached will not be there a moment later.
-    for attempts_left in reversed(range(_START_ATTEMPTS if address is None else 1)):
-        try:
-            # "local" and not nothing: otherwise Ray joins whatever cluster an earlier process left noted.
-            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **options)
-        except Exception as exc:
-            ray.shutdown()
-            if not attempts_left:
-                reason = one_line(exc)
-                raise ExecutorError(f"cannot start or reach Ray (address {address or 'local'}): {reason}") from exc
-        else:
-            break
-    return True
 
 
 def check_resources(workers: int, needs: Mapping[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""Training spread over workers by Ray Train; beside the executor the only module that imports ray.
+"""Training spread over workers by Ray Train.
 
 Ray Train starts the workers, on one machine or many, and joins them in torch's process group. Every worker works in
 this process's directory and has to see the same files there: data, weights and the folder of the run.
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import ray
 import torch
 from ray import cloudpickle
 from ray.exceptions import RayError
@@ -23,7 +22,8 @@ from ray.util.queue import Queue
 from persam_hq.errors import PersamHQError, error_line, one_line
 from persam_hq.training.distributed import Communicator, ProcessGroup
 from persamhq_video.errors import ExecutorError
-from persamhq_video.executors.workers.ray_pool import check_resources, connect, worker_environment
+from persamhq_video.executors.workers.ray_pool import check_resources, worker_environment
+from persamhq_video.executors.workers.ray_session import connect
 
 __all__ = ["TrainingCluster", "train_on_ray"]
 
@@ -54,8 +54,7 @@ def train_on_ray(work: TrainingFunction, cluster: TrainingCluster, *, storage: P
     storage: a folder for Ray Train's own files. report: called in this process with the lines of worker 0.
     """
     trainer_type, config_types = _ray_train()
-    owns = connect(cluster.address, cpus=cluster.workers * cluster.threads)
-    try:
+    with connect(cluster.address, cpus=cluster.workers * cluster.threads):
         # More than the cluster could ever place would be waited for without end.
         needs = _resources(cluster)
         check_resources(cluster.workers, needs)
@@ -76,9 +75,6 @@ def train_on_ray(work: TrainingFunction, cluster: TrainingCluster, *, storage: P
                 ),
             )
             _fit(trainer, config_types)
-    finally:
-        if owns:
-            ray.shutdown()
 
 
 def _ray_train() -> tuple[Any, Any]:
