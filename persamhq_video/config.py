@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from persam_hq.errors import did_you_mean, one_line, shown
+from persam_hq.io.limits import HIGHEST_MAX_PIXELS, MAX_PIXELS
 from persam_hq.io.option_files import MAX_OPTION_BYTES, parse_yaml, read_small_text
 from persam_hq.io.paths import expand_home
 from persamhq_video.errors import ConfigError
@@ -81,6 +82,7 @@ NEUTRAL_OPTIONS: Final = frozenset(
         "executor",
         "feature_budget",
         "gpus_per_worker",
+        "max_pixels",
         "no_resume",
         "overwrite",
         "workers",
@@ -224,12 +226,14 @@ class RunConfig(BaseModel):
     keep_interm: bool = False
     detail: DetailName = "normal"
 
-    # The frames: start, end (not included) and stride count frames of the source; the source and the reader by name
+    # The frames: start, end (not included) and stride count frames of the source; the source and the reader by name;
+    # frames of more pixels than the limit are refused before memory is taken for them
     start: int = Field(default=0, ge=0, le=_MAX_FRAMES)
     end: int | None = Field(default=None, ge=1, le=_MAX_FRAMES)
     stride: int = Field(default=1, ge=1, le=_MAX_FRAMES)
     source: str | None = None
     reader: ReaderName = "pyav"
+    max_pixels: int = Field(default=MAX_PIXELS, ge=1, le=HIGHEST_MAX_PIXELS)
 
     # How the work is spread, on which no result depends: workers (None: from GPUs or cores), a Ray cluster, GPUs and
     # bytes of features per worker, seconds after which a call counts as hanging, seconds within which a cluster has to

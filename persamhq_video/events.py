@@ -9,7 +9,7 @@ from typing import Literal
 
 __all__ = ["Event", "EventKind", "Listener", "ProgressMeter"]
 
-EventKind = Literal["started", "frame", "complete", "already-complete", "failed", "refused"]
+EventKind = Literal["started", "frame", "complete", "already-complete", "failed", "refused", "note"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class Event:
 
     `frame` counts finished frames; `frames` is how many will come, None if the source does not say; `fps` are frames
     a second since the first result; `eta_s` is the time left in seconds; `message` says what a user should read, such
-    as why a video failed or why an unfinished run starts again.
+    as why a video failed or why an unfinished run starts again; a `note` is how an input is read, where that may not be
+    what its owner thinks.
     """
 
     event: EventKind

@@ -56,7 +56,8 @@ class SourceInfo:
     """A source as it is known before its first frame is decoded; sizes are upright display sizes.
 
     `path` is a file, a folder, or the text that another kind of source takes; `kind` is the name of the kind. What is
-    `is_live` comes once: it is not decoded again, so a run of it cannot be resumed.
+    `is_live` comes once: it is not decoded again, so a run of it cannot be resumed. `notes` are lines about how its
+    frames are read, where that may not be what their owner thinks.
     """
 
     path: Path | str
@@ -68,6 +69,7 @@ class SourceInfo:
     num_frames: int | None
     rotation: int
     is_live: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,9 @@ from PIL import Image
 
 from persam_hq.errors import InputError
 from persam_hq.io.atomic import atomic_write
+from persam_hq.io.limits import MAX_PIXELS
 from persam_hq.io.mask_pictures import MaskPicture, read_mask_picture
-from persam_hq.io.pictures import MAX_PIXELS, PictureError, PictureHeader, open_upright, read_header
+from persam_hq.io.pictures import PictureError, PictureHeader, open_upright, read_header
 from persam_hq.io.sample_range import SampleRange, deep_samples, range_of
 
 if TYPE_CHECKING:

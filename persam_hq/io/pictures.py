@@ -15,10 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from persam_hq.errors import one_line
 
-__all__ = ["MAX_PIXELS", "PictureError", "PictureHeader", "open_upright", "orientation_of", "read_header"]
-
-MAX_PIXELS: Final = 2**27
-"""Pixels of a picture by default, 134 million: more than a 12K video (80) or a medium-format camera (102) has."""
+__all__ = ["PictureError", "PictureHeader", "open_upright", "orientation_of", "read_header"]
 
 _MAX_REASON: Final = 120
 """Characters of a library's message that a line of an error has room for."""

@@ -127,6 +127,7 @@ def _add_source_options(group: argparse._ArgumentGroup) -> None:
     _value(group, "--start", "N", "first frame, which the mask belongs to (default: 0)")
     _value(group, "--end", "N", "frame to stop before (default: none)")
     _value(group, "--stride", "N", "take every N-th frame (default: 1)")
+    _value(group, "--max-pixels", "N", "largest frame that is read, width times height (default: 134 million)")
 
 
 def _add_executor_options(group: argparse._ArgumentGroup) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final, TextIO
 
 from tqdm import tqdm
 
-from persamhq_video.cli.progress_bars import JobBars
+from persamhq_video.cli.progress_bars import JobBars, note_line
 from persamhq_video.events import Event, Listener
 
 __all__ = ["report_progress"]
@@ -35,7 +35,7 @@ def report_progress(*, quiet: bool, as_json: bool, videos: int = 1) -> Iterator[
         with contextlib.redirect_stdout(sys.stderr):
             yield partial(_print_json, file=events)
     elif quiet:
-        yield _print_nothing
+        yield _print_notes
     else:
         bars = _SequentialBars() if videos == 1 else JobBars(videos)
         try:
@@ -50,8 +50,9 @@ def _print_json(event: Event, *, file: TextIO) -> None:
     print(json.dumps(content, ensure_ascii=False), flush=True, file=file)
 
 
-def _print_nothing(event: Event) -> None:
-    del event
+def _print_notes(event: Event) -> None:
+    if event.event == "note":
+        print(note_line(event), file=sys.stderr)
 
 
 class _SequentialBars:
@@ -68,6 +69,8 @@ class _SequentialBars:
         elif event.event == "frame" and self._bar is not None:
             # Events count frames from the start, tqdm adds up
             self._bar.update(event.frame - self._bar.n)
+        elif event.event == "note":
+            print(note_line(event), file=sys.stderr)
         elif event.event == "already-complete":
             print(f"{event.video}: {event.message} holds this run already, complete", file=sys.stderr)
         elif event.event in {"complete", "failed"}:

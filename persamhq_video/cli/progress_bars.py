@@ -13,7 +13,7 @@ from tqdm import tqdm
 from persam_hq.errors import one_line
 from persamhq_video.events import Event
 
-__all__ = ["JobBars", "Speed", "command_error"]
+__all__ = ["JobBars", "Speed", "command_error", "note_line"]
 
 _MAX_VIDEO_BARS: Final = 4
 """Bars of single videos at once; more would fill a terminal."""
@@ -77,6 +77,8 @@ class JobBars:
             if event.message is not None:
                 tqdm.write(f"{event.video}: {event.message}", file=sys.stderr)
             self._open(event)
+        elif event.event == "note":
+            tqdm.write(note_line(event), file=sys.stderr)
         elif event.event == "frame":
             self._count(event)
         elif event.event in _ENDINGS:
@@ -153,3 +155,8 @@ def command_error(message: str, *, video: str | None = None) -> str:
     # Most messages begin with the path of the file, which often is the video's.
     about = "" if video is None or line.startswith(f"{video}:") else f"{video}: "
     return f"persamhq-video: error: {about}{line}"
+
+
+def note_line(event: Event) -> str:
+    """The line that is printed for a note on an input."""
+    return f"persamhq-video: note: {one_line(event.message or '')}"

@@ -2,7 +2,7 @@
 
 from persam_hq.io.atomic import atomic_write, sha256_of
 from persam_hq.io.images import davis_palette
-from persamhq_video.io.discovery import VIDEO_SUFFIXES, FoundVideo, find_mask_for, find_videos
+from persamhq_video.io.discovery import VIDEO_SUFFIXES, FirstFrame, FoundMask, FoundVideo, find_mask_for, find_videos
 from persamhq_video.io.label_maps import (
     LabelMap,
     label_map_of,
@@ -38,6 +38,8 @@ __all__ = [
     "SEGMENT_FRAMES",
     "VIDEO_SUFFIXES",
     "CutOut",
+    "FirstFrame",
+    "FoundMask",
     "FoundVideo",
     "FrameSource",
     "FrameWindow",

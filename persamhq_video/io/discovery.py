@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import glob
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from string import digits
 from typing import Final
 
-from persam_hq.io.natural_order import natural_key, natural_sorted
+from persam_hq.io.natural_order import natural_key, natural_sorted, numbers_in
 from persam_hq.io.paths import exists, is_file, is_folder
 from persamhq_video.errors import InputError
 from persamhq_video.io.readers.folder import IMAGE_SUFFIXES, image_files
 from persamhq_video.io.readers.stream_url import input_stem
 
-__all__ = ["VIDEO_SUFFIXES", "FoundVideo", "find_mask_for", "find_videos"]
+__all__ = ["VIDEO_SUFFIXES", "FirstFrame", "FoundMask", "FoundVideo", "find_mask_for", "find_videos"]
 
 VIDEO_SUFFIXES: Final = frozenset(
     {".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".webm"}
@@ -40,6 +43,10 @@ class FoundVideo:
             return input_stem(self.path)
         # A folder may have a dot in its name, which is no suffix.
         return self.path.name if is_folder(self.path) else self.path.stem
+
+
+_FRAME_PREFIXES: Final = ("", "f", "frame", "img", "image")
+"""What stands before a frame's number in names of masks, beside the names of the video and of its frames."""
 
 
 # Videos
@@ -84,8 +91,15 @@ def _videos_of_pattern(pattern: str) -> list[FoundVideo]:
     videos = sorted({match for match in matches if _is_video(match)}, key=order)
     if not videos:
         got = f"{len(matches)} matches, none a video file or a folder of frames" if matches else "no match"
-        raise InputError(f"{pattern}: {got}; expected files such as clip.mp4, or folders of frames")
+        hint = _hint_if_images(matches)
+        raise InputError(f"{pattern}: {got}; expected files such as clip.mp4, or folders of frames{hint}")
     return [FoundVideo(video, root=root) for video in videos]
+
+
+def _hint_if_images(matches: Sequence[Path]) -> str:
+    """The way out where a pattern matches the frames of a video."""
+    image = next((match for match in matches if match.suffix.lower() in IMAGE_SUFFIXES), None)
+    return "" if image is None else f"; for images as frames of one video give their folder, {image.parent}"
 
 
 def _is_video(path: Path) -> bool:
@@ -103,20 +117,113 @@ def _pattern_root(pattern: Path) -> Path:
 # Masks
 
 
-def find_mask_for(video: Path | str, mask: str | Path) -> Path:
+@dataclass(frozen=True, slots=True)
+class FirstFrame:
+    """The frame that a mask belongs to: its place in the source, and the names of all frames where they have some."""
+
+    position: int = 0
+    names: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The frame as a user knows it."""
+        return self.names[self.position] if self.names else str(self.position)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundMask:
+    """The mask of a video's first frame, and lines about masks that are not used."""
+
+    path: Path
+    notes: tuple[str, ...] = ()
+
+
+def find_mask_for(video: Path | str, mask: str | Path, *, first: FirstFrame | None = None) -> FoundMask:
     """The first-frame mask of ``video``, where ``mask`` is an image, a folder or a pattern.
 
-    In a folder it is ``<stem>.png`` (or another image suffix) or, as in DAVIS, the first file of ``<stem>/``. In a
-    pattern ``{stem}`` stands for the video's stem; so does ``*`` if there is no ``{stem}``, and otherwise ``*``
-    matches anything as long as one file matches.
+    In a folder it is ``<stem>.png`` (or another image suffix) or, as in DAVIS, a file of ``<stem>/``: that of the
+    ``first`` frame, by its name or number. In a pattern ``{stem}`` stands for the video's stem; so does ``*`` if there
+    is no ``{stem}``, and otherwise ``*`` matches anything as long as one file matches.
     """
     stem = FoundVideo(video).stem
     found = _mask_of_pattern(stem, str(mask)) if _is_mask_pattern(mask) else _mask_at_path(stem, Path(mask))
+    if found is not None and found.is_dir():
+        files = image_files(found)
+        if files:
+            return _mask_of_frame(found, files, first, stem)
+        found = None
     if found is None:
         name = video.name if isinstance(video, Path) else video
         expected = f"expected {stem}.png or a folder {stem} of masks{_hint_if_folder_of_videos(video)}"
         raise InputError(f"{mask}: no mask for {name} there; {expected}")
-    return found
+    return FoundMask(found, () if found.stem == stem else _notes_on_name(found, first))
+
+
+def _mask_of_frame(folder: Path, files: Sequence[Path], first: FirstFrame | None, stem: str) -> FoundMask:
+    """Of a folder of masks that of the first frame; one of another frame is not put on it."""
+    # Where no file has a frame's number, the first one in order is meant
+    if first is None:
+        return FoundMask(files[0], _notes_on_unused(folder, files, files[0]))
+    prefixes = {*_FRAME_PREFIXES, _bare(stem), *(_bare(name.rstrip(digits)) for name in first.names[:1])}
+    numbered = {file: number for file in files if (number := _frame_number(file, prefixes)) is not None}
+    if not numbered:
+        return FoundMask(files[0], _notes_on_unused(folder, files, files[0]))
+    found = next((file for file in files if _is_of_frame(file, numbered, first)), None)
+    if found is None and len(numbered) < len(files):
+        found = next(file for file in files if file not in numbered)
+    if found is None:
+        names = ", ".join(file.name for file in files[:3])
+        raise InputError(
+            f"{folder}: no mask for frame {first.name}, which the run begins with; got {names}"
+            f"{', ...' if len(files) > 3 else ''}; use --start to begin with a frame that has one, or rename it"
+        )
+    return FoundMask(found, _notes_on_unused(folder, files, found))
+
+
+def _frame_number(mask: Path, prefixes: Collection[str]) -> int | None:
+    """The number of the frame that a mask is named after, such as 5 of 00005, frame_5 or 00005_mask."""
+    match = re.fullmatch(r"(.*?)([0-9]+)([^0-9]*)", mask.stem)
+    return int(match.group(2)) if match and _bare(match.group(1)) in prefixes else None
+
+
+def _bare(prefix: str) -> str:
+    """A prefix without case and without what parts it from the number."""
+    return prefix.casefold().rstrip("-_. ")
+
+
+def _is_of_frame(file: Path, numbered: Mapping[Path, int], first: FirstFrame) -> bool:
+    """Whether a mask is that of the first frame: by the frame's name, or its number where names are written otherwise.
+
+    Frames of a video file count from 0; a folder of masks that counts from 1 has its first one for frame 0.
+    """
+    if first.names:
+        if any(mask.stem in first.names for mask in numbered):
+            return file.stem == first.name
+        wanted = numbers_in(first.name)
+        return bool(wanted) and numbered.get(file) == wanted[-1]
+    is_from_1 = first.position == 0 and min(numbered.values()) == 1
+    return numbered.get(file) == (1 if is_from_1 else first.position)
+
+
+def _notes_on_unused(folder: Path, files: Sequence[Path], used: Path) -> tuple[str, ...]:
+    if len(files) == 1:
+        return ()
+    others = [file.name for file in files if file != used]
+    names = f"{', '.join(others[:3])}{', ...' if len(others) > 3 else ''}"
+    return (f"{folder}: a run begins with one mask, {used.name}; {len(others)} others are not used ({names})",)
+
+
+def _notes_on_name(mask: Path, first: FirstFrame | None) -> tuple[str, ...]:
+    """A word on a mask that is named as a later frame is."""
+    if first is None or not mask.stem.isascii() or not mask.stem.isdigit():
+        return ()
+    if first.names:
+        is_of_another = mask.stem != first.name and mask.stem in first.names
+    else:
+        is_of_another = int(mask.stem) not in {first.position, first.position + 1}
+    if not is_of_another:
+        return ()
+    return (f"{mask}: is named as another frame, and is put on frame {first.name}, the first one; see --start",)
 
 
 def _hint_if_folder_of_videos(video: Path | str) -> str:
@@ -136,7 +243,7 @@ def _is_mask_pattern(mask: str | Path) -> bool:
 
 
 def _mask_at_path(stem: str, path: Path) -> Path | None:
-    """The mask where `path` is an image, or a folder that holds it; None where the folder does not."""
+    """The mask where `path` is an image, or a folder that holds it or its folder; None where it does not."""
     if is_file(path):
         return path
     if not exists(path):
@@ -147,29 +254,19 @@ def _mask_at_path(stem: str, path: Path) -> Path | None:
         for spelt in (suffix, suffix.upper()):
             if is_file(candidate := path / f"{stem}{spelt}"):
                 return candidate
-    return _first_image(path / stem)
+    return path / stem if is_folder(path / stem) else None
 
 
 def _mask_of_pattern(stem: str, pattern: str) -> Path | None:
-    """The mask that a pattern names for a video of that stem; None where nothing matches."""
+    """The mask, or the folder of masks, that a pattern names for a video of that stem; None where nothing matches."""
     # A * alone stands for the stem, so there is one candidate.
     if "{stem}" not in pattern:
         candidate = Path(pattern.replace("*", stem))
-        if is_folder(candidate):
-            return _first_image(candidate)
-        return candidate if is_file(candidate) else None
+        return candidate if exists(candidate) else None
 
     # Only what the user wrote is a wildcard, not a bracket in the video's name.
     named = pattern.replace("{stem}", glob.escape(stem))
     matches = natural_sorted(Path(match) for match in glob.glob(named))  # noqa: PTH207 - root unknown
     if len(matches) > 1:
         raise InputError(f"{pattern}: matches {len(matches)} files for {stem}, such as {matches[0].name}; expected one")
-    if matches and is_folder(matches[0]):
-        return _first_image(matches[0])
     return matches[0] if matches else None
-
-
-def _first_image(folder: Path) -> Path | None:
-    """The first image of a folder in natural order, None where there is no such folder or no image in it."""
-    files = image_files(folder) if is_folder(folder) else ()
-    return files[0] if files else None

@@ -65,7 +65,9 @@ class Endpoints:
     def open_source(self, config: RunConfig, video: Path | str) -> FrameSource:
         """Open a video with the source that the configuration names, or that takes it."""
         name, kind = self.choose_source(config.source, video)
-        request = FrameRequest(str(video), FrameWindow(config.start, config.end, config.stride), config.reader)
+        request = FrameRequest(
+            str(video), FrameWindow(config.start, config.end, config.stride), config.reader, config.max_pixels
+        )
         try:
             return kind.open(request)
         except PersamHQVideoError:

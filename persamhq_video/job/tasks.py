@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from persam_hq.io.paths import exists, is_folder
+from persam_hq.io.pictures import PictureError, read_header
 from persamhq_video.errors import ConfigError, opening
 from persamhq_video.io import FoundVideo, find_videos
+from persamhq_video.io.readers.folder import IMAGE_SUFFIXES
 from persamhq_video.job.manifest import MANIFEST_SUFFIXES, ManifestRow, TakesText, never_taken, read_manifest
 
 __all__ = ["VideoTask", "collect_tasks"]
@@ -49,6 +51,7 @@ def collect_tasks(
     `out`/<stem>. Videos of a folder or pattern that share a stem mirror the folders that they lie in.
     `takes_text` tells which inputs go to a source as they are given.
     """
+    _refuse_expanded_images(given, takes_text)
     found: list[_Candidate] = []
     for text in given:
         with opening(text):
@@ -73,6 +76,25 @@ def _candidates(given: str, takes_text: TakesText) -> Iterator[_Candidate]:
     else:
         for found in find_videos(given):
             yield _Candidate(found, str(found.path))
+
+
+def _refuse_expanded_images(given: Sequence[str], takes_text: TakesText) -> None:
+    """Refuse images beside other videos: a pattern that the shell expanded, each of them a video of one frame."""
+    images = [text for text in given if Path(text).suffix.lower() in IMAGE_SUFFIXES and Path(text).is_file()]
+    images = [text for text in images if not takes_text(None, text) and not _is_animated(Path(text))]
+    if len(given) > 1 and images:
+        raise ConfigError(
+            f"{images[0]}: an image, {len(images)} of {len(given)} videos are; each would be a video of one frame. For"
+            f" images as frames of one video give their folder, {Path(images[0]).parent}"
+        )
+
+
+def _is_animated(image: Path) -> bool:
+    """Whether an image file is an animation, which is a video of its own."""
+    try:
+        return read_header(image).pictures > 1
+    except PictureError:
+        return False
 
 
 def _deduplicated(candidates: Sequence[_Candidate]) -> list[_Candidate]:

@@ -25,7 +25,7 @@ from persamhq_video.executors import open_executor
 from persamhq_video.io import label_map_of
 from persamhq_video.job.job import Job
 from persamhq_video.job.outcome import Outcome
-from persamhq_video.job.prepare import make_job, open_request
+from persamhq_video.job.prepare import make_job, open_request, open_source_within_limit
 from persamhq_video.job.sources_and_sinks import load_endpoints
 from persamhq_video.job.tasks import VideoTask
 from persamhq_video.output.run_directory import RunDirectory
@@ -93,12 +93,12 @@ def personalize_video(
     config = make_config(options)
     job = make_job(config)
     with opening(video):
-        source = load_endpoints(job.plugins, config.blocked_plugins).open_source(config, video)
+        source = open_source_within_limit(config, video, load_endpoints(job.plugins, config.blocked_plugins))
     size = (source.info.height, source.info.width)
     # A mask that is an array has no name to put into a message
     with opening(mask if isinstance(mask, str | Path) else "the mask"):
         first_masks = label_map_of(mask, size=size)
-    for note in first_masks.notes:
+    for note in (*source.info.notes, *first_masks.notes):
         warnings.warn(note, stacklevel=2)
 
     # Leaving the generator early ends the workers too
@@ -166,7 +166,10 @@ class _VideoQueue:
         directory = RunDirectory(task.out)
         directory.check_place()
         request = open_request(config, task.video, task.mask, load_endpoints(self.job.plugins, config.blocked_plugins))
-        return plan_video(self.job.for_video(config), request, directory)
+        plan = plan_video(self.job.for_video(config), request, directory)
+        for note in request.notes:
+            self._notify(Event("note", str(task.video), message=note))
+        return plan
 
 
 def _never_started(task: VideoTask, reason: BaseException) -> Outcome:

@@ -84,6 +84,10 @@ class RunRecord:
             "counts": {**({} if self.usage is None else self.usage.counts), **self.totals},
         }
 
+        # How the inputs were read, where that may surprise
+        if plan.request.notes:
+            record["notes"] = list(plan.request.notes)
+
         # Where and why it ended, for a run that failed
         if failure is not None:
             frame = getattr(failure, "frame", self.committed)

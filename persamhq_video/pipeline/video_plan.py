@@ -21,7 +21,7 @@ from persamhq_video.io import (
     redact_password,
     sha256_of,
 )
-from persamhq_video.io.readers.folder import image_files
+from persamhq_video.io.readers.folder import FolderSource, image_files
 from persamhq_video.job.prepare import Request, open_request
 from persamhq_video.job.sources_and_sinks import FILE_SOURCES, Endpoints, load_endpoints
 from persamhq_video.job.tasks import VideoTask
@@ -141,12 +141,15 @@ def _video_identity(request: Request) -> dict[str, str]:
     known = {} if kind in FILE_SOURCES else {"source": kind}
     path = Path(request.video)
     if exists(path) and not request.source.info.is_live:
-        return {"video_sha256": _hash(path), **known}
+        source = request.source
+        # A folder's source compares what it reads with what was hashed
+        digest = source.content_sha256() if isinstance(source, FolderSource) else _hash(path)
+        return {"video_sha256": digest, **known}
     return {"video": redact_password(str(request.video)), **known}
 
 
 def _hash(video: Path) -> str:
-    """SHA-256 of a file, or of the names and hashes of a folder's frames, or of all its files where it has none."""
+    """SHA-256 of a file, or of the names and hashes of a folder's images, or of all its files where it has none."""
     if video.is_file():
         return sha256_of(video)
     files = image_files(video) or sorted(path for path in video.iterdir() if path.is_file())

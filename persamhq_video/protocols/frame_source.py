@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from persam_hq.io.limits import MAX_PIXELS
 from persamhq_video.errors import ConfigError, InputError
 from persamhq_video.types import Frame, SourceInfo
 
@@ -64,11 +65,15 @@ class FrameSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FrameRequest:
-    """A request to open an input: the text that the user gave, the frames that are used, and the option `reader`."""
+    """A request to open an input: the text that the user gave, the frames that are used, and two options.
+
+    `reader` is the one for video files; `max_pixels` are those of a frame that is still read.
+    """
 
     text: str
     window: FrameWindow = FrameWindow()
     reader: str = "pyav"
+    max_pixels: int = MAX_PIXELS
 
 
 @runtime_checkable

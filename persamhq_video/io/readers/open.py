@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from persam_hq.io.limits import MAX_PIXELS
 from persam_hq.io.paths import exists, is_folder
 from persamhq_video.errors import ConfigError, InputError
 from persamhq_video.protocols.frame_source import FrameSource, FrameWindow
@@ -12,6 +13,9 @@ from persamhq_video.protocols.frame_source import FrameSource, FrameWindow
 __all__ = ["FrameSource", "FrameWindow", "ReaderName", "open_folder", "open_source", "open_video_file"]
 
 ReaderName = Literal["pyav", "decord"]
+
+_STACKS = frozenset({".tif", ".tiff", ".webp"})
+"""Pictures of which FFmpeg reads the first one alone, or none, where the file holds several."""
 
 
 def open_source(
@@ -24,20 +28,22 @@ def open_source(
     return open_folder(path, window) if is_folder(path) else open_video_file(path, window, reader=reader)
 
 
-def open_folder(path: Path, window: FrameWindow) -> FrameSource:
-    """The images of a folder as a source."""
+def open_folder(path: Path, window: FrameWindow, *, max_pixels: int = MAX_PIXELS) -> FrameSource:
+    """The images of a folder as a source; those of more than `max_pixels` are refused."""
     # Readers are imported where they are opened: Pillow, av and decord take their time.
     from persamhq_video.io.readers.folder import FolderSource
 
     if not is_folder(path):
         raise InputError(f"{path}: no such folder; give a folder of images, or another --source")
-    return FolderSource(path, window)
+    return FolderSource(path, window, max_pixels=max_pixels)
 
 
 def open_video_file(path: Path, window: FrameWindow, *, reader: ReaderName = "pyav") -> FrameSource:
     """A video file through one of the two readers, which give the same frames."""
     if not exists(path):
         raise InputError(f"{path}: no such file; give a video file, or another --source")
+    if path.suffix.lower() in _STACKS:
+        _refuse_stack(path)
 
     if reader == "pyav":
         from persamhq_video.io.readers.pyav_reader import PyAVSource
@@ -48,3 +54,18 @@ def open_video_file(path: Path, window: FrameWindow, *, reader: ReaderName = "py
 
         return DecordSource(path, window)
     raise ConfigError(f"got reader {reader!r}, expected pyav or decord")
+
+
+def _refuse_stack(path: Path) -> None:
+    """Refuse a picture file with several pages or an animation, which the readers would take as one frame."""
+    from persam_hq.io.pictures import PictureError, read_header
+
+    try:
+        count = read_header(path).pictures
+    except PictureError:
+        return  # what it is, the reader says
+    if count > 1:
+        raise InputError(
+            f"{path}: holds {count} pictures, which cannot be read as a video; save each as a file of its own, and"
+            " give their folder"
+        )

@@ -23,7 +23,7 @@ class Folder:
         # Readers are imported where they are needed, so that listing plugins is quick; so in all sources and sinks.
         from persamhq_video.io import open_folder
 
-        return open_folder(Path(request.text), request.window)
+        return open_folder(Path(request.text), request.window, max_pixels=request.max_pixels)
 
 
 @hookimpl

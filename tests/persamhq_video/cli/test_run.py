@@ -43,6 +43,22 @@ class TestRun:
         assert run(command, "--quiet") == 0
         assert capsys.readouterr() == ("", "")
 
+    @pytest.mark.parametrize("flags", [[], ["--quiet"], ["--json"]])
+    @pytest.mark.parametrize("is_one_of_two", [False, True])
+    def test_notes_on_inputs_are_a_line_each(self, command, make_clip, flags, is_one_of_two, capsys):
+        (command["video"] / "backdrop.png").write_bytes((command["video"] / "f000.png").read_bytes())
+        if is_one_of_two:
+            command = {**command, "video": [command["video"], make_clip("other")]}
+        assert run(command, *flags) == 0
+        printed = capsys.readouterr()
+        said = "backdrop.png: has no number as the other frames have"
+        if "--json" in flags:
+            (note,) = [event for line in printed.out.splitlines() if (event := json.loads(line))["event"] == "note"]
+            assert said in note["message"]
+        else:
+            (line,) = [line for line in printed.err.splitlines() if said in line]
+            assert "persamhq-video: note: " in line
+
     def test_json_events(self, command, capsys):
         assert run(command, "--json") == 0
         printed = capsys.readouterr()

@@ -65,6 +65,10 @@ def test_videos_are_found_in_order(here, given, videos, root, is_absolute):
         ("empty", r"empty: no frames in it and no video files; .* a pattern such as 'empty/\*\*/\*\.mp4'"),
         ("texts", r"texts: no frames in it and no video files"),
         ("none/*.mp4", r"none/\*\.mp4: no match; expected files such as clip\.mp4"),
+        (
+            "frames/*.png",
+            r"1 matches, none a video file .*; for images as frames of one video give their folder, frames",
+        ),
         ("texts/*", r"texts/\*: 1 matches, none a video file or a folder of frames"),
         ("*/*.txt", r"\*/\*\.txt: 2 matches, none a video file or a folder of frames"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from persamhq_video.errors import ConfigError, InputError
 from persamhq_video.job.tasks import VideoTask, collect_tasks
@@ -167,3 +168,22 @@ def test_two_rows_with_one_folder(here):
 def test_what_matches_nothing():
     with pytest.raises(InputError, match=r"nothing/\*\.mp4: no match"):
         collect("clips/a.mp4", "nothing/*.mp4")
+
+
+@pytest.mark.parametrize("given", [["f/0.png", "f/1.png", "f/2.png"], ["f/0.png", "clips/a.mp4"]])
+def test_frames_that_the_shell_has_listed_are_not_a_video_each(here, given):
+    for name in ("f/0.png", "f/1.png", "f/2.png"):
+        (here / "f").mkdir(exist_ok=True)
+        Image.new("L", (4, 4)).save(here / name)
+    with pytest.raises(ConfigError, match=r"f/0\.png: an image, \d of \d videos are; .* give their folder, f$"):
+        collect(*given)
+    # One image, and images that a source of a plugin takes, are what they are named as
+    assert len(collect("f/0.png")) == 1
+    assert len(collect_tasks(given, mask="m", out=Path("out"), takes_text=lambda source, text: True)) == len(given)
+
+
+def test_animations_are_videos(here):
+    pictures = [Image.new("L", (4, 4), level) for level in (0, 200)]
+    for name in ("one.png", "two.png"):
+        pictures[0].save(here / name, save_all=True, append_images=pictures[1:])
+    assert len(collect("one.png", "two.png")) == 2

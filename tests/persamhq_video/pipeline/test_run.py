@@ -13,6 +13,7 @@ from persamhq_video.errors import ConfigError, DecodeError, ExecutorError, Input
 from persamhq_video.io import open_source, read_label_png
 from persamhq_video.job.tasks import VideoTask
 from persamhq_video.pipeline.run import run_tasks, run_video
+from persamhq_video.pipeline.video_plan import plan_video
 
 pytestmark = pytest.mark.usefixtures("stand_in")
 
@@ -246,3 +247,50 @@ def test_personalize_video_warns_of_a_mask_that_may_be_inverted(clip, labels):
 def test_personalize_video_checks_the_mask(clip, wrong, message):
     with pytest.raises(InputError, match=message):
         next(personalize_video(clip, mask=wrong))
+
+
+def test_a_mask_among_the_frames_is_refused(clip, mask, out):
+    among = clip / "zebra.png"
+    among.write_bytes(mask.read_bytes())
+    with pytest.raises(InputError, match=r"zebra\.png: the mask lies among the frames"):
+        run_video(make_config({}), clip, among, out)
+    assert not out.exists()
+
+
+def test_a_frame_over_the_limit_is_refused(clip, mask, out):
+    config = make_config({"max_pixels": 36 * 64 - 1})
+    with pytest.raises(InputError, match=r"64x36 is more than the limit of 2303 pixels; raise --max-pixels"):
+        run_video(config, clip, mask, out)
+    with pytest.raises(InputError, match=r"raise --max-pixels"):
+        next(personalize_video(clip, mask=mask, max_pixels=2303))
+
+
+def test_of_a_folder_of_masks_that_of_the_first_frame_is_taken_and_the_rest_told_of(clip, mask, out, tmp_path):
+    masks = tmp_path / "masks" / "clip"
+    masks.mkdir(parents=True)
+    (masks / "f003.png").write_bytes(mask.read_bytes())
+    (masks / "f005.png").write_bytes(mask.read_bytes())
+    with pytest.raises(InputError, match=r"no mask for frame f000, which the run begins with; got f003\.png"):
+        run_video(make_config({}), clip, tmp_path / "masks", out)
+
+    events = []
+    config = INLINE.model_copy(update={"start": 3, "outputs": ("masks",)})
+    run_video(config, clip, tmp_path / "masks", out, listener=events.append)
+    (note,) = [event.message for event in events if event.event == "note"]
+    assert "a run begins with one mask, f003.png; 1 others are not used (f005.png)" in note
+    record = record_of(out)
+    assert record["notes"] == [note]
+    assert record["source"]["mask"].endswith("f003.png")
+
+
+def test_a_frame_that_is_replaced_during_the_run_fails_it(clip, mask, out, monkeypatch):
+    def plan_and_replace(*args):
+        plan = plan_video(*args)
+        (clip / "f011.png").write_bytes((clip / "f010.png").read_bytes())
+        return plan
+
+    monkeypatch.setattr("persamhq_video.pipeline.run.plan_video", plan_and_replace)
+    with pytest.raises(DecodeError, match=r"f011\.png: frame 11 is another picture than at the start"):
+        run_video(INLINE, clip, mask, out)
+    assert record_of(out)["status"] == "failed"
+    assert len(list((out / "masks").iterdir())) == 11
