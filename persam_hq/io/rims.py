@@ -1,4 +1,4 @@
-"""Values of a mask that are only the edge of something: blends of two colours, and outlines around an object."""
+"""Values of a mask that are no objects: blends and near doubles of other colours, and outlines around an object."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["blended_class", "rim_class"]
+__all__ = ["blended_class", "rim_class", "speckled_class"]
 
 _SHARE_BETWEEN: Final = 0.8
 _SHARE_SOLID: Final = 0.1
 _LEAST_BLEND: Final = 4
 """Pixels of a blend at least: of fewer it cannot be said that they follow an edge."""
+_SAME_COLOUR: Final = 4
+"""Colours that differ by this in a channel at most look the same."""
 _VOID: Final = 255
 """The value of the band around each object of PASCAL VOC that belongs to nobody; it is up to 5 pixels wide."""
 _VOID_RADIUS: Final = 3
@@ -51,6 +53,20 @@ def blended_class(classes: NDArray[np.int64], colours: NDArray[np.uint8]) -> int
     return int(found[0]) if len(found) else None
 
 
+def speckled_class(classes: NDArray[np.int64], colours: NDArray[np.uint8]) -> int | None:
+    """A class (from 1) that is scattered over another one of nearly its colour; None without one."""
+    kernel = np.ones((3, 3), np.uint8)
+    distance = np.abs(colours[1:, None].astype(int) - colours[None, 1:]).max(axis=2)
+    for number, other in np.argwhere((distance > 0) & (distance <= _SAME_COLOUR)) + 1:
+        mine, near = (classes == number).astype(np.uint8), (classes == other).astype(np.uint8)
+        size = int(mine.sum())
+        if size < _LEAST_BLEND or size > near.sum() or cv2.erode(mine, kernel).sum() >= _SHARE_SOLID * size:
+            continue
+        if (cv2.dilate(near, kernel) & mine).sum() >= _SHARE_BESIDE * size:
+            return int(number)
+    return None
+
+
 def rim_class(classes: NDArray[np.int64], values: tuple[int, ...]) -> int | None:
     """A class (from 1) that is only an outline around another one; None without one. `values` are those stored."""
     height, width = classes.shape
@@ -58,7 +74,7 @@ def rim_class(classes: NDArray[np.int64], values: tuple[int, ...]) -> int | None
     for number, value in enumerate(values, start=1):
         if value != _VOID and len(values) > _MAX_CLASSES:
             continue
-        radius = (_VOID_RADIUS if value == _VOID else _RIM_RADIUS) - thinner
+        radius = _VOID_RADIUS if value == _VOID else _RIM_RADIUS - thinner
         if _is_rim(classes, number, radius):
             return number
     return None

@@ -14,7 +14,7 @@ from persam_hq.io.atomic import atomic_write
 from persam_hq.io.images import davis_palette
 from persam_hq.io.mask_pictures import NEARLY_WHOLE, MaskPicture, border_share, read_mask_picture
 from persam_hq.io.pictures import PictureError, open_upright, read_header
-from persam_hq.io.rims import blended_class, rim_class
+from persam_hq.io.rims import blended_class, rim_class, speckled_class
 from persam_hq.io.soft_masks import looks_soft
 from persamhq_video.errors import InputError
 
@@ -180,8 +180,8 @@ def _refuse_unusable(name: str, found: MaskPicture, *, is_jpeg: bool) -> None:
 
 
 def _is_two_whites(found: MaskPicture) -> bool:
-    """Whether greys such as 254 and 255 look like one white, beside nothing but what looks black."""
-    if found.is_colour or found.colours is None or len(found.values) < 2:
+    """Whether values such as 254 and 255 look like one white, beside nothing but what looks black."""
+    if found.colours is None or len(found.values) < 2:
         return False
     # By what is shown: the indices of a palette are no levels
     levels = found.colours[1:].astype(int)
@@ -199,9 +199,11 @@ def _refuse_ambiguous(name: str, found: MaskPicture) -> None:
     if colours is not None and list(found.values) == numbers:
         is_numbered = bool((colours == np.arange(len(colours))[:, None]).all())
     if colours is not None and not is_numbered:
-        blend = blended_class(found.classes, colours)
+        blend = blended_class(found.classes, colours) or speckled_class(found.classes, colours)
         if blend is not None:
-            raise InputError(f"{name}: value {_value_name(found, blend)} is only an edge, {_SOFT}; {_SOFT_ADVICE}")
+            raise InputError(
+                f"{name}: value {_value_name(found, blend)} is only an edge or a speckle, {_SOFT}; {_SOFT_ADVICE}"
+            )
     rim = rim_class(found.classes, found.values)
     if rim is not None:
         raise InputError(

@@ -165,10 +165,12 @@ def lossy_greys():
     return Image.fromarray(picture)
 
 
-def void_band(size=(200, 240)):
+def void_band(size=(90, 120)):
+    """Two objects with the band that belongs to nobody, 5 pixels wide and half of it inside."""
     labels = np.zeros(size, np.uint8)
-    labels[60:120, 40:160] = 15
+    labels[20:60, 10:60], labels[30:70, 80:110] = 15, 3
     band = cv2.dilate(labels, np.ones((5, 5), np.uint8))
+    labels = cv2.erode(labels, np.ones((5, 5), np.uint8))
     return davis(np.where((band > 0) & (labels == 0), 255, labels))
 
 
@@ -189,6 +191,11 @@ REFUSED = {
         lambda: Image.fromarray(((TWO > 0) * 245 + 5 * TWO).astype(np.uint8)),
         "looks like a lossy",
     ),
+    "two reds": (
+        lambda: rgb(TWO * (np.indices(SIZE).sum(0) % 3 > 0) + (SHAPE > 0), BLACK, RED, (253, 1, 0), GREEN),
+        "speckle",
+    ),
+    "two whites as colours": (lambda: rgb(TWO, BLACK, WHITE, (255, 255, 253)), "looks like a lossy"),
     "lossy greys": (lossy_greys, "looks like a lossy"),
     "no background, grey": (lambda: Image.fromarray(on_border(1, 2)), "value 2 covers the border; paint"),
     "no background, colours": (lambda: rgb(SHAPE, WHITE, RED), "value #ffffff covers the border"),
