@@ -202,7 +202,8 @@ def _ignore(_: str) -> None:
 
 def memory_report() -> str:
     """The line that ends a run: peak resident memory, and what torch held on the GPU if it used one."""
-    line = f"peak memory {peak_memory() / 1e9:.2f} GB"
+    peak = peak_memory()
+    line = "peak memory not counted by this system" if peak is None else f"peak memory {peak / 1e9:.2f} GB"
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated() > 0:
         line += f", on the GPU {torch.cuda.max_memory_allocated() / 1e9:.2f} GB"
     return line

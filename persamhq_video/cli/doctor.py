@@ -12,6 +12,7 @@ from typing import get_args
 
 import torch
 
+from persam_hq.io.process_memory import installed_memory
 from persamhq_video.config import ModelName, make_config
 from persamhq_video.errors import PersamHQVideoError
 from persamhq_video.io.readers.container import ffmpeg_libraries
@@ -65,5 +66,5 @@ def _weights() -> Iterator[tuple[str, str]]:
 
 
 def _memory() -> str:
-    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    return f"{pages * size / 1e9:.1f} GB"
+    installed = installed_memory()
+    return "not told by this system" if installed is None else f"{installed / 1e9:.1f} GB"

@@ -24,11 +24,14 @@ class Tracked:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one worker did for one video: seconds by stage, counters, and its peak resident memory in bytes."""
+    """What one worker did for one video: seconds by stage, counters, and its peak resident memory in bytes.
+
+    The memory is None where the system does not count it.
+    """
 
     seconds: Mapping[str, float]
     counts: Mapping[str, int]
-    peak_memory: int
+    peak_memory: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class TotalUsage:
 
     seconds: Mapping[str, float]
     counts: Mapping[str, int]
-    peak_memory: tuple[int, ...]
+    peak_memory: tuple[int | None, ...]
 
     @classmethod
     def of(cls, usages: Sequence[Usage]) -> TotalUsage:

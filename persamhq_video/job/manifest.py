@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,7 +176,7 @@ def _path_text(where: str, name: str, value: object) -> str | None:
         raise ConfigError(f"{where}: got {shown(value)} as {name}; expected a path")
     text = expand_home((value or "").strip())
     # What no file system takes is an error of the list, not of the system that is asked for the file
-    if "\0" in text or any(len(os.fsencode(part)) > _LONGEST_NAME for part in Path(text).parts):
+    if "\0" in text or any(len(part.encode("utf-8", "surrogatepass")) > _LONGEST_NAME for part in Path(text).parts):
         raise ConfigError(f"{where}: got {shown(text)} as {name}; names have no zero byte and at most 255 bytes")
     return text or None
 

@@ -31,6 +31,8 @@ __all__ = ["CommittedFrame", "Journal", "JournalHead", "check_unlocked", "read_h
 
 _FORMAT: Final = 1
 """Of the lines; raised when a reader of the version before would misread them."""
+_BINARY: Final = getattr(os, "O_BINARY", 0)
+"""Windows writes two bytes for each line feed without it, and offsets of lines would be wrong."""
 _NOWHERE: Final = -1
 """In the table of offsets: no line about this frame."""
 
@@ -88,7 +90,7 @@ class Journal:
         """Read what earlier attempts wrote, if any did, and begin another one."""
         with self._as_output_error():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o666)
             try:
                 _lock(self._handle, self.path)
                 self._read()

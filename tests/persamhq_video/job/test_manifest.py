@@ -197,6 +197,7 @@ HOSTILE = {
     "a long name of few characters": ("jobs.csv", "video,mask\na," + "é" * 200, "at most 255 bytes"),
     "a zero byte": ("jobs.jsonl", r'{"video": "a\u0000b"}', "names have no zero byte"),
     "a long key": ("jobs.csv", "v" * 100_000 + ",video\na,b", "unknown column 'vvv"),
+    "half a character": ("jobs.jsonl", r'{"video": "\ud800", "start": -1}', "option start: got -1"),
     "cells": ("jobs.csv", "video,mask\n" + "a," * 100_000, "100001 cells, but 2 columns"),
     "a cell": ("jobs.csv", "video\n" + "a" * 200_000, "line 2: not CSV (field larger"),
 }
