@@ -57,7 +57,9 @@ class SourceInfo:
 
     `path` is a file, a folder, or the text that another kind of source takes; `kind` is the name of the kind. What is
     `is_live` comes once: it is not decoded again, so a run of it cannot be resumed. `notes` are lines about how its
-    frames are read, where that may not be what their owner thinks.
+    frames are read, where that may not be what their owner thinks. `rotation` is in clockwise degrees, and the picture
+    `is_mirrored` after it; both are applied already. `pixel_aspect` is the width of an upright pixel by its height.
+    `start` is the time stamp at which written videos begin, for a source whose clock did not stand at zero.
     """
 
     path: Path | str
@@ -70,6 +72,9 @@ class SourceInfo:
     rotation: int
     is_live: bool = False
     notes: tuple[str, ...] = ()
+    is_mirrored: bool = False
+    pixel_aspect: Fraction = Fraction(1)
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)

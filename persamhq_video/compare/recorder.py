@@ -64,7 +64,7 @@ class Recorder:
         self.poster = ""
         self._folder, self._names, self._first, self._annotations = folder, tuple(names), first, annotations
         self._scores = [ScoresWriter(folder / name / "scores.csv") for name in names]
-        self._times = MonotonicTimestamps(info.time_base)
+        self._times = MonotonicTimestamps(info.time_base, start=info.start)
         self._small = (max(1, round(_SMALL_WIDTH * info.height / info.width)), _SMALL_WIDTH)
 
         # The grid of the video: the source and a tile per strategy; titles are drawn once

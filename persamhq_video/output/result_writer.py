@@ -59,7 +59,7 @@ class ResultWriter:
         # What is committed frame by frame, and what a resumed run starts from
         self._journal = Journal(directory.journal_path)
         self._snapshots = Snapshots(directory.hidden, state_types)
-        self._times = MonotonicTimestamps(info.time_base)
+        self._times = MonotonicTimestamps(info.time_base, start=info.start)
 
         # Videos are coded in segments, each whole or not there
         segments = directory.hidden / "segments"
@@ -196,9 +196,13 @@ class ResultWriter:
     def _times_so_far(self) -> MonotonicTimestamps:
         first, last = self._journal.committed(0), self._journal.committed(self.next_index - 1)
         if first is None or last is None:
-            return MonotonicTimestamps(self._info.time_base)
+            return MonotonicTimestamps(self._info.time_base, start=self._info.start)
         return MonotonicTimestamps.after(
-            self._info.time_base, first_pts=first.pts, first_base=first.time_base, last=last.ticks
+            self._info.time_base,
+            first_pts=first.pts,
+            first_base=first.time_base,
+            last=last.ticks,
+            start=self._info.start,
         )
 
     def _code(self, frame: Frame, labels: NDArray[np.uint8], ticks: int) -> None:

@@ -105,6 +105,9 @@ class RunRecord:
             "time_base": str(info.time_base),
             "frame_rate": str(info.frame_rate),
             "rotation": info.rotation,
+            "is_mirrored": info.is_mirrored,
+            "pixel_aspect": str(info.pixel_aspect),
+            "start": info.start,
         }
 
     def _timings(self) -> dict[str, float]:

@@ -13,6 +13,9 @@ from av.video.stream import VideoStream
 
 from persam_hq.errors import one_line
 from persamhq_video.errors import DecodeError, InputError
+from persamhq_video.io.readers.matroska import missing_part
+from persamhq_video.io.readers.orientation import Orientation, orientation_of
+from persamhq_video.io.readers.times import frame_step, late_start, prepare_times, time_base_of
 from persamhq_video.types import SourceInfo
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 DEFAULT_RATE = Fraction(25)
 """Frames per second of a stream that states no rate, as raw H.264 and some cameras."""
 _DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+_MAX_PIXEL_ASPECT = 16
+"""The widest pixel that is believed: anamorphic video has 1.1 to 2, and faulty headers any number."""
 _MAX_REASON = 120
 """Characters of a library's message that a line of an error has room for."""
 
@@ -47,25 +52,29 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise InputError(f"{path}: no video stream in it; give a file that has one")
         # One thread names the packet that fails exactly; decoding is far from being the bottleneck.
         stream.thread_count = 1
+        prepare_times(container)
         yield container, stream
 
 
 def probe(path: Path) -> SourceInfo:
     """Everything known about a video without reading it through; its first frame is decoded to prove it can be."""
     with open_video(path) as (container, stream):
-        # Rotation is a property of the decoded picture, not of the container.
+        # Orientation is a property of the decoded picture, not of the container.
         picture = _first_picture(path, container, stream)
-        rotation = quarter_turns(picture) * 90
-        upright = (picture.width, picture.height) if rotation % 180 == 0 else (picture.height, picture.width)
+        orientation = orientation_of(picture)
+        width, height = orientation.upright(picture.width, picture.height)
         return SourceInfo(
             path=path,
             kind="video",
-            width=upright[0],
-            height=upright[1],
+            width=width,
+            height=height,
             time_base=time_base_of(stream),
             frame_rate=stream.average_rate or stream.guessed_rate or DEFAULT_RATE,
             num_frames=promised_frames(stream),
-            rotation=rotation,
+            rotation=orientation.turns * 90,
+            is_mirrored=orientation.is_mirrored,
+            pixel_aspect=pixel_aspect(stream, orientation),
+            start=late_start(container, stream),
         )
 
 
@@ -79,10 +88,12 @@ def _first_picture(path: Path, container: InputContainer, stream: VideoStream) -
     raise InputError(f"{path}: no frame in its video stream; give a video with at least one")
 
 
-def quarter_turns(picture: VideoFrame) -> int:
-    """Clockwise quarter turns (0 to 3) that bring the picture upright; other angles and mirroring are left alone."""
-    # FFmpeg counts degrees anticlockwise.
-    return (-picture.rotation // 90) % 4 if picture.rotation % 90 == 0 else 0
+def pixel_aspect(stream: VideoStream, orientation: Orientation) -> Fraction:
+    """Width of a pixel of the upright picture by its height; 1 where the stream says nothing, or nonsense."""
+    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    if not aspect or not 1 / _MAX_PIXEL_ASPECT <= aspect <= _MAX_PIXEL_ASPECT:
+        return Fraction(1)
+    return 1 / aspect if orientation.turns % 2 else aspect
 
 
 def promised_frames(stream: VideoStream) -> int | None:
@@ -103,12 +114,23 @@ def is_shown(packet: Packet[VideoStream]) -> bool:
     return packet.size > 0 and not packet.is_discard
 
 
-def missing_seconds(stream: VideoStream, *, last: int, gap: int) -> Fraction:
-    """Seconds by which a stream ends earlier than its container says; 0 where it does not, or the container is silent.
+def missing_end(path: Path, container: InputContainer, stream: VideoStream, *, last: int, gap: int) -> str | None:
+    """What shows that frames are missing at the end of a Matroska file, None where nothing does.
 
-    ``last`` is the time stamp of the last frame and ``gap`` the longest distance between two. Matroska has no frame
-    count, but each of its tracks may carry a duration.
+    ``last`` is the time stamp of the last frame and ``gap`` the longest distance between two. There is no frame count;
+    the size of the file tells, and, where only its index is missing, the duration that a track may carry. That alone
+    is a hint only: the last frame may be held, and editors leave old durations behind.
     """
+    part = missing_part(path) if "matroska" in container.format.name else None
+    if part == "frames":
+        return "the file ends in the middle of its frames"
+    if part == "rest" and (missing := _missing_seconds(stream, last=last, gap=gap)):
+        return f"the file ends {float(missing):.2f} s before its container says"
+    return None
+
+
+def _missing_seconds(stream: VideoStream, *, last: int, gap: int) -> Fraction:
+    """Seconds by which a stream ends earlier than its duration says; 0 where it does not, or says none."""
     promised = _DURATION.fullmatch(stream.metadata.get("DURATION", ""))
     if promised is None:
         return Fraction(0)
@@ -120,32 +142,16 @@ def missing_seconds(stream: VideoStream, *, last: int, gap: int) -> Fraction:
     return missing if missing > longest else Fraction(0)
 
 
-def frame_step(stream: VideoStream) -> int:
-    """Ticks from one frame to the next at the average rate, at least 1."""
-    rate = stream.average_rate or stream.guessed_rate
-    return max(1, round(1 / (rate * time_base_of(stream)))) if rate else 1
-
-
-def time_base_of(stream: VideoStream) -> Fraction:
-    """The stream's time base; 1/1000 for the rare container without one."""
-    return stream.time_base or Fraction(1, 1000)
-
-
-def shown_times(path: Path) -> tuple[int, ...]:
-    """Time stamps of the frames that are shown, in presentation order, from the packets alone.
-
-    Packets that an edit list drops are left out; decoding times stand in where a container has no presentation times.
-    """
+def count_packets(path: Path) -> int:
+    """The number of frames that are shown, from the packets alone; those that an edit list drops are left out."""
+    count = 0
     with open_video(path) as (container, stream):
-        times: list[int] = []
         try:
             for packet in container.demux(stream):
-                time = packet.dts if packet.pts is None else packet.pts
-                if is_shown(packet) and time is not None:
-                    times.append(time)
+                count += is_shown(packet)
         except av.FFmpegError as exc:
-            raise DecodeError(f"{path}: reading stops after {len(times)} packets ({reason(exc)})", frame=0) from exc
-    return tuple(sorted(times))
+            raise DecodeError(f"{path}: reading stops after {count} packets ({reason(exc)})", frame=0) from exc
+    return count
 
 
 def reason(exc: BaseException) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import islice, pairwise
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from persamhq_video.errors import ConfigError, DecodeError, InputError
-from persamhq_video.io.readers.container import missing_seconds, open_video, probe, reason, shown_times
+from persamhq_video.errors import ConfigError, InputError
+from persamhq_video.io.readers.container import reason
 from persamhq_video.io.readers.pyav_reader import PyAVSource
-from persamhq_video.types import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,49 +18,46 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from persamhq_video.protocols.frame_source import FrameWindow
-    from persamhq_video.types import SourceInfo
+    from persamhq_video.types import Frame, SourceInfo
 
 # The share of all frames that decord may replace by copies of other ones, so small that the first one is an error.
 _FAULT_TOLERANCE = 1e-9
 
 
 class DecordSource:
-    """A video file, decoded by decord one frame at a time.
+    """A video file, decoded by decord one frame at a time, each of them compared with PyAV's.
 
-    decord turns and converts as UprightConverter does. Its times are float32 seconds, so the exact ones come from the
-    packets. Where decord gives up (on a broken file at a point that differs from run to run, in some transport streams
-    at the first frame) the PyAV reader takes over, with the same frames and the same error. Damage that a decoder
-    conceals is seen by the PyAV reader only.
+    decord conceals damage, finds other pictures than FFmpeg in some transport streams and does not know every display
+    matrix. Its first picture that differs, or that it cannot give, is therefore PyAV's, as are all after it: frames,
+    times and errors are the same with both readers. The price is that every frame is decoded twice.
     """
 
     def __init__(self, path: Path, window: FrameWindow) -> None:
         self._path, self._window = path, window
-        self.info: SourceInfo = probe(path)
-        self._times = shown_times(path)
-        window.check_start(path, len(self._times))
+        self._reference = PyAVSource(path, window)
+        self.info: SourceInfo = self._reference.info
         # Opened once here and thrown away: a file that decord cannot read is an error before the first frame
         self._open()
 
     @property
     def num_selected(self) -> int | None:
         """See FrameSource."""
-        return self._window.count(len(self._times))
+        return self._reference.num_selected
 
     def frames(self) -> Iterator[Frame]:
         """See FrameSource."""
-        reader, index = self._open(), 0
-        for position, pts in enumerate(self._times):
-            if self._window.is_past(position):
-                return
+        reader: Any = self._open()
+        position = 0
+        for frame in self._reference.frames():
             # Frames left out are decoded all the same: decord's seeking is not exact on every file.
-            image = self._next(reader)
-            if image is None:
-                yield from self._rest(index=index, position=position)
-                return
-            if self._window.wants(position):
-                yield Frame(index=index, pts=pts, time_base=self.info.time_base, image=image, name=f"{index:05d}")
-                index += 1
-        self._check_promise(index)
+            wanted = self._window.start + frame.index * self._window.stride
+            while reader is not None and position <= wanted:
+                image = self._next(reader)
+                reader = None if image is None else reader
+                position += 1
+            if reader is not None and not np.array_equal(image, frame.image):
+                reader = None
+            yield frame if reader is None else replace(frame, image=image)
 
     def _open(self) -> Any:
         decord = _decord()
@@ -76,37 +72,6 @@ class DecordSource:
             return packed_rgb(reader.next().asnumpy(), width=self.info.width, height=self.info.height)
         except (StopIteration, ValueError, _decord().DECORDError, _decord().DECORDLimitReachedError):
             return None
-
-    def _rest(self, *, index: int, position: int) -> Iterator[Frame]:
-        """The frames of the PyAV reader from output frame ``index`` on, provided that its times agree with decord's."""
-        # From its start, as exact seeking is not to be had: frames before `index` are decoded again and dropped
-        rest = islice(PyAVSource(self._path, self._window).frames(), index, None)
-        due = [time for i, time in enumerate(self._times) if i >= position and self._window.wants(i)]
-        first = next(rest, None)
-        if (first.pts if first else None) != (due[0] if due else None):
-            why = "decord finds fewer frames than the file announces"
-            raise DecodeError(f"{self._path}: frame {position} missing: {why}; use --reader pyav", frame=index)
-        if first is not None:
-            yield first
-            yield from rest
-
-    def _check_promise(self, index: int) -> None:
-        """Compare the frames that came with what the container says, as the PyAV reader does."""
-        found, promised = len(self._times), self.info.num_frames
-        why = None
-        if promised is not None and found < promised:
-            why = f"the file ends after {found} of the {promised} frames its container promises"
-        elif missing := self._missing_seconds():
-            why = f"the file ends {float(missing):.2f} s before its container says"
-
-        # A window that ends before the damage has all its frames.
-        if why is not None and (self._window.end is None or self._window.end > found):
-            raise DecodeError(f"{self._path}: frame {found} missing: {why}; repair the file", frame=index)
-
-    def _missing_seconds(self) -> float:
-        gap = max((after - before for before, after in pairwise(self._times)), default=0)
-        with open_video(self._path) as (_, stream):
-            return float(missing_seconds(stream, last=self._times[-1], gap=gap))
 
 
 def _decord() -> Any:

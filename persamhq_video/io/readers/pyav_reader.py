@@ -9,25 +9,27 @@ import av
 
 from persamhq_video.errors import DecodeError
 from persamhq_video.io.readers.container import (
-    frame_step,
+    count_packets,
     is_shown,
-    missing_seconds,
+    missing_end,
     open_video,
     probe,
     reason,
-    shown_times,
 )
-from persamhq_video.io.readers.orientation import UprightConverter
+from persamhq_video.io.readers.orientation import PictureSizeError, UprightConverter
+from persamhq_video.io.readers.times import PictureTimes, without_false_alarms
 from persamhq_video.types import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy as np
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+    from numpy.typing import NDArray
 
     from persamhq_video.protocols.frame_source import FrameWindow
     from persamhq_video.types import SourceInfo
@@ -53,7 +55,7 @@ class PyAVSource:
         self.info: SourceInfo = probe(path)
         if window.start > 0:
             # The header may promise more frames than there are, so the packets are counted.
-            window.check_start(path, len(shown_times(path)))
+            window.check_start(path, count_packets(path))
 
     @property
     def num_selected(self) -> int | None:
@@ -67,34 +69,54 @@ class PyAVSource:
         try:
             with open_video(self._path) as (container, stream):
                 converter: UprightConverter | None = None
-                for picture, pts in _timed(_pictures(container, stream, self.info), stream):
+                for picture, pts in _timed(self._path, container, stream, self.info):
                     if self._window.wants(position):
                         converter = converter or UprightConverter(stream, picture)
-                        yield self._frame(converter, picture, index=index, pts=pts)
+                        yield self._frame(converter(picture), index=index, pts=pts)
                         index += 1
                     position += 1
                     # Before the next picture is decoded, so that damage beyond the end does no harm
                     if self._window.is_past(position):
                         return
-        except (BrokenStreamError, av.FFmpegError) as exc:
+        except (BrokenStreamError, PictureSizeError, av.FFmpegError) as exc:
             raise DecodeError(_message(self.info, position, reason(exc)), frame=index) from exc
 
-    def _frame(self, converter: UprightConverter, picture: VideoFrame, *, index: int, pts: int) -> Frame:
-        if not converter.fits(picture):
-            got = f"{picture.width}x{picture.height} {picture.format.name}"
-            expected = f"{converter.size[0]}x{converter.size[1]} {converter.format}"
-            raise BrokenStreamError(f"the picture changes from {expected} to {got} in mid-stream")
-        image = converter(picture)
+        # A packet may give no picture of its own, so that there are fewer than there seemed to be
+        if index == 0:
+            raise DecodeError(f"{self._path}: ends before frame {self._window.start}; use a lower --start", frame=0)
+
+    def _frame(self, image: NDArray[np.uint8], *, index: int, pts: int) -> Frame:
         return Frame(index=index, pts=pts, time_base=self.info.time_base, image=image, name=f"{index:05d}")
 
 
-def _pictures(container: InputContainer, stream: VideoStream, info: SourceInfo) -> Iterator[VideoFrame]:
-    """Intact pictures in presentation order; BrokenStreamError once the next one is damaged or missing."""
+def _timed(
+    path: Path, container: InputContainer, stream: VideoStream, info: SourceInfo
+) -> Iterator[tuple[VideoFrame, int]]:
+    """Intact pictures in presentation order, each with its time; BrokenStreamError once one is damaged or missing."""
+    # `gap` is the longest distance between two frames so far
+    times = PictureTimes(container, stream)
+    last, gap = None, 0
+    for picture in _pictures(container, stream, info, times):
+        time = times(picture)
+        gap = gap if last is None else max(gap, time - last)
+        last = time
+        yield picture, time
+
+    # The end is known only now: it may be earlier than the container promises.
+    if last is not None and (why := missing_end(path, container, stream, last=last, gap=gap)):
+        raise BrokenStreamError(why)
+
+
+def _pictures(
+    container: InputContainer, stream: VideoStream, info: SourceInfo, times: PictureTimes
+) -> Iterator[VideoFrame]:
+    """Intact pictures in presentation order; `times` learns of their packets."""
     # Packets are counted, not pictures: the promise of a container is about packets
     packets = 0
     try:
-        for packet in container.demux(stream):
+        for packet in without_false_alarms(container.demux(stream), container, stream):
             packets += is_shown(packet)
+            times.add_packet(packet)
             yield from _decode(packet, stream)
     except av.FFmpegError as exc:
         raise BrokenStreamError(f"reading stops: {reason(exc)}") from exc
@@ -130,23 +152,6 @@ def _flushed(stream: VideoStream, *, before: int | None) -> Iterator[VideoFrame]
             if picture.is_corrupt or time is None or before is None or time >= before:
                 return
             yield picture
-
-
-def _timed(pictures: Iterator[VideoFrame], stream: VideoStream) -> Iterator[tuple[VideoFrame, int]]:
-    """Each picture with its time stamp; one without a time follows its predecessor by a frame of the average rate."""
-    # `gap` is the longest distance between two frames so far
-    step, gap = frame_step(stream), 0
-    last: int | None = None
-    for picture in pictures:
-        given: int | None = picture.pts
-        time = given if given is not None else (0 if last is None else last + step)
-        gap = gap if last is None else max(gap, time - last)
-        last = time
-        yield picture, time
-
-    # The end is known only now: it may be earlier than the container promises.
-    if last is not None and (missing := missing_seconds(stream, last=last, gap=gap)):
-        raise BrokenStreamError(f"the file ends {float(missing):.2f} s before its container says")
 
 
 def _message(info: SourceInfo, position: int, why: str) -> str:

@@ -10,14 +10,13 @@ from av.video.stream import VideoStream
 from persamhq_video.errors import DecodeError, InputError
 from persamhq_video.io.readers.container import (
     DEFAULT_RATE,
-    frame_step,
+    pixel_aspect,
     promised_frames,
-    quarter_turns,
     reason,
-    time_base_of,
 )
-from persamhq_video.io.readers.orientation import UprightConverter
+from persamhq_video.io.readers.orientation import PictureSizeError, UprightConverter, orientation_of
 from persamhq_video.io.readers.stream_url import ffmpeg_input, redact_password
+from persamhq_video.io.readers.times import PictureTimes, prepare_times, time_base_of
 from persamhq_video.types import Frame, SourceInfo
 
 if TYPE_CHECKING:
@@ -46,25 +45,27 @@ class StreamSource:
         self._container = _open(text)
         try:
             self._stream = _video_stream(self._text, self._container)
-            self._pictures = _intact_pictures(self._container, self._stream)
+            self._times = PictureTimes(self._container, self._stream)
+            self._pictures = _intact_pictures(self._container, self._stream, self._times)
             self._first = self._first_picture()
         except BaseException:
             self._container.close()
             raise
 
-        # Width and height are those of the upright picture.
-        turned = quarter_turns(self._first) % 2 == 1
-        size = (self._first.width, self._first.height)
+        orientation = orientation_of(self._first)
+        width, height = orientation.upright(self._first.width, self._first.height)
         self.info = SourceInfo(
             path=self._text,
             kind="stream",
-            width=size[turned],
-            height=size[not turned],
+            width=width,
+            height=height,
             time_base=time_base_of(self._stream),
             frame_rate=self._stream.average_rate or self._stream.guessed_rate or DEFAULT_RATE,
             num_frames=None,  # a live source promises none
-            rotation=quarter_turns(self._first) * 90,
+            rotation=orientation.turns * 90,
             is_live=True,
+            is_mirrored=orientation.is_mirrored,
+            pixel_aspect=pixel_aspect(self._stream, orientation),
         )
 
     @property
@@ -90,13 +91,15 @@ class StreamSource:
         try:
             for picture, pts in self._timed():
                 if self._window.wants(position):
-                    self._refuse_change(converter, picture, index=index, position=position)
                     image = converter(picture)
                     yield Frame(index=index, pts=pts, time_base=self.info.time_base, image=image, name=f"{index:05d}")
                     index += 1
                 position += 1
                 if self._window.is_past(position):
                     return
+        except PictureSizeError as exc:
+            why = f"frame {position}: {exc}; keep the picture's size while it is recorded"
+            raise DecodeError(f"{self._text}: {why}", frame=index) from exc
         except av.FFmpegError as exc:
             raise DecodeError(f"{self._text}: breaks off after {position} frames: {_reason(exc)}", frame=index) from exc
         finally:
@@ -106,14 +109,12 @@ class StreamSource:
         self._check_end(index=index, position=position)
 
     def _timed(self) -> Iterator[tuple[VideoFrame, int]]:
-        """Each picture with its time since the first one; one without a time follows by a frame of the average rate."""
+        """Each picture with its time since the first one; see PictureTimes."""
         # The first picture has been read already, to learn the size
-        step = frame_step(self._stream)
-        start, last = self._first.pts or 0, 0
+        start = self._times(self._first)
         yield self._first, 0
         for picture in self._pictures:
-            last = last + step if picture.pts is None else picture.pts - start
-            yield picture, last
+            yield picture, self._times(picture) - start
 
     def _first_picture(self) -> VideoFrame:
         try:
@@ -125,16 +126,6 @@ class StreamSource:
         if picture is None:
             raise InputError(f"{self._text}: ends before the first picture; see whether it plays elsewhere")
         return picture
-
-    def _refuse_change(self, converter: UprightConverter, picture: VideoFrame, *, index: int, position: int) -> None:
-        """A DecodeError where a picture has another size or format than the first one."""
-        if not converter.fits(picture):
-            got, expected = f"{picture.width}x{picture.height}", f"{converter.size[0]}x{converter.size[1]}"
-            raise DecodeError(
-                f"{self._text}: frame {position} is {got} {picture.format.name}, those before were {expected}"
-                f" {converter.format}; keep the picture's size while it is recorded",
-                frame=index,
-            )
 
     def _check_end(self, *, index: int, position: int) -> None:
         """A DecodeError where the end came too early: a file behind a URL may promise a number of frames."""
@@ -167,9 +158,11 @@ def _video_stream(text: str, container: InputContainer) -> VideoStream:
     return stream
 
 
-def _intact_pictures(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+def _intact_pictures(container: InputContainer, stream: VideoStream, times: PictureTimes) -> Iterator[VideoFrame]:
     """Pictures as they come; those that cannot be decoded, as before the first key frame, are left out."""
+    prepare_times(container)
     for packet in container.demux(stream):
+        times.add_packet(packet)
         try:
             pictures = packet.decode()
         except av.error.InvalidDataError:

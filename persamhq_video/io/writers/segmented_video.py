@@ -230,4 +230,6 @@ def _read_packets(path: Path) -> Iterator[Packet]:
 
 def _without_path(info: SourceInfo) -> tuple[object, ...]:
     """What an encoder depends on: a source may move, and its segments stay good."""
-    return (info.width, info.height, info.time_base, info.frame_rate)
+    # Left out where pixels are square, so that segments of earlier versions stay good too
+    aspect = () if info.pixel_aspect == 1 else (info.pixel_aspect,)
+    return (info.width, info.height, info.time_base, info.frame_rate, *aspect)

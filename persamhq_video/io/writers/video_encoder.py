@@ -161,6 +161,9 @@ def _configure(context: Any, codec: VideoCodec, info: SourceInfo) -> None:
     context.color_range, context.colorspace = codec.color_range, BT709
     context.color_primaries, context.color_trc = BT709, BT709
     context.time_base, context.framerate = info.time_base, info.frame_rate
+    # Pixels that are not square stay so; square ones are left unsaid.
+    if info.pixel_aspect != 1:
+        context.sample_aspect_ratio = info.pixel_aspect
     # The quality in the codec's options decides, not PyAV's default bit rate.
     context.bit_rate = 0
     # No version of the encoder in the stream
