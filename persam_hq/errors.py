@@ -10,6 +10,7 @@ import reprlib
 from collections.abc import Iterable
 
 __all__ = [
+    "ArgumentError",
     "CheckpointError",
     "EmptyMaskError",
     "EvaluationError",
@@ -34,6 +35,10 @@ class PersamHQError(Exception):
 
 class InputError(PersamHQError, ValueError):
     """An image, a prompt or an option that a caller handed in cannot be used."""
+
+
+class ArgumentError(InputError, AssertionError):
+    """An argument of a published call cannot be used; the published code asserts it, and scripts expect that."""
 
 
 class ShapeError(InputError):

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from persam_hq.build.pretrained import ImageModel
-from persam_hq.errors import InputError, ShapeError
+from persam_hq.errors import ArgumentError, InputError, NoImageError, ShapeError
 from persam_hq.modeling.lite.model import Lite
 from persam_hq.modeling.mask_decoder import select_masks, weighted_mask
 from persam_hq.personalization import foreground_cells, target_from_features
@@ -170,7 +170,7 @@ class _CurrentImage:
     def image_features(self) -> ImageFeatures:
         """The features of the current image, for the functions of the core."""
         if self._features is None:
-            raise InputError("no image is set; call set_image(image) first")
+            raise NoImageError("no image is set; call set_image(image) first")
         return self._features
 
     @property
@@ -229,7 +229,7 @@ class _CurrentImage:
 
     def _as_rgb(self, image: RgbImage, image_format: str) -> RgbImage:
         if image_format not in ("RGB", "BGR"):
-            raise InputError(f"image_format must be 'RGB' or 'BGR', got {image_format!r}")
+            raise ArgumentError(f"image_format must be 'RGB' or 'BGR', got {image_format!r}")
         # Published models have an attribute that says which they were trained with
         wanted = "RGB" if isinstance(self.model, Lite) else self.model.image_format
         return image if image_format == wanted else image[..., ::-1]
@@ -321,7 +321,7 @@ def prompts_from_arrays(
 ) -> PromptSet:
     """A prompt set from the arguments of `predict`, checked; a box may be (4,) or (1, 4)."""
     if (point_coords is None) != (point_labels is None):
-        raise InputError("point_coords and point_labels go together; got one of them")
+        raise ArgumentError("point_coords and point_labels go together; got one of them")
     # No points are empty tensors
     points = _float_tensor(np.empty((0, 2)) if point_coords is None else point_coords)
     labels = _float_tensor(np.empty(0) if point_labels is None else point_labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
@@ -22,7 +22,7 @@ from persam_hq.compat.mask_regions import (
 )
 from persam_hq.compat.rle import Rle, area_from_rle, coco_encode_rle, masks_to_rle, rle_to_mask
 from persam_hq.compat.tensor_prompts import predict_torch
-from persam_hq.errors import InputError, ShapeError
+from persam_hq.errors import ArgumentError, InputError, ShapeError
 from persam_hq.modeling.mask_decoder import stability
 from persam_hq.predictor import encode
 from persam_hq.transforms import points_to_input
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from persam_hq.compat.amg import MaskData
     from persam_hq.modeling.sam import Sam
     from persam_hq.transforms import RgbImage
     from persam_hq.types import ImageFeatures, Size
@@ -118,9 +119,9 @@ class SamAutomaticMaskGenerator:
         output_mode: OutputMode = "binary_mask",
     ) -> None:
         if (points_per_side is None) == (point_grids is None):
-            raise InputError("give points_per_side or point_grids, and not both")
+            raise ArgumentError("give points_per_side or point_grids, and not both")
         if output_mode not in OUTPUT_MODES:
-            raise InputError(f"unknown output_mode {output_mode!r}; known: {', '.join(OUTPUT_MODES)}")
+            raise ArgumentError(f"unknown output_mode {output_mode!r}; known: {', '.join(OUTPUT_MODES)}")
         if points_per_side is not None:
             sides = [int(points_per_side / crop_n_points_downscale_factor**i) for i in range(crop_n_layers + 1)]
             point_grids = [point_grid(side) for side in sides]
@@ -215,25 +216,26 @@ class SamAutomaticMaskGenerator:
         """Holes and islands removed; of masks that are alike then, those that did not change are preferred."""
         if not found.rles:
             return found
-        rles, boxes, untouched = list(found.rles), found.boxes.clone(), torch.ones(len(found.rles))
-        for index, rle in enumerate(found.rles):
-            filled, had_holes = remove_small_regions(rle_to_mask(rle), self.min_mask_region_area, kind="holes")
-            mask, had_islands = remove_small_regions(filled, self.min_mask_region_area, kind="islands")
-            if had_holes or had_islands:
-                changed = torch.from_numpy(np.ascontiguousarray(mask))[None]
-                (rles[index],) = masks_to_rle(changed)
-                boxes[index] = mask_boxes(changed)[0].to(boxes.device)
-                untouched[index] = 0
-        tidy = Found(
-            rles=tuple(rles),
-            boxes=boxes,
-            iou=found.iou,
-            stability=found.stability,
-            points=found.points,
-            crops=found.crops,
-        )
         threshold = max(self.box_nms_thresh, self.crop_nms_thresh)
-        return tidy.rows(non_maximum_suppression(boxes, untouched.to(boxes.device), threshold=threshold))
+        rles, boxes, keep = without_small_regions(
+            found.rles, found.boxes, area=self.min_mask_region_area, threshold=threshold
+        )
+        return replace(found, rles=tuple(rles), boxes=boxes).rows(keep)
+
+    @staticmethod
+    def postprocess_small_regions(mask_data: MaskData, min_area: int, nms_thresh: float) -> MaskData:
+        """The table of masks (`rles`, `boxes` and others) without holes and islands of fewer than `min_area` pixels.
+
+        It is changed in place and returned, as the published one does. Of masks that are alike then one stays.
+        """
+        if not len(mask_data["rles"]):
+            return mask_data
+        rles, boxes, keep = without_small_regions(
+            mask_data["rles"], mask_data["boxes"], area=min_area, threshold=nms_thresh
+        )
+        mask_data["rles"], mask_data["boxes"] = rles, boxes
+        mask_data.filter(keep)
+        return mask_data
 
     def _record(self, found: Found, index: int) -> MaskRecord:
         rle = found.rles[index]
@@ -256,3 +258,22 @@ class SamAutomaticMaskGenerator:
 def _corner_and_size(box: Tensor) -> list[int]:
     x0, y0, x1, y1 = box.tolist()
     return [x0, y0, x1 - x0, y1 - y0]
+
+
+def without_small_regions(
+    rles: Sequence[Rle], boxes: Tensor, *, area: float, threshold: float
+) -> tuple[list[Rle], Tensor, Tensor]:
+    """Masks and their boxes (B, 4) without holes and islands of fewer than `area` pixels, and indices of those to keep.
+
+    Of boxes that overlap by an IoU above `threshold`, a mask that did not change is kept first.
+    """
+    tidy, new_boxes, untouched = list(rles), boxes.clone(), torch.ones(len(rles))
+    for index, rle in enumerate(rles):
+        filled, had_holes = remove_small_regions(rle_to_mask(rle), area, kind="holes")
+        mask, had_islands = remove_small_regions(filled, area, kind="islands")
+        if had_holes or had_islands:
+            changed = torch.from_numpy(np.ascontiguousarray(mask))[None]
+            (tidy[index],) = masks_to_rle(changed)
+            new_boxes[index] = mask_boxes(changed)[0].to(boxes.device)
+            untouched[index] = 0
+    return tidy, new_boxes, non_maximum_suppression(new_boxes, untouched.to(boxes.device), threshold=threshold)

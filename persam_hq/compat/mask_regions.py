@@ -60,13 +60,13 @@ def mask_boxes(masks: Tensor) -> Tensor:
     return boxes.long() * ~empty[:, None]
 
 
-def near_crop_edge(boxes: Tensor, crop: Box, size: Size) -> Tensor:
+def near_crop_edge(boxes: Tensor, crop: Box, size: Size, *, tolerance: float = EDGE_TOLERANCE) -> Tensor:
     """Which boxes (B, 4), in pixels of their crop, the crop cuts off, at an edge that is not the image's own: (B,)."""
     height, width = size
     x0, y0, _, _ = crop
     placed = boxes.float() + boxes.new_tensor([x0, y0, x0, y0])
     at_crop, at_image = (
-        (placed - placed.new_tensor(edges)).abs() <= EDGE_TOLERANCE for edges in (crop, (0, 0, width, height))
+        (placed - placed.new_tensor(edges)).abs() <= tolerance for edges in (crop, (0, 0, width, height))
     )
     return (at_crop & ~at_image).any(dim=1)
 

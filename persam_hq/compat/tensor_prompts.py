@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from persam_hq.errors import InputError
+from persam_hq.errors import ArgumentError, InputError
 from persam_hq.modeling.mask_decoder import select_masks
-from persam_hq.transforms import masks_to_original
+from persam_hq.transforms import LongestSide, masks_to_original
 from persam_hq.types import Guidance, ImageFeatures, ImageGeometry
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ __all__ = ["encode_torch", "predict_torch"]
 @torch.no_grad()
 def encode_torch(model: Sam, transformed_image: Tensor, original_size: Size) -> ImageFeatures:
     """The features of (1, 3, h, w), an image resized already, in 0 to 255."""
+    frame, shape = model.input_frame, tuple(transformed_image.shape)
+    if len(shape) != 4 or shape[1] != 3 or (isinstance(frame, LongestSide) and max(shape[2:]) != frame.size):
+        side = f", the longer side {frame.size}" if isinstance(frame, LongestSide) else ""
+        raise ArgumentError(f"set_torch_image takes (1, 3, h, w){side}, got {shape}; resize it with `transform`")
     pixels = model.preprocess(transformed_image.to(model.device))
     (_, _, height, width), (_, _, padded_height, padded_width) = transformed_image.shape, pixels.shape
     geometry = ImageGeometry(

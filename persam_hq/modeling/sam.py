@@ -72,8 +72,13 @@ class Sam(nn.Module):
 
         The HQ features depend on the image alone, so they are fused here, once, where the decoder has a use for them.
         """
-        image_embedding, interm_embeddings = self.image_encoder(pixels)
+        image_embedding, interm_embeddings = self.encode_pixels(pixels)
         return self._features(image_embedding, interm_embeddings, geometry)
+
+    def encode_pixels(self, pixels: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The image embeddings (B, C, h, w) and interm embeddings of B images (B, 3, H', W')."""
+        encoded: tuple[Tensor, tuple[Tensor, ...]] = self.image_encoder(pixels)
+        return encoded
 
     def _features(
         self, image_embedding: Tensor, interm_embeddings: tuple[Tensor, ...], geometry: ImageGeometry
@@ -137,7 +142,7 @@ class Sam(nn.Module):
         """
         # All images go through the encoder at once
         frames = [self.preprocess(record["image"].to(self.device)) for record in batched_input]
-        embeddings, interm = self.image_encoder(torch.stack(frames))
+        embeddings, interm = self.encode_pixels(torch.stack(frames))
 
         # Each image then has its own prompts, and so its own decoder call
         answers = []

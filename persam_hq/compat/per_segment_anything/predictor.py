@@ -1,19 +1,10 @@
-"""The names that scripts import from `per_segment_anything`, on the models of this package."""
+"""`per_segment_anything.predictor`: PerSAM's predictor, with SAM-HQ's `hq_token_only`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from persam_hq.build.sam import sam_model_registry
-from persam_hq.compat.automatic_mask_generator import SamAutomaticMaskGenerator
 from persam_hq.compat.resize import ResizeLongestSide
-from persam_hq.compat.segment_anything import (
-    build_sam,
-    build_sam_vit_b,
-    build_sam_vit_h,
-    build_sam_vit_l,
-    build_sam_vit_t,
-)
 from persam_hq.compat.tensor_prompts import encode_torch, predict_torch
 from persam_hq.modeling.sam import Sam
 from persam_hq.predictor import PerSamPredictor
@@ -27,18 +18,7 @@ if TYPE_CHECKING:
     from persam_hq.transforms import RgbImage
     from persam_hq.types import Size
 
-__all__ = [
-    "ResizeLongestSide",
-    "Sam",
-    "SamAutomaticMaskGenerator",
-    "SamPredictor",
-    "build_sam",
-    "build_sam_vit_b",
-    "build_sam_vit_h",
-    "build_sam_vit_l",
-    "build_sam_vit_t",
-    "sam_model_registry",
-]
+__all__ = ["SamPredictor"]
 
 
 class SamPredictor(PerSamPredictor):

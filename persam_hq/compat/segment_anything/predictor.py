@@ -1,11 +1,9 @@
-"""The names that scripts import from `segment_anything` and `segment_anything_hq`, on the models of this package."""
+"""`segment_anything.predictor`: SAM-HQ's predictor, with what PerSAM's adds."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from persam_hq.build.sam import sam_model_registry
-from persam_hq.compat.automatic_mask_generator import SamAutomaticMaskGenerator
 from persam_hq.compat.resize import ResizeLongestSide
 from persam_hq.compat.tensor_prompts import encode_torch, predict_torch
 from persam_hq.modeling.sam import Sam
@@ -20,23 +18,7 @@ if TYPE_CHECKING:
     from persam_hq.transforms import RgbImage
     from persam_hq.types import Size
 
-__all__ = [
-    "ResizeLongestSide",
-    "Sam",
-    "SamAutomaticMaskGenerator",
-    "SamPredictor",
-    "build_sam",
-    "build_sam_vit_b",
-    "build_sam_vit_h",
-    "build_sam_vit_l",
-    "build_sam_vit_t",
-    "sam_model_registry",
-]
-
-build_sam = build_sam_vit_h = sam_model_registry["vit_h"]
-build_sam_vit_l = sam_model_registry["vit_l"]
-build_sam_vit_b = sam_model_registry["vit_b"]
-build_sam_vit_t = sam_model_registry["vit_tiny"]
+__all__ = ["SamPredictor"]
 
 
 class SamPredictor(_SamPredictor):

@@ -1,0 +1,5 @@
+"""`per_segment_anything.modeling` under its published names."""
+
+from persam_hq.compat.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TinyViT, TwoWayTransformer
+
+__all__ = ["ImageEncoderViT", "MaskDecoder", "PromptEncoder", "Sam", "TinyViT", "TwoWayTransformer"]
