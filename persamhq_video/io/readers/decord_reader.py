@@ -50,14 +50,18 @@ class DecordSource:
         position = 0
         for frame in self._reference.frames():
             # Frames left out are decoded all the same: decord's seeking is not exact on every file.
-            wanted = self._window.start + frame.index * self._window.stride
+            wanted, image = self._window.start + frame.index * self._window.stride, None
             while reader is not None and position <= wanted:
                 image = self._next(reader)
                 reader = None if image is None else reader
                 position += 1
-            if reader is not None and not np.array_equal(image, frame.image):
+
+            # The first difference ends decord's part
+            if image is None or not np.array_equal(image, frame.image):
                 reader = None
-            yield frame if reader is None else replace(frame, image=image)
+                yield frame
+            else:
+                yield replace(frame, image=image)
 
     def _open(self) -> Any:
         decord = _decord()

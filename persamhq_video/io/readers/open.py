@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from persam_hq.io.limits import MAX_PIXELS
-from persam_hq.io.paths import exists, is_folder
+from persam_hq.io.paths import exists, is_file, is_folder
 from persamhq_video.errors import ConfigError, InputError
 from persamhq_video.protocols.frame_source import FrameSource, FrameWindow
 
@@ -42,6 +42,11 @@ def open_video_file(path: Path, window: FrameWindow, *, reader: ReaderName = "py
     """A video file through one of the two readers, which give the same frames."""
     if not exists(path):
         raise InputError(f"{path}: no such file; give a video file, or another --source")
+    # Opening a pipe waits for its writer, and a video is opened more than once
+    if not is_file(path):
+        raise InputError(
+            f"{path}: is no file but a pipe or device, which cannot be read twice; save it as a file first"
+        )
     if path.suffix.lower() in _STACKS:
         _refuse_stack(path)
 

@@ -1,9 +1,9 @@
-"""Orientation of decoded pictures, and their conversion to upright 8-bit RGB by the same arithmetic for every reader."""
+"""Orientation of decoded pictures, and conversion to upright 8-bit RGB by the same arithmetic for every reader."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 from av.filter import Graph
@@ -24,7 +24,7 @@ _MAX_SLANT: Final = 0.0175
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """The way from a coded picture to the one that is displayed: clockwise quarter turns, then left and right change."""
+    """The way from a coded to the displayed picture: clockwise quarter turns, then left and right change sides."""
 
     turns: int = 0
     is_mirrored: bool = False
@@ -35,7 +35,7 @@ class Orientation:
 
 
 # The signs of a display matrix (a, b, c, d), which takes the point (x, y), y downwards, to (ax + cy, bx + dy)
-_ORIENTATIONS: Final = {
+_ORIENTATIONS: Final[dict[tuple[int, ...], Orientation]] = {
     (1, 0, 0, 1): Orientation(0),
     (0, 1, -1, 0): Orientation(1),
     (-1, 0, 0, -1): Orientation(2),
@@ -49,7 +49,8 @@ _ORIENTATIONS: Final = {
 
 def orientation_of(picture: VideoFrame) -> Orientation:
     """The orientation that a picture's display matrix states; slanted ones are left as they are coded."""
-    data = picture.side_data.get(SideData.DISPLAYMATRIX)
+    # The library takes types of side data, and its annotations names alone
+    data: Any = cast("Any", picture.side_data).get(SideData.DISPLAYMATRIX)
     if data is None:
         return Orientation()
     a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].astype(float)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import av
 from av.video.stream import VideoStream
@@ -14,6 +14,7 @@ from persamhq_video.io.readers.container import (
     promised_frames,
     reason,
 )
+from persamhq_video.io.readers.http_stream import ChunkedBody
 from persamhq_video.io.readers.orientation import PictureSizeError, UprightConverter, orientation_of
 from persamhq_video.io.readers.stream_url import ffmpeg_input, redact_password
 from persamhq_video.io.readers.times import PictureTimes, prepare_times, time_base_of
@@ -42,15 +43,18 @@ class StreamSource:
     def __init__(self, text: str, window: FrameWindow) -> None:
         # Messages and records show the text without its password
         self._text, self._window, self._is_read = redact_password(text), window, False
-        self._container = _open(text)
+        self._body = _chunked_body(text)
+        self._container = _open(text, self._body)
         try:
             self._stream = _video_stream(self._text, self._container)
             self._times = PictureTimes(self._container, self._stream)
             self._pictures = _intact_pictures(self._container, self._stream, self._times)
             self._first = self._first_picture()
         except BaseException:
-            self._container.close()
+            self.close()
             raise
+        # Asked now: nothing is known of a stream that is closed
+        self._promised = promised_frames(self._stream)
 
         orientation = orientation_of(self._first)
         width, height = orientation.upright(self._first.width, self._first.height)
@@ -83,6 +87,8 @@ class StreamSource:
     def close(self) -> None:
         """Release the camera or the connection; closing twice is harmless."""
         self._container.close()
+        if self._body is not None:
+            self._body.close()
 
     def _frames(self) -> Iterator[Frame]:
         # `position` counts pictures of the stream, `index` those that the window delivers.
@@ -97,10 +103,11 @@ class StreamSource:
                 position += 1
                 if self._window.is_past(position):
                     return
+            self._check_connection()
         except PictureSizeError as exc:
             why = f"frame {position}: {exc}; keep the picture's size while it is recorded"
             raise DecodeError(f"{self._text}: {why}", frame=index) from exc
-        except av.FFmpegError as exc:
+        except (av.FFmpegError, OSError) as exc:
             raise DecodeError(f"{self._text}: breaks off after {position} frames: {_reason(exc)}", frame=index) from exc
         finally:
             self.close()
@@ -119,7 +126,7 @@ class StreamSource:
     def _first_picture(self) -> VideoFrame:
         try:
             picture = next(self._pictures, None)
-        except av.FFmpegError as exc:
+        except (av.FFmpegError, OSError) as exc:
             raise InputError(
                 f"{self._text}: no picture comes ({_reason(exc)}); see whether it plays elsewhere"
             ) from exc
@@ -127,26 +134,44 @@ class StreamSource:
             raise InputError(f"{self._text}: ends before the first picture; see whether it plays elsewhere")
         return picture
 
+    def _check_connection(self) -> None:
+        """Raise the error of the connection that the demuxer took for an end."""
+        if self._body is not None and self._body.error is not None:
+            raise self._body.error
+
     def _check_end(self, *, index: int, position: int) -> None:
         """A DecodeError where the end came too early: a file behind a URL may promise a number of frames."""
-        promised = promised_frames(self._stream)
-        if promised is not None and position < promised:
-            raise DecodeError(f"{self._text}: ends after {position} of {promised} frames", frame=index)
+        if self._promised is not None and position < self._promised:
+            raise DecodeError(f"{self._text}: ends after {position} of {self._promised} frames", frame=index)
         if index == 0:
             raise DecodeError(f"{self._text}: ends before frame {self._window.start}; use a lower --start", frame=0)
 
 
-def _open(text: str) -> InputContainer:
+def _chunked_body(text: str) -> ChunkedBody | None:
+    """The body of an answer that comes in chunks; None for all other streams."""
+    if not text.lower().startswith(("http://", "https://")):
+        return None
+    try:
+        return ChunkedBody.open(text, timeout=_TIMEOUT_SECONDS)
+    except TimeoutError as exc:
+        name = redact_password(text)
+        raise InputError(f"{name}: cannot be opened ({_reason(exc)}); see whether it plays elsewhere") from exc
+
+
+def _open(text: str, body: ChunkedBody | None) -> InputContainer:
     wanted = ffmpeg_input(text)
     try:
-        return av.open(
-            wanted.file,
+        container = av.open(
+            wanted.file if body is None else body,
             format=wanted.format,
             metadata_errors="replace",  # as for files
             options=dict(wanted.options),
             timeout=(_TIMEOUT_SECONDS, _TIMEOUT_SECONDS),
         )
+        return cast("InputContainer", container)
     except (av.FFmpegError, OSError, ValueError) as exc:
+        if body is not None:
+            body.close()
         name = redact_password(text)
         raise InputError(f"{name}: cannot be opened ({_reason(exc)}); see whether it plays elsewhere") from exc
 
@@ -173,6 +198,6 @@ def _intact_pictures(container: InputContainer, stream: VideoStream, times: Pict
 
 def _reason(exc: BaseException) -> str:
     """The library's message; a wait that ran out has none of use."""
-    if isinstance(exc, av.error.ExitError):
+    if isinstance(exc, av.error.ExitError | TimeoutError):
         return f"nothing comes for {_TIMEOUT_SECONDS:.0f} s"
     return reason(exc)

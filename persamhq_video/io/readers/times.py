@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from av.container import Flags
 
@@ -32,7 +32,7 @@ def prepare_times(container: InputContainer) -> None:
     """Set a container, before its first packet is read, to give the times of the file and none of FFmpeg's making."""
     # In decoding order FFmpeg can only guess presentation times, and with B-frames it guesses wrong
     if container.format.name in _DECODING_TIMES_ONLY:
-        container.flags &= ~Flags.gen_pts.value
+        container.flags &= ~cast("int", Flags.gen_pts.value)
 
 
 def frame_step(stream: VideoStream) -> int:

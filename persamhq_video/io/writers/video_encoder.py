@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 import av
 import numpy as np
 from av.codec.context import Flags
+from av.filter import Graph
 from av.packet import Packet as AvPacket
 
 from persam_hq.io.atomic import commit, discard, open_part
@@ -91,6 +92,7 @@ class PictureEncoder:
     def __init__(self, codec: VideoCodec, info: SourceInfo) -> None:
         self._size = codec.size(info)
         self._time_base = info.time_base
+        self._aspect = None if info.pixel_aspect == 1 else _AspectTag(codec, info)
         self._context: Any = av.CodecContext.create(codec.encoder, "w")
         self._context.options = dict(codec.options)
         _configure(self._context, codec, info)
@@ -108,12 +110,35 @@ class PictureEncoder:
         if (picture.height, picture.width) != self._size:
             height, width = self._size
             raise ValueError(f"got a picture of {picture.width}x{picture.height} for a video of {width}x{height}")
+        picture = picture if self._aspect is None else self._aspect(picture)
         picture.pts, picture.time_base = time, self._time_base
         return map(_packet, self._context.encode(picture))
 
     def finish(self) -> Iterator[Packet]:
         """The packets that were held back."""
         return map(_packet, self._context.encode(None))
+
+
+class _AspectTag:
+    """Tags pictures with the aspect of their pixels: FFV1 keeps it with each, and PyAV cannot set it in Matroska."""
+
+    def __init__(self, codec: VideoCodec, info: SourceInfo) -> None:
+        height, width = codec.size(info)
+        aspect = info.pixel_aspect
+        self._graph = Graph()
+        self._graph.threads = 1
+        self._graph.link_nodes(
+            self._graph.add_buffer(
+                width=width, height=height, format=av.VideoFormat(codec.pixel_format), time_base=info.time_base
+            ),
+            self._graph.add("setsar", f"{aspect.numerator}/{aspect.denominator}"),
+            self._graph.add("buffersink"),
+        ).configure()
+
+    def __call__(self, picture: VideoFrame) -> VideoFrame:
+        """The same picture with its tag."""
+        self._graph.vpush(picture)
+        return self._graph.vpull()
 
 
 def write_video(
