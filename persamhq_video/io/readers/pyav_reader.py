@@ -96,7 +96,7 @@ def _timed(
     # `gap` is the longest distance between two frames so far
     times = PictureTimes(container, stream)
     last, gap = None, 0
-    for picture in _pictures(container, stream, info, times):
+    for picture in _pictures(container, stream, info):
         time = times(picture)
         gap = gap if last is None else max(gap, time - last)
         last = time
@@ -107,16 +107,13 @@ def _timed(
         raise BrokenStreamError(why)
 
 
-def _pictures(
-    container: InputContainer, stream: VideoStream, info: SourceInfo, times: PictureTimes
-) -> Iterator[VideoFrame]:
-    """Intact pictures in presentation order; `times` learns of their packets."""
+def _pictures(container: InputContainer, stream: VideoStream, info: SourceInfo) -> Iterator[VideoFrame]:
+    """Intact pictures in presentation order; BrokenStreamError once the next one is damaged or missing."""
     # Packets are counted, not pictures: the promise of a container is about packets
     packets = 0
     try:
         for packet in without_false_alarms(container.demux(stream), container, stream):
             packets += is_shown(packet)
-            times.add_packet(packet)
             yield from _decode(packet, stream)
     except av.FFmpegError as exc:
         raise BrokenStreamError(f"reading stops: {reason(exc)}") from exc

@@ -48,7 +48,7 @@ class StreamSource:
         try:
             self._stream = _video_stream(self._text, self._container)
             self._times = PictureTimes(self._container, self._stream)
-            self._pictures = _intact_pictures(self._container, self._stream, self._times)
+            self._pictures = _intact_pictures(self._container, self._stream)
             self._first = self._first_picture()
         except BaseException:
             self.close()
@@ -183,11 +183,10 @@ def _video_stream(text: str, container: InputContainer) -> VideoStream:
     return stream
 
 
-def _intact_pictures(container: InputContainer, stream: VideoStream, times: PictureTimes) -> Iterator[VideoFrame]:
+def _intact_pictures(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """Pictures as they come; those that cannot be decoded, as before the first key frame, are left out."""
     prepare_times(container)
     for packet in container.demux(stream):
-        times.add_packet(packet)
         try:
             pictures = packet.decode()
         except av.error.InvalidDataError:

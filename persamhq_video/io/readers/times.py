@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, cast
@@ -66,14 +65,11 @@ class PictureTimes:
         self._last: int | None = None
         self._may_jump = bool(container.format.flags & _TS_DISCONT)
         self._max_jump = round(MAX_JUMP_SECONDS / time_base_of(stream))
-        self._has_decoding_times = container.format.name in _DECODING_TIMES_ONLY
-        self._waiting: deque[int] = deque()
 
-    def add_packet(self, packet: Packet[VideoStream]) -> None:
-        """Take note of a packet that is about to be decoded."""
-        # The first picture to be shown takes the first decoding time, the second the second, whatever their order
-        if self._has_decoding_times and packet.size and packet.pts is None and packet.dts is not None:
-            self._waiting.append(packet.dts)
+        # In decoding order a picture is complete some frames after its own place, always as many
+        is_reordered = container.format.name in _DECODING_TIMES_ONLY and stream.codec_context.has_b_frames
+        self._first_time = (stream.start_time or 0) if is_reordered else None
+        self._delay: int | None = None
 
     def __call__(self, picture: VideoFrame) -> int:
         """The time of the next picture."""
@@ -95,9 +91,16 @@ class PictureTimes:
         return self._last
 
     def _given(self, picture: VideoFrame) -> int | None:
-        """The time that the file gives a picture."""
-        given: int | None = picture.pts
-        return self._waiting.popleft() if given is None and self._waiting else given
+        """The time that the file gives a picture, None where it gives none."""
+        if self._first_time is None:
+            pts: int | None = picture.pts
+            return pts
+        # The decoding time of the packet that completed it; the last pictures are completed by the end of the file
+        dts: int | None = picture.dts
+        if dts is None:
+            return None
+        self._delay = dts - self._first_time if self._delay is None else self._delay
+        return dts - self._delay
 
 
 def without_false_alarms(
