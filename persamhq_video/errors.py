@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import ClassVar, Final
 
 from persam_hq.errors import PersamHQError, error_line
+from persam_hq.io.shown_text import redact_secrets
 
 __all__ = [
     "EXIT_FAILED",
@@ -39,6 +40,10 @@ class PersamHQVideoError(Exception):
     """Base of the errors below; ``exit_code`` is what the command line returns for it."""
 
     exit_code: ClassVar[int] = EXIT_FAILED
+
+    def __str__(self) -> str:
+        # Messages name what was given, and a URL may hold a password
+        return redact_secrets(super().__str__())
 
 
 class InputError(PersamHQVideoError):

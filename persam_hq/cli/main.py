@@ -14,9 +14,9 @@ from persam_hq.cli.checkpoints import add_checkpoints
 from persam_hq.cli.evaluate import add_evaluate
 from persam_hq.cli.personalize import add_personalize
 from persam_hq.cli.segment import add_segment
-from persam_hq.cli.terminal import close_quietly, make_safe, printable
 from persam_hq.cli.train import add_train
 from persam_hq.errors import OutputError, PersamHQError, error_line, one_line
+from persam_hq.io.console import run_on_console
 from persam_hq.io.paths import expand_home_in_argument
 
 __all__ = ["build_parser", "main"]
@@ -27,8 +27,6 @@ WRONG_INPUT: Final = 2
 FAILED: Final = 3
 INTERRUPTED: Final = 130
 """128 + SIGINT, as shells have it."""
-READER_GONE: Final = 141
-"""128 + SIGPIPE, as shells have it: what the command was going to write may not be all there."""
 
 _TRACEBACK_VARIABLE: Final = "PERSAMHQ_TRACEBACK"
 """Environment variable that makes errors print their traceback too."""
@@ -38,7 +36,7 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line; the parsers of the commands are of this type too."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(WRONG_INPUT, f"persam-hq: error: {printable(one_line(message))} (see {self.prog} --help)\n")
+        self.exit(WRONG_INPUT, f"persam-hq: error: {one_line(message)} (see {self.prog} --help)\n")
 
 
 class _Version(argparse.Action):
@@ -54,7 +52,10 @@ class _Version(argparse.Action):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 2 wrong input, 3 failed, 130 interrupted, 141 unread."""
-    make_safe()
+    return run_on_console(lambda: _main(arguments))
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     parser = build_parser()
     given = sys.argv[1:] if arguments is None else arguments
     try:
@@ -73,14 +74,11 @@ def _run_guarded(options: argparse.Namespace) -> int:
     """Run a command; returns its exit code, or that of the error that stopped it, printed as one line."""
     try:
         options.run(options)
-        if sys.stdout is not None:
-            sys.stdout.flush()  # here, where a reader that has gone can be told from a bug
     except KeyboardInterrupt:
         print(f"persam-hq: interrupted{options.interrupted(options)}", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        close_quietly()
-        return READER_GONE
+    except BrokenPipeError:  # whoever read the output has seen enough
+        raise
     except Exception as exc:  # noqa: BLE001 - the last place that can turn it into a line
         return _report(exc)
     return OK
@@ -96,7 +94,7 @@ def _report(exc: Exception) -> int:
         message, code = one_line(exc), FAILED if isinstance(exc, OutputError) else WRONG_INPUT
     else:
         message, code = f"{error_line(exc)} (set {_TRACEBACK_VARIABLE}=1 to see where)", FAILED
-    print(f"persam-hq: error: {printable(message)}", file=sys.stderr)
+    print(f"persam-hq: error: {message}", file=sys.stderr)
     return code
 
 

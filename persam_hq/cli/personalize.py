@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from persam_hq.cli import result_folder as results
 from persam_hq.cli.object_search import ObjectSearch, check_searched_images, object_searches
 from persam_hq.cli.options import Once, add_hq_option, add_model_options, model_of, use_hq
-from persam_hq.cli.terminal import say
 from persam_hq.errors import InputError
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def _finder(
         return build_finder(model, image, mask, use_hq=with_hq), None
     tuned = build_tuned_finder(model, image, mask, solver=options.solver, use_hq=with_hq)
     shown = ", ".join(f"{weight:.3f}" for weight in tuned.fit.weights)
-    say(f"object {search.name}: mask weights {shown}, loss {tuned.fit.loss:.4f} ({tuned.fit.solver})")
+    print(f"object {search.name}: mask weights {shown}, loss {tuned.fit.loss:.4f} ({tuned.fit.solver})")
     return tuned, tuned.fit
 
 
@@ -146,7 +145,7 @@ def _search(search: ObjectSearch, finder: Finder, out: results.ResultFolder) -> 
             iou = f"{region_similarity(*pairs[-1]):.4f}"
         row = _row(f"{search.folder}{path.name}", search.name, found, iou)
         out.add(f"{search.folder}{path.stem}", image, found.mask.astype(np.uint8), [row])
-        say(f"{search.folder}{path.name}: {describe(found)}{iou and f', IoU {iou}'}")
+        print(f"{search.folder}{path.name}: {describe(found)}{iou and f', IoU {iou}'}")
     return pairs
 
 
@@ -169,7 +168,7 @@ def _search_together(searches: Sequence[ObjectSearch], finders: Sequence[Finder]
         named = [(search.name, one) for one, search in zip(shown, searches, strict=True)]
         out.add(path.stem, image, labels, [_row(path.name, name, one, "") for name, one in named])
         for name, one in named:
-            say(f"{path.name}: object {name}: {describe(one)}")
+            print(f"{path.name}: object {name}: {describe(one)}")
 
 
 def _row(image: str, name: str, found: Found, iou: str) -> dict[str, object]:

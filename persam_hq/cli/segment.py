@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from persam_hq.cli import result_folder as results
 from persam_hq.cli.options import Once, add_hq_option, add_model_options, images_of, model_of, use_hq
 from persam_hq.cli.prompts import ObjectPrompt, parse_box, parse_point, prompts_of
-from persam_hq.cli.terminal import say
 from persam_hq.errors import InputError
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ def _run(options: argparse.Namespace) -> None:
         rows = [_row(path, found, index) for index in range(1, len(found.scores) + 1)]
         out.add(path.stem, image, found.labels, rows)
         for row in rows:
-            say("{image}: object {object}: {pixels} pixels, predicted IoU {predicted_iou}".format_map(row))
+            print("{image}: object {object}: {pixels} pixels, predicted IoU {predicted_iou}".format_map(row))
     out.finish()
 
 

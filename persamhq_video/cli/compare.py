@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from persam_hq.io.paths import expand_home
+from persam_hq.io.shown_text import redact_secrets
 from persamhq_video.cli.options import add_run_options, config_of
 from persamhq_video.cli.progress import report_progress
 from persamhq_video.config import RunConfig, load_config
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     )
     from persamhq_video.compare import run_comparison
 
-    command = shlex.join(["persamhq-video", *args.command])
+    command = redact_secrets(shlex.join(["persamhq-video", *args.command]))
     with report_progress(quiet=args.quiet, as_json=args.json) as listener:
         table = run_comparison(plan, command=command, listener=listener)
     if not args.quiet and not args.json:

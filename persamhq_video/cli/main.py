@@ -12,6 +12,7 @@ from importlib import metadata
 from typing import Final, NoReturn
 
 from persam_hq.errors import PersamHQError, one_line
+from persam_hq.io.console import run_on_console
 from persam_hq.io.paths import expand_home_in_argument
 from persamhq_video.cli.options import add_mask_options, add_report_options, add_run_options
 from persamhq_video.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, PersamHQVideoError
@@ -26,11 +27,15 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_REFUSED, f"persamhq-video: error: {message} (see {self.prog} --help)\n")
+        self.exit(EXIT_REFUSED, f"persamhq-video: error: {one_line(message)} (see {self.prog} --help)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code is returned."""
+    return run_on_console(lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     # `args.command` keeps the words as they were given, for records.
     parser = build_parser()
     given = sys.argv[1:] if argv is None else list(argv)
@@ -52,6 +57,8 @@ def run_guarded(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("persamhq-video: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has seen enough
+        raise
     except Exception as exc:  # noqa: BLE001 - the last place that can turn it into a line
         return _report(exc)
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Final, TextIO
 
 from tqdm import tqdm
 
+from persam_hq.io.console import bar_stream, drop_output, takes_all_letters
+from persam_hq.io.shown_text import json_line, printable, redact_secrets
 from persamhq_video.cli.progress_bars import JobBars, note_line
 from persamhq_video.events import Event, Listener
 
-__all__ = ["report_progress"]
+__all__ = ["print_json", "report_progress"]
 
 _REDRAW_SECONDS: Final = 0.2
 _REDRAW_SECONDS_IN_A_LOG: Final = 30.0
@@ -33,7 +33,7 @@ def report_progress(*, quiet: bool, as_json: bool, videos: int = 1) -> Iterator[
         events = sys.stdout
         # Ray prints to standard output when a worker is lost, where programs expect events and nothing else.
         with contextlib.redirect_stdout(sys.stderr):
-            yield partial(_print_json, file=events)
+            yield _JsonLines(events)
     elif quiet:
         yield _print_notes
     else:
@@ -44,10 +44,27 @@ def report_progress(*, quiet: bool, as_json: bool, videos: int = 1) -> Iterator[
             bars.close()
 
 
-def _print_json(event: Event, *, file: TextIO) -> None:
-    # Fields that an event does not have are left out; each line is flushed, as programs read them as they come.
-    content = {key: value for key, value in dataclasses.asdict(event).items() if value is not None}
-    print(json.dumps(content, ensure_ascii=False), flush=True, file=file)
+class _JsonLines:
+    """Prints events, a line each, for as long as somebody reads them: a run goes on without its reader."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._is_read = True
+
+    def __call__(self, event: Event) -> None:
+        # Fields that an event does not have are left out; each line is flushed, as programs read them as they come.
+        content = {key: value for key, value in dataclasses.asdict(event).items() if value is not None}
+        if self._is_read:
+            try:
+                print_json(content, file=self._file)
+            except OSError:  # no reader, or no space where the output goes
+                self._is_read = False
+                drop_output(self._file)
+
+
+def print_json(content: Mapping[str, Any], *, file: TextIO) -> None:
+    """Print one JSON object on a line of its own, at once; in escapes where the console lacks letters."""
+    print(json_line(content, ascii_only=not takes_all_letters(file)), flush=True, file=file)
 
 
 def _print_notes(event: Event) -> None:
@@ -86,10 +103,10 @@ class _SequentialBars:
         self.close()
         pause = _REDRAW_SECONDS if sys.stderr.isatty() else _REDRAW_SECONDS_IN_A_LOG
         self._bar = tqdm(
-            desc=event.video.rsplit("/", maxsplit=1)[-1],
+            desc=printable(redact_secrets(event.video).rsplit("/", maxsplit=1)[-1]),
             total=event.frames,
             unit=" frames",
             mininterval=pause,
-            file=sys.stderr,
+            file=bar_stream(sys.stderr),
             dynamic_ncols=True,
         )

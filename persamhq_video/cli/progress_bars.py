@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections import deque
@@ -11,6 +12,8 @@ from typing import Any, Final
 from tqdm import tqdm
 
 from persam_hq.errors import one_line
+from persam_hq.io.console import bar_stream
+from persam_hq.io.shown_text import printable, redact_secrets
 from persamhq_video.events import Event
 
 __all__ = ["JobBars", "Speed", "command_error", "note_line"]
@@ -75,10 +78,10 @@ class JobBars:
         if event.event == "started":
             self._frames[event.video] = event.frame
             if event.message is not None:
-                tqdm.write(f"{event.video}: {event.message}", file=sys.stderr)
+                _write(f"{event.video}: {event.message}")
             self._open(event)
         elif event.event == "note":
-            tqdm.write(note_line(event), file=sys.stderr)
+            _write(note_line(event))
         elif event.event == "frame":
             self._count(event)
         elif event.event in _ENDINGS:
@@ -98,7 +101,7 @@ class JobBars:
             total=self._videos,
             bar_format="{n_fmt}/{total_fmt} videos |{bar}| {elapsed}{postfix}",
             mininterval=0,
-            file=sys.stderr,
+            file=bar_stream(sys.stderr),
             dynamic_ncols=True,
             position=0,
         )
@@ -107,12 +110,12 @@ class JobBars:
         if self._free and event.video not in self._bars:
             place = self._free.pop()
             bar: tqdm[Any] = tqdm(
-                desc=event.video.rsplit("/", maxsplit=1)[-1],
+                desc=printable(redact_secrets(event.video).rsplit("/", maxsplit=1)[-1]),
                 total=event.frames,
                 initial=event.frame,
                 unit=" frames",
                 mininterval=_REDRAW_SECONDS,
-                file=sys.stderr,
+                file=bar_stream(sys.stderr),
                 dynamic_ncols=True,
                 position=place,
                 leave=False,
@@ -131,7 +134,7 @@ class JobBars:
     def _end(self, event: Event) -> None:
         self._remove(event.video)
         if event.event in {"failed", "refused"}:
-            tqdm.write(command_error(event.message or "", video=event.video), file=sys.stderr)
+            _write(command_error(event.message or "", video=event.video))
         self._finished += 1
         self._draw(at_once=self._is_terminal)
 
@@ -147,6 +150,12 @@ class JobBars:
             self._drawn = now
             self._total.n = self._finished
             self._total.set_postfix_str(f"{self._speed.fps:.1f} frames/s")
+
+
+def _write(line: str) -> None:
+    """A line above the bars."""
+    with contextlib.suppress(OSError, ValueError):  # nobody reads it
+        tqdm.write(printable(redact_secrets(line)), file=bar_stream(sys.stderr))
 
 
 def command_error(message: str, *, video: str | None = None) -> str:

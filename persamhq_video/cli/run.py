@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -12,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
+from persam_hq.io.console import drop_output
 from persamhq_video.cli.options import config_of
-from persamhq_video.cli.progress import report_progress
+from persamhq_video.cli.progress import print_json, report_progress
 from persamhq_video.cli.progress_bars import command_error
 from persamhq_video.config import RunConfig
 from persamhq_video.errors import EXIT_INTERRUPTED, HangError
@@ -65,7 +65,11 @@ def run_and_report(args: argparse.Namespace, config: RunConfig, tasks: Sequence[
         exit_at_once()
 
     code = exit_code(outcomes)
-    _report(args, tasks, outcomes)
+    try:
+        _report(args, tasks, outcomes)
+        sys.stdout.flush()
+    except OSError:  # the videos are what they are, whoever reads of them
+        drop_output(sys.stdout)
     if any(isinstance(outcome.error, HangError) for outcome in outcomes):
         _end_process(code)
     if code == EXIT_INTERRUPTED:
@@ -77,7 +81,8 @@ def run_and_report(args: argparse.Namespace, config: RunConfig, tasks: Sequence[
 def _exit_at_once(line: str, *signal: object) -> NoReturn:
     """End the process without waiting for threads that are busy or hang; committed frames are on the disk already."""
     del signal
-    os.write(sys.stderr.fileno(), f"{line}\n".encode())
+    with contextlib.suppress(OSError, ValueError):  # there is no console
+        os.write(sys.stderr.fileno(), f"{line}\n".encode())
     os._exit(EXIT_INTERRUPTED)
 
 
@@ -96,7 +101,7 @@ def _report(args: argparse.Namespace, tasks: Sequence[VideoTask], outcomes: Sequ
     if is_table:
         print(summary_table(outcomes), end="")
     if args.json and len(outcomes) > 1:
-        print(json.dumps(summary_event(outcomes), ensure_ascii=False), flush=True)
+        print_json(summary_event(outcomes), file=sys.stdout)
 
     # Errors, unless the table has them
     for outcome in () if is_table else outcomes:

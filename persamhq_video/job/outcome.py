@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from persam_hq.errors import one_line
+from persam_hq.io.shown_text import printable, redact_secrets
 from persamhq_video.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 from persamhq_video.job.tasks import VideoTask
 
@@ -82,7 +83,7 @@ def summary_event(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 def _cells(outcome: Outcome) -> tuple[str, ...]:
     seconds = "-" if outcome.seconds is None else f"{outcome.seconds:.1f}"
     fps = "-" if outcome.fps is None else f"{outcome.fps:.1f}"
-    return str(outcome.task.video), outcome.status, str(outcome.frames), seconds, fps
+    return printable(redact_secrets(str(outcome.task.video))), outcome.status, str(outcome.frames), seconds, fps
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:

@@ -13,11 +13,13 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persam_hq.errors import error_line
+from persam_hq.io.shown_text import redact_secrets
 from persamhq_video.config import RunConfig, make_config
 from persamhq_video.errors import OutputError, PersamHQVideoError, as_input_error, opening
 from persamhq_video.events import Event, Listener
@@ -179,12 +181,13 @@ def _never_started(task: VideoTask, reason: BaseException) -> Outcome:
 
 
 def _serialised(listener: Listener | None) -> Listener:
-    """A listener that is called by one thread at a time; videos report from several."""
+    """A listener that is called by one thread at a time, as videos report from several; it is told no secrets."""
     lock = threading.Lock()
 
     def notify(event: Event) -> None:
         if listener is not None:
             with lock:
-                listener(event)
+                message = None if event.message is None else redact_secrets(event.message)
+                listener(replace(event, video=redact_secrets(event.video), message=message))
 
     return notify

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Final
 
+from persam_hq.io.shown_text import redact_secrets
 from persamhq_video.errors import ConfigError
 
 _SCHEMES: Final = frozenset(
@@ -14,7 +15,6 @@ _SCHEMES: Final = frozenset(
 )
 _CAMERA: Final = "camera:"
 _DEVICE_FILE: Final = re.compile(r"/dev/video\d+")
-_PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 # A letter and up to four more characters, so that the number in "cam.1" or an address such as 10.0.0.5 stays.
 _SUFFIX: Final = re.compile(r"(?<=[^.])\.[A-Za-z][A-Za-z0-9]{1,4}$")
 _CAMERA_FORMATS: Final = {"linux": "v4l2", "darwin": "avfoundation"}
@@ -49,14 +49,16 @@ def ffmpeg_input(text: str, *, platform: str = sys.platform) -> FFmpegInput:
 
 
 def redact_password(text: str) -> str:
-    """A URL as it may be written to logs and records: the password of `user:password@host` becomes three stars."""
-    return _PASSWORD.sub(r"\1:***@", text)
+    """A URL as it may be written to logs and records; see `redact_secrets`."""
+    return redact_secrets(text)
 
 
 def input_stem(text: str) -> str:
     """The name for results and masks of an input that is no path: its last part, as a file name."""
     # The last part of the path of a URL, without query, fragment and suffix; only characters that any disk takes
-    last = re.split(r"[?#]", text.partition("://")[2] or text)[0].rstrip("/").rpartition("/")[2]
+    last = re.split(r"[?#]", redact_secrets(text).partition("://")[2] or text)[0].rstrip("/").rpartition("/")[2]
+    # What comes before the host is nobody's business, not even as a file name
+    last = last.rpartition("@")[2] if "***@" in last else last
     return re.sub(r"[^\w.-]+", "-", _SUFFIX.sub("", last)).strip("-.") or "stream"
 
 

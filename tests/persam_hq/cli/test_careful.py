@@ -12,9 +12,9 @@ from PIL import Image
 from stand_ins.lite import tiny_lite
 
 from persam_hq.cli.main import main
-from persam_hq.cli.terminal import printable
 from persam_hq.io import images
 from persam_hq.io.images import read_mask
+from persam_hq.io.shown_text import printable
 
 SIZE = (60, 90)
 

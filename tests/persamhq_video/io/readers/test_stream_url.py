@@ -71,7 +71,7 @@ def test_stems(text, stem):
     ("text", "written"),
     [
         ("rtsp://me:secret@host/a", "rtsp://me:***@host/a"),
-        ("rtsp://me@host/a:b@c", "rtsp://me@host/a:b@c"),
+        ("rtsp://me@host/a:b@c", "rtsp://***@host/a:b@c"),
         ("http://host:80/a", "http://host:80/a"),
         ("clips/a.mp4", "clips/a.mp4"),
     ],
