@@ -49,6 +49,15 @@ def object_searches(options: argparse.Namespace) -> list[ObjectSearch]:
     return _of_folder(options.images[0])
 
 
+def _refuse_other_size(image: Path, mask: Path) -> None:
+    """InputError for a mask of another size than its image's, by their headers, before memory is taken for pixels."""
+    from persam_hq.io.images import image_size
+
+    (height, width), (h, w) = image_size(image), image_size(mask)
+    if (h, w) != (height, width):
+        raise InputError(f"the reference mask {mask} is {w}x{h}, its image {width}x{height}; give one of that size")
+
+
 def _object_values(mask: Path) -> list[int]:
     """The values of the objects in a mask; InputError where it has none, or looks like a lossy image."""
     import numpy as np
@@ -91,10 +100,14 @@ def _of_folder(root: Path) -> list[ObjectSearch]:
 
 def check_searched_images(searches: Sequence[ObjectSearch]) -> None:
     """InputError for images that cannot be read and annotations of another size, before anything is written."""
-    from persam_hq.io.images import read_image, read_mask
+    from persam_hq.io.images import image_size, read_image, read_mask
 
     for search in searches:
+        _refuse_other_size(search.image, search.mask)
         for path, known in zip(search.searched, search.annotations, strict=True):
             height, width, _ = read_image(path).shape
-            if known is not None and read_mask(known).shape != (height, width):
+            if known is None:
+                continue
+            if image_size(known) != (height, width):
                 raise InputError(f"{known} is not of its photo's size, {width}x{height}; replace the annotation")
+            read_mask(known)

@@ -152,17 +152,17 @@ def _weights_by_position(path: Path | None, count: int) -> list[tuple[float, flo
 
 def _check_prompts_fit(path: Path, prompts: Sequence[ObjectPrompt]) -> None:
     """Raise InputError where an image cannot be read, or a prompt does not lie in it."""
-    from persam_hq.io.images import read_image, read_mask
+    from persam_hq.io.images import image_size, read_image, read_mask
 
     height, width, _ = read_image(path).shape
     for prompt in prompts:
         prompt.refuse_outside(width=width, height=height, image=path)
         if prompt.mask is not None:
-            mask = read_mask(prompt.mask)
-            if mask.shape != (height, width):
-                h, w = mask.shape
+            # By the header, before memory is taken for the pixels
+            if (size := image_size(prompt.mask)) != (height, width):
+                h, w = size
                 raise InputError(f"the mask {prompt.mask} is {w}x{h}, {path} {width}x{height}; give one of that size")
-            if not mask.any():
+            if not read_mask(prompt.mask).any():
                 raise InputError(f"the mask {prompt.mask} is empty, so it says nothing; mark the object in it")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -33,8 +35,8 @@ _MIN_IS_WHITE: Final = 0
 _PNG_DEPTH, _PNG_TYPE, _PNG_WITH_CHANNELS = 24, 25, (2, 4, 6)
 _BYTE_BITS: Final = 8
 
-# Pictures over the limit are refused here, by their headers; Pillow's own word comes at another size
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+_QUIET: Final = threading.Lock()
+"""Held while warnings are off: they are the whole process's, and two threads would leave them off."""
 
 
 class PictureError(Exception):
@@ -78,7 +80,7 @@ class PictureHeader:
 def read_header(file: Path | io.BytesIO) -> PictureHeader:
     """The header of a picture file; PictureError where it is none."""
     try:
-        with Image.open(file) as picture:
+        with _quiet(), Image.open(file) as picture:
             return _header_of(picture, file)
     except Exception as exc:  # an image library's errors are of many kinds
         raise PictureError(_reason_of(exc)) from exc
@@ -88,11 +90,22 @@ def open_upright(file: Path | io.BytesIO) -> Image.Image:
     """The picture, decoded, and turned as its EXIF says; PictureError where that cannot be."""
     try:
         # Not by its path: Pillow maps such files into memory, and a TIFF on its side with the wrong side length
-        with file.open("rb") if isinstance(file, Path) else nullcontext(file) as data, Image.open(data) as picture:
-            picture.load()
-            return ImageOps.exif_transpose(picture)
+        with file.open("rb") if isinstance(file, Path) else nullcontext(file) as data:
+            with _quiet():
+                picture = Image.open(data)
+            with picture:
+                picture.load()
+                return ImageOps.exif_transpose(picture)
     except Exception as exc:  # as above
         raise PictureError(_reason_of(exc)) from exc
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warnings of large pictures and odd tags: what it can read is no error, and limits are ours."""
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def orientation_of(picture: Image.Image) -> int:
@@ -177,4 +190,6 @@ def _reason_of(exc: BaseException) -> str:
     """The image library's message, without the path that two of its errors begin or end with."""
     if isinstance(exc, FileNotFoundError | UnidentifiedImageError):
         return "no such file" if isinstance(exc, FileNotFoundError) else "unknown format"
+    if isinstance(exc, OSError) and exc.strerror:
+        return exc.strerror
     return one_line(exc)[:_MAX_REASON] or type(exc).__name__

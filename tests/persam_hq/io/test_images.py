@@ -153,7 +153,6 @@ def test_what_is_less_than_half_opaque_is_no_mask(tmp_path):
     assert np.array_equal(read_mask(tmp_path / "m.png"), LABELS == 1)
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as the module has it
 def test_pictures_of_several_frames_and_bombs_are_refused(tmp_path):
     frames = [Image.new("L", (6, 4), level) for level in (0, 90, 255)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
