@@ -30,6 +30,7 @@ _JPEGS: Final = ("JPEG", "MPO")
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE, _MAX_SAMPLE_OF_FORMAT = 258, 262, 281, 341
 _NEW_SUBFILE_TYPE, _PREVIEW_OR_MASK = 254, 0b101
 _MIN_IS_WHITE: Final = 0
+_SAMPLE_FORMAT, _SIGNED = 339, (2,)
 
 # PNG: the bit depth and the colour type stand at fixed places of the header; these types have several channels
 _PNG_DEPTH, _PNG_TYPE, _PNG_WITH_CHANNELS = 24, 25, (2, 4, 6)
@@ -48,7 +49,7 @@ class PictureHeader:
     """What a file says of its picture before a pixel is decoded; sizes are upright.
 
     `pictures` counts those of an animation or of the pages of a TIFF. `mode` is Pillow's. `is_deep`: samples have more
-    than 8 bits or are numbers with a point. `white` is the sample that the file calls white, None where it does not
+    than 8 bits, a sign, or a point. `white` is the sample that the file calls white, None where it does not
     say; `min_is_white` where 0 is.
     """
 
@@ -132,7 +133,7 @@ def _header_of(picture: Image.Image, file: Path | io.BytesIO) -> PictureHeader:
         height=height,
         mode=picture.mode,
         is_jpeg=picture.format in _JPEGS,
-        is_deep=is_grey or _has_deep_channels(picture, file, tags),
+        is_deep=is_grey or tags.get(_SAMPLE_FORMAT) == _SIGNED or _has_deep_channels(picture, file, tags),
         white=_stated_white(tags),
         min_is_white=is_grey and tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE,
         pictures=_count_pictures(picture),

@@ -132,7 +132,9 @@ def deep_samples(file: Path | io.BytesIO) -> NDArray[Any]:
         is_unsigned = tags.get(_BITS_PER_SAMPLE) == (32,) and tags.get(_SAMPLE_FORMAT, (1,))[0] == 1
         return samples.view(np.uint32) if samples.dtype == np.int32 and is_unsigned else samples
 
-    # Pillow keeps the upper 8 of 16 bits of colours
+    # Pillow has signed 8 bits as unsigned ones, and keeps the upper 8 of 16 bits of colours
+    if picture.mode == "L" and tags.get(_SAMPLE_FORMAT) == (2,):
+        return np.asarray(picture).view(np.int8)
     decoded = cv2.imdecode(np.frombuffer(data.getbuffer(), np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.dtype not in (np.uint16, np.float32):
         return np.asarray(picture.convert("RGB"))

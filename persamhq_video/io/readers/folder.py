@@ -47,8 +47,8 @@ class FolderSource:
         window.check_start(path, len(self._files))
 
         # Names and sizes are checked from the headers of all files, so that no run ends in the middle for them.
-        notes = list(check_frame_names(self._files))
         headers = [_checked_header(file, max_pixels) for file in self._files]
+        notes = list(check_frame_names(self._files, [header.mode for header in headers]))
         width, height = _common_size(self._files, headers)
 
         # The range of samples, said where it is not the plain one

@@ -19,11 +19,16 @@ _NO_FRAMES: Final = frozenset(
 """Words in names of images that belong to a video and are none of its frames."""
 _LEAST_SERIES: Final = 3
 """Frames of one naming from which on another name is odd."""
+_SHARE_USUAL: Final = 0.75
+"""Share of the frames that have to be of one kind for another one to be odd."""
 _SHOWN: Final = 3
 
 
-def check_frame_names(files: Sequence[Path]) -> tuple[str, ...]:
-    """Refuse frames that would overwrite each other's masks, and what is no frame; lines about names that are odd."""
+def check_frame_names(files: Sequence[Path], modes: Sequence[str]) -> tuple[str, ...]:
+    """Refuse frames that would overwrite each other's masks, and what is no frame; lines about names that are odd.
+
+    modes: the kind of pixels of each, as Pillow names it.
+    """
     _refuse_same_stem(files)
 
     # Images named as masks are, among others that are not
@@ -32,6 +37,16 @@ def check_frame_names(files: Sequence[Path]) -> tuple[str, ...]:
         raise InputError(
             f"{named[0]}: is named as no frame is, among {len(files)} images that would all be tracked"
             f"{_others(named)}; move masks and previews out of the folder"
+        )
+
+    # A few files of another format and with another kind of pixels, such as a palette PNG among JPEGs
+    kinds = [(file.suffix.lower(), mode) for file, mode in zip(files, modes, strict=True)]
+    (suffix, mode), count = Counter(kinds).most_common(1)[0]
+    others = [file for file, kind in zip(files, kinds, strict=True) if kind[0] != suffix and kind[1] != mode]
+    if others and count >= max(_LEAST_SERIES, _SHARE_USUAL * len(files)):
+        raise InputError(
+            f"{others[0]}: is of another format and kind than the {count} other frames ({suffix[1:]}, {mode})"
+            f"{_others(others)}; move masks and previews out of the folder"
         )
 
     # A name without a number among frames that are counted; IMG belongs to IMG (2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from fractions import Fraction
 
 import numpy as np
@@ -190,3 +191,28 @@ def test_a_stack_of_pictures_is_no_video_file(suffix, tmp_path):
     write_stack(tmp_path / f"stack.{suffix}")
     with pytest.raises(InputError, match=r"holds 3 pictures, which cannot be read as a video"):
         open_source(tmp_path / f"stack.{suffix}")
+
+
+@pytest.mark.parametrize("name", ["first.png", "00003.png"])
+def test_a_palette_among_photos_is_no_frame(name, tmp_path):
+    for i in range(3):
+        write_image(tmp_path / f"{i:05d}.jpg")
+    write_image(tmp_path / name, mode="P")
+    with pytest.raises(InputError, match=r"\.png: is of another format and kind than the 3 other frames \(jpg, RGB\)"):
+        open_source(tmp_path)
+    # A frame that was saved as another format, or without colour, is one
+    (tmp_path / name).unlink()
+    write_image(tmp_path / "00003.png")
+    write_image(tmp_path / "00004.jpg", mode="L")
+    assert open_source(tmp_path).num_selected == 5
+
+
+def test_a_source_that_knows_its_frames_travels(tmp_path):
+    Image.fromarray(np.full((48, 64), 3000, np.uint16)).save(tmp_path / "0.png")
+    source = open_source(tmp_path)
+    source.content_sha256()
+    (frame,) = pickle.loads(pickle.dumps(source)).frames()
+    assert (frame.image == 3000 >> 4).all()
+    Image.fromarray(np.full((48, 64), 30, np.uint16)).save(tmp_path / "0.png")
+    with pytest.raises(DecodeError, match="another picture than at the start"):
+        next(pickle.loads(pickle.dumps(source)).frames())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -106,3 +108,28 @@ def test_black_frames_and_samples_that_are_no_number(tmp_path):
     assert frame.image[0, 0, 0] == 0
     assert frame.image[0, 1, 0] == 255
     assert frame.image[-1, -1, 0] == 255
+
+
+def written_tiff(samples, *, bits, sample_format):
+    """A TIFF of a kind that Pillow does not write."""
+    height, width = samples.shape
+    data = samples.tobytes()
+    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, 8), (277, 1), (278, height)]
+    tags += [(279, len(data)), (339, sample_format)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("samples", "bits", "sample_format"),
+    [
+        ((whole(8, np.int32) - 128).astype("<i1"), 8, 2),
+        ((whole(16, np.int32) - 2**15).astype("<i2"), 16, 2),
+        ((SHADES * (2**32 - 1)).astype("<u4"), 32, 1),
+        ((SHADES * 2**31 - 2**30).astype("<i4"), 32, 2),
+    ],
+)
+def test_signed_samples_and_all_of_32_bits(samples, bits, sample_format, tmp_path):
+    (tmp_path / "0.tif").write_bytes(written_tiff(samples, bits=bits, sample_format=sample_format))
+    (frame,) = open_source(tmp_path).frames()
+    assert np.abs(frame.image[..., 0].astype(int) - EIGHT).max() <= 1
