@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from persam_hq.errors import CheckpointError, MissingCheckpointError, one_line
+from persam_hq.io.zip_files import has_zip_directory
 
 HUB_NAME = "model.safetensors"
 """Hugging Face's name for the weights in a model's folder."""
@@ -32,7 +33,7 @@ def read_file(path: Path) -> object:
     if is_safetensors or path.suffix == ".safetensors":
         return _read_safetensors(path)
     # torch's zip format begins as every zip file, whose directory lies at the end: without that it is cut short
-    return _read_torch(path, is_cut=head.startswith(b"PK") and not zipfile.is_zipfile(path))
+    return _read_torch(path, is_cut=head.startswith(b"PK") and not has_zip_directory(path))
 
 
 def _file_in(folder: Path) -> Path:
@@ -77,7 +78,7 @@ def _read_torch(path: Path, *, is_cut: bool) -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an error that follows says it in one line
             # Only the zip format of torch 1.6 and later can be mapped
-            loaded: object = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+            loaded: object = torch.load(path, map_location="cpu", weights_only=True, mmap=has_zip_directory(path))
     except Exception as exc:  # torch.load raises a dozen kinds, by what is wrong with the file
         raise CheckpointError(f"cannot read {path} as a torch weights file: {_reason(exc)}") from exc
     return loaded
@@ -85,7 +86,7 @@ def _read_torch(path: Path, *, is_cut: bool) -> object:
 
 def _refuse_compressed(path: Path) -> None:
     """Raise CheckpointError for a zip file that unpacks to more than it is: torch stores its parts as they are."""
-    if not zipfile.is_zipfile(path):
+    if not has_zip_directory(path):
         return
     try:
         with zipfile.ZipFile(path) as file:

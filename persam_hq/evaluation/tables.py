@@ -4,6 +4,7 @@ There are three kinds: DAVIS measures of one or several methods, confidence agai
 """
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from persam_hq.errors import EvaluationError
 from persam_hq.evaluation.metrics.confidence import ConfidenceRow, mean_confidence
 from persam_hq.evaluation.metrics.overlap import OverlapRow, mean_overlap
 from persam_hq.evaluation.protocols.davis import DavisTable, ScoreRow
+from persam_hq.io.atomic import atomic_write
 
 Column = Literal["J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay"]
 """Columns of DAVIS measures, as the published evaluation calls them."""
@@ -123,13 +125,12 @@ def _ruled(lines: Sequence[str], *, heading: int) -> str:
 
 
 def _write_rows(path: Path | str, heading: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file; its folder is made where there is none."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(heading)
-        writer.writerows(rows)
+    """Write a CSV file, whole or not at all; its folder is made where there is none."""
+    table = io.StringIO(newline="")
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(heading)
+    writer.writerows(rows)
+    atomic_write(Path(path), table.getvalue().encode())
 
 
 def _method_block(table: DavisTable, columns: Sequence[Column]) -> list[str]:

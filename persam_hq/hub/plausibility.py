@@ -7,11 +7,11 @@ tells all of that; where none is, the sum of the first download is kept, so that
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Final
 
 from persam_hq.hub.catalogue import Published
+from persam_hq.io.zip_files import has_zip_directory
 
 __all__ = ["largest_size", "smallest_size", "what_is_wrong"]
 
@@ -43,7 +43,7 @@ def what_is_wrong(entry: Published, path: Path) -> str | None:
     # What ends too early shows in both formats: safetensors says how long it is, and a zip file's directory comes last
     with path.open("rb") as file:
         head = file.read(_LENGTH_BYTES + 1)
-    if head.startswith(b"PK") and zipfile.is_zipfile(path):
+    if head.startswith(b"PK") and has_zip_directory(path):
         return None
     is_whole = head[_LENGTH_BYTES:] == b"{" and _safetensors_size(path) == size
     return None if is_whole else "not a whole weights file"

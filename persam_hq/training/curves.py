@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -39,7 +40,8 @@ def curves_to_csv(source: Path, destination: Path) -> None:
     records = list(read_curves(source))
     # Columns in the order in which figures first appear
     names = list(dict.fromkeys(name for record in records for name in record))
-    with destination.open("w", newline="", encoding="utf-8") as out:
-        writer = csv.DictWriter(out, fieldnames=names)
-        writer.writeheader()
-        writer.writerows(records)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, fieldnames=names)
+    writer.writeheader()
+    writer.writerows(records)
+    atomic_write(destination, table.getvalue().encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +13,8 @@ from typing import Any, Final
 import torch
 from PIL import Image
 
-from persam_hq.errors import InputError
-from persam_hq.io.atomic import commit, part_path
+from persam_hq.errors import InputError, error_line
+from persam_hq.io.atomic import atomic_write, commit, part_path
 from persam_hq.io.process_memory import peak_memory
 from persam_hq.training.curves import append_curves, curves_to_csv, cut_curves
 from persam_hq.training.distributed import Communicator, SingleWorker
@@ -78,7 +79,7 @@ class Training:
 
     def _resume(self) -> None:
         """Load weights, optimiser, averages and step of the last save; refuse those of another model or recipe."""
-        state = torch.load(self.state_path, weights_only=True, map_location="cpu")
+        state = self._read_state()
         if state["model"].keys() != self.ema.keys() or state.get("foundation", "") != self.recipe.foundation:
             raise InputError(
                 f"{self.state_path} is of a run with other weights to start from or other parts to train; "
@@ -90,6 +91,19 @@ class Training:
             value.copy_(state["ema"][name])
         self.step = int(state["step"])
         self.report(f"goes on from step {self.step}")
+
+    def _read_state(self) -> Any:
+        """What the last save wrote; InputError where the file is another."""
+        try:
+            state = torch.load(self.state_path, weights_only=True, map_location="cpu")
+            if state.keys() >= {"model", "optimizer", "ema", "step"}:
+                return state
+        except Exception as exc:  # torch.load raises a dozen kinds, by what is wrong with the file
+            raise InputError(
+                f"cannot go on from {self.state_path}: {error_line(exc)[:200]}; name another folder with --out, or "
+                "remove this one"
+            ) from exc
+        raise InputError(f"{self.state_path} is no state of a training; name another folder with --out")
 
     def save(self) -> None:
         """Write all that a resumed run needs, and the averaged weights; each file whole or not at all."""
@@ -168,8 +182,9 @@ class Training:
             return {}
 
         path = self.out / VALIDATION_NAME / f"epoch-{self.step // length:04d}.jpg"
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(validation.picture).save(path, quality=90)
+        picture = io.BytesIO()
+        Image.fromarray(validation.picture).save(picture, format="JPEG", quality=90)
+        atomic_write(path, picture.getvalue())
         summary = ", ".join(f"{name} {value:.3f}" for name, value in validation.figures.items())
         self.report(f"epoch {self.step // length}: {summary}; {path}")
         return validation.figures

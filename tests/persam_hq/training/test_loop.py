@@ -127,3 +127,18 @@ def test_a_folder_that_cannot_be_made(tiny_training, make_config, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot make the folder .*file for the run"):
         tiny_training(make_config(), tmp_path / "file", report=silent)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "cannot go on from"), (b"no state", "cannot go on from"), ({"epoch": 3}, "is no state of a training")],
+)
+def test_a_state_that_is_none(tiny_training, make_config, tmp_path, content, said):
+    (tmp_path / "run").mkdir()
+    if isinstance(content, bytes):
+        (tmp_path / "run" / "state.pt").write_bytes(content)
+    else:
+        torch.save(content, tmp_path / "run" / "state.pt")
+    with pytest.raises(InputError, match=f"{said}.*name another folder with --out") as caught:
+        tiny_training(make_config(), tmp_path / "run", report=silent)
+    assert "\n" not in str(caught.value)
