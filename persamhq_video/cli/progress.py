@@ -89,7 +89,7 @@ class _SequentialBars:
         elif event.event == "note":
             print(note_line(event), file=sys.stderr)
         elif event.event == "already-complete":
-            print(f"{event.video}: {event.message} holds this run already, complete", file=sys.stderr)
+            print(f"{event.video}: nothing to do, {event.message} holds this run already, complete", file=sys.stderr)
         elif event.event in {"complete", "failed"}:
             self.close()
 

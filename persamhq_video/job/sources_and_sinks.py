@@ -84,9 +84,13 @@ class Endpoints:
 
     def origins(self, config: RunConfig, video: Path | str) -> dict[str, str]:
         """The origins of the plugins not our own that a video's frames or files come from; they tell versions apart."""
-        sinks = [self.registry.result_sinks.entry(name).plugin for name in config.outputs]
+        sinks = self.sink_plugins(config.outputs)
         source = self.registry.frame_sources.entry(self.choose_source(config.source, video)[0]).plugin
         return {name: self.registry.origin(name) for name in (source, *sinks) if name not in SOURCES_AND_SINKS}
+
+    def sink_plugins(self, names: Sequence[str]) -> list[str]:
+        """The plugins that sinks of these names are from."""
+        return [self.registry.result_sinks.entry(name).plugin for name in names]
 
     def _make_source(self, name: str) -> FrameSourceKind:
         kind = self.registry.frame_sources.make(name)

@@ -17,24 +17,27 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, get_args
 
+from persam_hq.errors import one_line
+from persam_hq.io.atomic import open_unlinked
+from persam_hq.io.json_text import json_bytes
 from persamhq_video.errors import ConfigError, OutputError
 from persamhq_video.types import CallKind
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - not on Windows, where two runs in one folder are not told apart
-    fcntl = None  # type: ignore[assignment]
-
-__all__ = ["CommittedFrame", "Journal", "JournalHead", "check_unlocked", "read_head"]
+__all__ = ["CommittedFrame", "Journal", "JournalHead", "read_head"]
 
 _FORMAT: Final = 1
 """Of the lines; raised when a reader of the version before would misread them."""
-_BINARY: Final = getattr(os, "O_BINARY", 0)
-"""Windows writes two bytes for each line feed without it, and offsets of lines would be wrong."""
 _NOWHERE: Final = -1
 """In the table of offsets: no line about this frame."""
+_SHORTEST_LINE: Final = 8
+"""Bytes of a line, at least. A frame's number is believed only where so many lines may stand before its own, so that
+the table of offsets is never larger than the file."""
+_LONGEST_LINE: Final = 4 << 20
+"""Bytes of a line, at most: 255 objects and a name need 50 kB, a configuration less."""
+_LARGEST_NUMBER: Final = 1 << 63
+"""Times and the like fit the 64 bits that containers have for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,13 @@ class CommittedFrame:
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> CommittedFrame:
-        """The frame that a line records."""
-        return cls(**{**entry, "time_base": Fraction(entry["time_base"])})
+        """The frame that a line records; a ValueError where it is of another form."""
+        numbers = [entry.get(key) for key in ("index", "pts", "ticks", "crc")]
+        texts = [entry.get(key) for key in ("name", "time_base", "rows")]
+        is_sound = entry.keys() == set(cls.__slots__) and all(map(_is_number, numbers))
+        if not is_sound or not all(isinstance(text, str) for text in texts) or _leads_away(entry["name"]):
+            raise ValueError(f"got {str(entry)[:100]!r}, expected a frame")
+        return cls(**{**entry, "time_base": _ratio(entry["time_base"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +94,12 @@ class Journal:
         self._handle: int | None = None
         self._lock = threading.Lock()
 
-    def open(self, identity: Mapping[str, Any], *, schema: str) -> None:
+    def open(self, identity: Mapping[str, Any], *, schema: str = "") -> None:
         """Read what earlier attempts wrote, if any did, and begin another one."""
         with self._as_output_error():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o666)
+            self._handle = open_unlinked(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             try:
-                _lock(self._handle, self.path)
                 self._read()
                 # Behind the last whole line there may be a torn one
                 os.ftruncate(self._handle, self._end)
@@ -118,18 +125,16 @@ class Journal:
         """The record of a frame; None where it was never committed."""
         if not 0 <= index < len(self._offsets) or self._offsets[index] == _NOWHERE:
             return None
-        with self.path.open("rb") as file:
-            file.seek(self._offsets[index])
-            return CommittedFrame.from_entry(json.loads(file.readline())["commit"])
+        with self._reading() as file:
+            return _frame_at(file, self._offsets[index])
 
     def frames(self, end: int | None = None) -> Iterator[CommittedFrame]:
         """The records of the frames before `end`, in order, as far as they were committed without a gap."""
-        with self.path.open("rb") as file:
+        with self._reading() as file:
             for offset in self._offsets[:end]:
                 if offset == _NOWHERE:
                     return
-                file.seek(offset)
-                yield CommittedFrame.from_entry(json.loads(file.readline())["commit"])
+                yield _frame_at(file, offset)
 
     def sync(self) -> None:
         """Bring all lines to the disk."""
@@ -137,14 +142,14 @@ class Journal:
             os.fsync(self._opened())
 
     def close(self) -> None:
-        """Close the file and give up its lock; closing twice is harmless."""
+        """Close the file; closing twice is harmless."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
     def _append(self, entry: Mapping[str, Any]) -> int:
         """Write a line with one call, so that only the last line can be torn; returns the offset where it starts."""
-        line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        line = json_bytes(entry, separators=(",", ":")) + b"\n"
         with self._lock, self._as_output_error():
             handle, start = self._opened(), self._end
             written = os.write(handle, line)
@@ -162,8 +167,8 @@ class Journal:
                 self.attempts += 1
             elif "begin" in entry:
                 self.begun[entry["begin"]] += 1
-            elif "commit" in entry:
-                self._index(int(entry["commit"]["index"]), offset)
+            else:
+                self._index(entry["commit"]["index"], offset)
             self._end = end
 
     def _index(self, index: int, offset: int) -> None:
@@ -178,6 +183,15 @@ class Journal:
         return self._handle
 
     @contextlib.contextmanager
+    def _reading(self) -> Iterator[BinaryIO]:
+        """The file for reading; what somebody else made of it meanwhile is an OutputError."""
+        try:
+            with os.fdopen(open_unlinked(self.path, os.O_RDONLY), "rb") as file:
+                yield file
+        except (OSError, ValueError) as exc:
+            raise OutputError(f"{self.path} cannot be read back: {one_line(exc)}") from exc
+
+    @contextlib.contextmanager
     def _as_output_error(self) -> Iterator[None]:
         """Raise what goes wrong with the file as an OutputError."""
         try:
@@ -188,48 +202,77 @@ class Journal:
 
 def read_head(path: Path) -> JournalHead | None:
     """The first line of a journal, without opening it; None where no journal was begun."""
-    if not path.is_file():
-        return None
-    for _, entry, _ in _entries(path):
-        identity, schema = entry.get("identity"), entry.get("schema")
-        if entry.get("format") != _FORMAT or not isinstance(identity, dict):
-            raise ConfigError(f"{path} is not a ledger of this version; use --overwrite or another --out")
-        return JournalHead(identity, schema if isinstance(schema, str) else None)
-    return None
-
-
-def check_unlocked(path: Path) -> None:
-    """Refuse the journal of a run that is going on."""
-    if path.is_file():
-        handle = os.open(path, os.O_RDWR)
-        try:
-            _lock(handle, path)
-        finally:
-            os.close(handle)
-
-
-def _lock(handle: int, path: Path) -> None:
-    """Lock the journal for this process; the lock ends with the process, however that ends."""
-    if fcntl is None:  # pragma: no cover
-        return
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        raise ConfigError(f"{path.parent.parent} is in use by another run; wait, or use another --out") from exc
-    except OSError:  # a file system without locks
-        return
+        with os.fdopen(open_unlinked(path, os.O_RDONLY), "rb") as file:
+            entry = _parse(file.readline(_LONGEST_LINE))
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be read ({exc.strerror or exc}); use another --out") from exc
+    if entry is None:
+        return None
+    identity, schema = entry.get("identity"), entry.get("schema")
+    if entry.get("format") != _FORMAT or not isinstance(identity, dict):
+        raise ConfigError(f"{path} is not a ledger of this version; use --overwrite or another --out")
+    return JournalHead(identity, schema if isinstance(schema, str) else None)
 
 
 def _entries(path: Path) -> Iterator[tuple[int, Mapping[str, Any], int]]:
-    """Every whole line with the offsets of its start and its end, up to the first that is torn."""
+    """Every sound line with the offsets of its start and its end, up to the first that is torn or of another form."""
     offset = 0
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                entry = json.loads(line) if line.endswith(b"\n") else None
-            except ValueError:
-                return
-            if not isinstance(entry, dict):
+    with os.fdopen(open_unlinked(path, os.O_RDONLY), "rb") as file:
+        while line := file.readline(_LONGEST_LINE):
+            entry = _parse(line)
+            if entry is None or not _is_sound(entry, offset):
                 return
             yield offset, entry, offset + len(line)
             offset += len(line)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """The object of a whole line, None where it is torn or none; brackets that nest too deeply are none either."""
+    try:
+        entry = json.loads(line) if line.endswith(b"\n") else None
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _is_sound(entry: Mapping[str, Any], offset: int) -> bool:
+    """Whether the line at `offset` is one that a run writes: whoever shares the folder may have written another."""
+    if "attempt" in entry:
+        return True
+    if "begin" in entry:
+        return entry["begin"] in get_args(CallKind) if isinstance(entry["begin"], str) else False
+    try:
+        frame = CommittedFrame.from_entry(entry["commit"])
+    except (KeyError, ValueError, AttributeError):
+        return False
+    return 0 <= frame.index * _SHORTEST_LINE <= offset
+
+
+def _frame_at(file: BinaryIO, offset: int) -> CommittedFrame:
+    file.seek(offset)
+    entry = _parse(file.readline(_LONGEST_LINE))
+    if entry is None or not isinstance(entry.get("commit"), dict):
+        raise ValueError("it has changed while it was in use")
+    return CommittedFrame.from_entry(entry["commit"])
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a whole number of at most 64 bits."""
+    return isinstance(value, int) and not isinstance(value, bool) and -_LARGEST_NUMBER <= value < _LARGEST_NUMBER
+
+
+def _ratio(text: str) -> Fraction:
+    """`1/25` as a number; only whole numbers are read, as `1e999999999` would take all memory."""
+    over, _, under = text.partition("/")
+    value = Fraction(int(over), int(under or 1)) if int(under or 1) > 0 else None
+    if value is None or not _is_number(value.numerator) or not _is_number(value.denominator):
+        raise ValueError(f"got the time base {text[:40]!r}, expected two whole numbers")
+    return value
+
+
+def _leads_away(name: str) -> bool:
+    """Whether a file of that name would lie in another folder."""
+    return Path(name).name != name or "\0" in name

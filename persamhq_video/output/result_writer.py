@@ -7,6 +7,7 @@ videos and the sinks, which it keeps in step.
 from __future__ import annotations
 
 import contextlib
+import os
 import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from persam_hq.io.atomic import read_limited
 from persamhq_video.errors import DecodeError, InputError, OutputError, PersamHQVideoError
 from persamhq_video.io import (
     MonotonicTimestamps,
@@ -26,6 +28,7 @@ from persamhq_video.io import (
     read_score_rows,
     score_rows,
 )
+from persamhq_video.output.finished_run import LARGEST_MASK, FinishedRun
 from persamhq_video.output.journal import CommittedFrame, Journal
 from persamhq_video.output.run_directory import LABEL_FOLDER, RunDirectory
 from persamhq_video.output.sinks import SinkPlan, sink_failure, write_files
@@ -67,7 +70,9 @@ class ResultWriter:
             name: SegmentedVideo(kind.codec, info=info, folder=segments / name.replace("/", "-"))
             for name, kind in sinks.kinds.items()
         }
+        self._writers = dict(sinks.writers)
         self._committed = 0
+        self._finished_rows: Iterator[str] = iter(())
         self.next_index = 0
         """The first frame that has to be tracked."""
         self.safe_until = -1
@@ -95,6 +100,8 @@ class ResultWriter:
         self._journal.open(self._identity, schema=self._snapshots.schema)
         if self._directory.resumes:
             self._resume()
+        elif self._directory.finished is not None and self._directory.decision == "remake":
+            self._build_on(self._directory.finished)
 
     def begun(self, kind: CallKind, index: int) -> None:
         """Record that a frame is about to be encoded or tracked; any thread may."""
@@ -103,6 +110,8 @@ class ResultWriter:
     def replay(self, frame: Frame) -> None:
         """Code a committed frame again, for the segments that were not finished."""
         entry = self._journal.committed(frame.index)
+        if entry is None and self._directory.decision == "remake":
+            entry = self._take_over(frame)
         assert entry is not None, f"frame {frame.index} was never committed"
         path = self._mask_path(entry.name)
         with _as_output_error(f"frame {frame.index} cannot be read back"):
@@ -117,15 +126,7 @@ class ResultWriter:
         image = label_png(result.labels)
         with _as_output_error(f"frame {frame.index} cannot be written"):
             atomic_write(self._claim_mask(frame.name, image), image)
-        entry = CommittedFrame(
-            index=frame.index,
-            name=frame.name,
-            pts=frame.pts,
-            time_base=frame.time_base,
-            ticks=self._times(frame.pts, frame.time_base),
-            crc=zlib.crc32(image),
-            rows=score_rows(result),
-        )
+        entry = self._entry(frame, image, score_rows(result))
         self._journal.commit(entry)
         self._committed = frame.index + 1
 
@@ -141,6 +142,9 @@ class ResultWriter:
 
     def finish(self) -> None:
         """Make the files of a video that is complete; the complete record then ends the run (`write_record`)."""
+        found = sum(1 for _ in self._journal.frames())
+        if found != self._committed:
+            raise OutputError(f"got {found} frames from the source, expected {self._committed} as in the complete run")
         for video in self._videos.values():
             video.finish()
         self._make_files()
@@ -180,12 +184,44 @@ class ResultWriter:
         missing = [video.first_missing(self.next_index) for video in self._videos.values()]
         self.decode_from = min([self.next_index, *missing])
 
+    def _build_on(self, finished: FinishedRun) -> None:
+        """Track nothing: all frames are those of a complete run, and only the files that it lacks are made."""
+        missing = set(self._directory.missing)
+        self._videos = {name: video for name, video in self._videos.items() if name in missing}
+        self._writers = {
+            name: sink for name, sink in self._writers.items() if missing.intersection(self._sinks.files_of(name))
+        }
+        self._finished_rows = finished.rows()
+        self._committed = self.next_index = finished.num_frames
+        self.safe_until = finished.num_frames - 1
+
+    def _take_over(self, frame: Frame) -> CommittedFrame:
+        """Commit a frame of the complete run; they come in order."""
+        finished = self._directory.finished
+        assert finished is not None
+        with _as_output_error(f"frame {frame.index} cannot be read back"):
+            image, rows = finished.label_image(frame.name), next(self._finished_rows, "")
+        entry = self._entry(frame, image, rows)
+        self._journal.commit(entry)
+        return entry
+
+    def _entry(self, frame: Frame, image: bytes, rows: str) -> CommittedFrame:
+        return CommittedFrame(
+            index=frame.index,
+            name=frame.name,
+            pts=frame.pts,
+            time_base=frame.time_base,
+            ticks=self._times(frame.pts, frame.time_base),
+            crc=zlib.crc32(image),
+            rows=rows,
+        )
+
     def _last_whole_frame(self) -> int:
         """The last frame up to which every label map is on the disk as it was committed, -1 if there is none."""
         last = -1
         for entry in self._journal.frames():
             try:
-                content = self._mask_path(entry.name).read_bytes()
+                content = read_limited(self._mask_path(entry.name), limit=LARGEST_MASK)
             except OSError:
                 break
             if zlib.crc32(content) != entry.crc:
@@ -222,7 +258,7 @@ class ResultWriter:
 
         # The sinks that write at the end; one that fails does not keep the others from their turn
         failures: list[PersamHQVideoError] = []
-        for name, sink in self._sinks.writers.items():
+        for name, sink in self._writers.items():
             try:
                 with contextlib.closing(self._sunk_frames(with_pictures=sink.needs_pictures)) as frames:
                     write_files(
@@ -259,7 +295,8 @@ class ResultWriter:
 
     def _mask_name(self, name: str) -> str:
         """Where label maps are not asked for they are kept until the run is complete."""
-        folder = LABEL_FOLDER if self._sinks.keeps_labels else f"{self._directory.hidden.name}/{LABEL_FOLDER}"
+        is_visible = self._sinks.keeps_labels or self._directory.decision == "remake"
+        folder = LABEL_FOLDER if is_visible else f"{self._directory.hidden.name}/{LABEL_FOLDER}"
         return f"{folder}/{name}.png"
 
     def _claim_mask(self, name: str, image: bytes) -> Path:
@@ -271,7 +308,8 @@ class ResultWriter:
         path = self._directory.path / file_name
         if not self._sinks.keeps_labels:
             return path
-        if not self._directory.owns(file_name) and path.exists() and path.read_bytes() != image:
+        is_foreign = not self._directory.owns(file_name) and os.path.lexists(path)
+        if is_foreign and (path.is_symlink() or path.read_bytes() != image):
             raise OutputError(f"{path} is there and no run wrote it; move it away, or use another --out")
         return self._directory.claim(file_name)
 

@@ -25,7 +25,7 @@ from persamhq_video.io.readers.folder import FolderSource, image_files
 from persamhq_video.job.prepare import Request, open_request
 from persamhq_video.job.sources_and_sinks import FILE_SOURCES, Endpoints, load_endpoints
 from persamhq_video.job.tasks import VideoTask
-from persamhq_video.output.run_directory import RunDirectory
+from persamhq_video.output.run_directory import RunDirectory, WantedFiles
 from persamhq_video.output.sinks import SinkPlan, plan_sinks
 from persamhq_video.plugin.sources import read_plugins
 from persamhq_video.protocols.result_sink import SinkVideo
@@ -98,12 +98,18 @@ def plan_video(job: Job, request: Request, directory: RunDirectory) -> VideoPlan
         schema=state_schema(job.builder.state_types),
         overwrite=config.overwrite,
         no_resume=config.no_resume,
-        files=tuple(sinks.owners),
+        wanted=WantedFiles(
+            files=tuple(sinks.owners),
+            labels=sinks.keeps_labels,
+            from_scores=frozenset(file for file in sinks.owners if sinks.owners[file] in sinks.writers),
+            plugins=frozenset(endpoints.sink_plugins(config.outputs)),
+        ),
     )
     # Starting again would remove frames of a live source, which cannot be had a second time
-    if decision in {"resume", "restart"} and info.is_live:
+    if decision in {"resume", "restart", "remake"} and info.is_live:
+        what = "an unfinished run" if directory.finished is None else "a run that lacks files"
         raise ConfigError(
-            f"{directory.path} holds an unfinished run of {request.video}, which cannot be gone on with: what"
+            f"{directory.path} holds {what} of {request.video}, which cannot be gone on with: what"
             " is live does not come twice; use --overwrite or another --out"
         )
     return VideoPlan(job, request, directory, sinks, identity, is_done=decision == "done")
@@ -154,4 +160,5 @@ def _hash(video: Path) -> str:
         return sha256_of(video)
     files = image_files(video) or sorted(path for path in video.iterdir() if path.is_file())
     listing = "".join(f"{file.name} {sha256_of(file)}\n" for file in files)
-    return hashlib.sha256(listing.encode()).hexdigest()
+    # Names of files may be no text
+    return hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest()

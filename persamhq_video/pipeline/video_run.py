@@ -69,7 +69,7 @@ class VideoRun:
         self._thread.start()
 
         # A resumed run says where it goes on before the scheduler asks for its first frame
-        if plan.directory.resumes:
+        if plan.directory.decision in {"resume", "remake"}:
             self._open()
             if self._results.next_index:
                 self.continuation = Continuation(self._results.next_index, self._results.state)
@@ -159,13 +159,7 @@ class VideoRun:
             for kind, index in self._begun_early:
                 self._results.begun(kind, index)
             self._plan.directory.write_record(self._record.content("running"), final=False)
-            self._notify(self._progress.event("started", self._results.committed, message=self._restart_message()))
-
-    def _restart_message(self) -> str | None:
-        """Said once where an unfinished run cannot be resumed by this version."""
-        if self._plan.directory.decision != "restart":
-            return None
-        return f"{self._plan.directory.path} holds an unfinished run of another version; it starts again from frame 0"
+            self._notify(self._progress.event("started", self._results.committed, message=self._plan.directory.note))
 
     def _replay(self, frame: Frame) -> None:
         with self._queue_shrank:

@@ -9,7 +9,7 @@ import numpy as np
 from persamhq_video.config import make_config
 from persamhq_video.job.sources_and_sinks import load_endpoints
 from persamhq_video.output.result_writer import ResultWriter
-from persamhq_video.output.run_directory import RunDirectory
+from persamhq_video.output.run_directory import RunDirectory, WantedFiles
 from persamhq_video.output.sinks import plan_sinks
 from persamhq_video.output.snapshots import state_schema
 from persamhq_video.protocols.result_sink import SinkVideo
@@ -55,9 +55,13 @@ def results_in(out, options=ALL, *, identity=IDENTITY, more=None, **decide):
     info = SourceInfo(Path("x"), "video", SIZE[1], SIZE[0], TICKS, Fraction(25), num_frames=FRAMES, rotation=0)
     sinks = {**load_endpoints().make_sinks(config.outputs), **(more or {})}
     plan = plan_sinks(sinks, SinkVideo(info, (1, 2), matte_codec=config.matte_codec))
-    files = tuple(plan.owners)
+    wanted = WantedFiles(
+        tuple(plan.owners),
+        labels=plan.keeps_labels,
+        from_scores=frozenset(file for name in plan.writers for file in plan.files_of(name)),
+    )
     decision = directory.decide(
-        identity, **{"schema": state_schema(()), "overwrite": False, "no_resume": False, "files": files, **decide}
+        identity, **{"schema": state_schema(()), "overwrite": False, "no_resume": False, "wanted": wanted, **decide}
     )
     results = ResultWriter(plan, directory, identity=identity, state_types=(), pictures=pictures)
     return decision, directory, results
@@ -75,7 +79,7 @@ def run(out, options=ALL, *, until=FRAMES):
         advance(results, range(results.next_index, until))
         if until == FRAMES:
             results.finish()
-            directory.write_record({"status": "complete", **IDENTITY}, final=True)
+            directory.write_record({"status": "complete", "frames": {"committed": FRAMES}, **IDENTITY}, final=True)
     finally:
         abandon(results)
     return results
@@ -96,13 +100,14 @@ def advance(results, indices):
 def abandon(results):
     """What the end of the process does: files are closed as they are; no more is written."""
     results._journal.close()
+    results._directory.close()
     for video in results._videos.values():
         if video._segment is not None:
             video._segment._file.close()
 
 
 def hashes(out):
-    files = sorted(file for file in out.rglob("*") if file.is_file() and file.name != "run.json")
+    files = sorted(file for file in out.rglob("*") if file.is_file() and file.name not in {"run.json", "lock"})
     return {str(file.relative_to(out)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 

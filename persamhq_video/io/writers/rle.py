@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from persam_hq.io.json_text import json_bytes
 from persam_hq.io.rle import coco_counts, run_lengths
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def write_rle(path: Path, frames: Iterable[FrameResult], *, size: tuple[int, int
         file.write(f'{{"size": {json.dumps(size)}, "frames": [')
         for number, frame in enumerate(frames):
             file.write(",\n" if number else "\n")
-            file.write(json.dumps(_entry(frame), ensure_ascii=False))
+            file.write(json_bytes(_entry(frame)).decode())
         file.write("\n]}\n")
 
 

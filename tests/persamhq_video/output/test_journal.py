@@ -1,12 +1,14 @@
-"""The journal: torn tails are dropped, counts are exact, one run at a time."""
+"""The journal: torn tails and lines of another form are dropped, counts are exact."""
 
+import dataclasses
+import os
 import threading
 from fractions import Fraction
 
 import pytest
 
 from persamhq_video.errors import ConfigError, OutputError
-from persamhq_video.output.journal import CommittedFrame, Journal, JournalHead, check_unlocked, read_head
+from persamhq_video.output.journal import CommittedFrame, Journal, JournalHead, read_head
 
 IDENTITY = {"config": {"model": "lite"}}
 
@@ -128,20 +130,108 @@ def test_a_ledger_of_another_version_is_refused(path, line):
         read_head(path)
 
 
-def test_one_run_at_a_time(path):
-    check_unlocked(path)
+COMMIT = '{"commit":{"index":1,"name":"f","pts":0,"time_base":"1/25","ticks":0,"crc":7,"rows":""}}'
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"commit":{"index":1000000000}}',
+        COMMIT.replace('"index":1', '"index":1000000000'),
+        COMMIT.replace('"index":1', '"index":-1'),
+        COMMIT.replace('"index":1', '"index":true'),
+        COMMIT.replace('"index":1', '"index":1.5'),
+        COMMIT.replace("1/25", "1e999999999"),
+        COMMIT.replace("1/25", "1/0"),
+        COMMIT.replace("1/25", "9" * 5000),
+        COMMIT.replace('"name":"f"', '"name":"../../f"'),
+        COMMIT.replace('"name":"f"', '"name":"/etc/passwd"'),
+        COMMIT.replace('"rows":""', '"rows":[]'),
+        COMMIT.replace('"crc":7', '"crc":1e999'),
+        COMMIT.replace('"ticks":0', f'"ticks":{1 << 80}'),
+        COMMIT.replace('"crc":7', '"crc":7,"more":1'),
+        '{"commit":5}',
+        '{"commit":{}}',
+        '{"begin":[]}',
+        '{"begin":"sleep","frame":1}',
+        "{}",
+        "[" * 100_000,
+    ],
+)
+def test_a_line_that_no_run_writes_ends_what_is_read(path, line):
+    write(path, range(3))
+    sound = path.read_bytes()
+    path.write_bytes(sound + line.encode() + b"\n" + b'{"begin":"track","frame":5}\n')
     journal = opened(path)
-    with pytest.raises(ConfigError, match="in use by another run"):
-        opened(path)
-    with pytest.raises(ConfigError, match="in use by another run"):
-        check_unlocked(path)
+    assert (len(list(journal.frames())), journal.begun["track"]) == (3, 3)
+    assert len(journal._offsets) < 10
     journal.close()
-    check_unlocked(path)
+    assert path.read_bytes().startswith(sound)
+    assert line.encode() not in path.read_bytes()
+
+
+def test_the_table_of_frames_is_never_larger_than_the_file(path):
+    write(path, [])
+    size = path.stat().st_size
+    for index, is_taken in ((size // 8, True), (size // 8 + 1, False)):
+        write(path, [])
+        with path.open("r+") as file:
+            file.truncate(size)
+        with path.open("a") as file:
+            file.write(COMMIT.replace('"index":1', f'"index":{index}') + "\n")
+        journal = opened(path)
+        assert (journal.committed(index) is not None) == is_taken
+        journal.close()
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("kind", ["symlink", "pipe", "sparse"])
+def test_a_journal_that_is_no_file_of_a_run(path, tmp_path, kind):
+    path.parent.mkdir()
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    if kind == "symlink":
+        path.symlink_to(precious)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(b"")
+        os.truncate(path, 1 << 40)
+    if kind == "sparse":
+        assert read_head(path) is None
+        opened(path).close()
+        assert path.stat().st_size < 1000
+        return
+    with pytest.raises(OutputError, match="cannot be written"):
+        opened(path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_head(path)
+    assert precious.read_text() == "mine"
+
+
+def test_names_that_are_no_text(path):
+    journal = opened(path)
+    odd = dataclasses.replace(frame(0), name=os.fsdecode(b"caf\xe9"))
+    journal.commit(odd)
+    journal.close()
+    again = opened(path)
+    assert list(again.frames()) == [odd]
+    again.close()
+
+
+def test_what_changes_while_it_is_in_use_is_told(path):
+    write(path, range(3))
+    journal = opened(path)
+    path.write_bytes(b"x" * path.stat().st_size)
+    with pytest.raises(OutputError, match="cannot be read back"):
+        list(journal.frames())
+    with pytest.raises(OutputError, match="cannot be read back"):
+        journal.committed(1)
+    journal.close()
 
 
 def test_a_full_disk_leaves_whole_lines(path, monkeypatch):
-    import os
-
     journal = opened(path)
     journal.commit(frame(0))
     whole, write_all = path.read_bytes(), os.write

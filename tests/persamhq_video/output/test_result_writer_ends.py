@@ -72,6 +72,7 @@ def test_a_full_disk_is_told_and_what_is_committed_stays(tmp_path, whole):
             results.stop(keep_going=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        abandon(results)
     assert [path.name for path in tmp_path.iterdir() if path.suffix in {".mkv", ".mp4", ".csv", ".part"}] == []
     assert run(tmp_path).next_index == 96
     assert hashes(tmp_path) == whole
@@ -89,6 +90,7 @@ def test_a_full_disk_at_the_end(tmp_path, whole):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         results.stop(keep_going=False)
+        abandon(results)
     assert not (tmp_path / "overlay.mp4").exists()
     run(tmp_path)
     assert hashes(tmp_path) == whole

@@ -47,7 +47,7 @@ def write(directory, sink, *, files=None, frames=("1", "2")):
 
 def names(directory):
     files = sorted(path for path in directory.path.rglob("*") if path.is_file())
-    return [str(path.relative_to(directory.path)) for path in files if path.name != "files"]
+    return [str(path.relative_to(directory.path)) for path in files if path.name not in {"files", "lock"}]
 
 
 def test_files_get_their_place(directory):
