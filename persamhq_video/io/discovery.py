@@ -210,7 +210,7 @@ def _notes_on_unused(folder: Path, files: Sequence[Path], used: Path) -> tuple[s
         return ()
     others = [file.name for file in files if file != used]
     names = f"{', '.join(others[:3])}{', ...' if len(others) > 3 else ''}"
-    return (f"{folder}: a run begins with one mask, {used.name}; {len(others)} others are not used ({names})",)
+    return (f"{folder}: a run begins with one mask, {used.name}; {len(others)} more not used ({names})",)
 
 
 def _notes_on_name(mask: Path, first: FirstFrame | None) -> tuple[str, ...]:

@@ -109,7 +109,7 @@ def test_of_a_folder_of_masks_that_of_the_first_frame_is_taken(masks, first, fou
     assert mask.path.stem == found
     assert len(mask.notes) == (len(masks) > 1)
     if mask.notes:
-        assert f"{len(masks) - 1} others are not used" in mask.notes[0]
+        assert f"{len(masks) - 1} more not used" in mask.notes[0]
 
 
 @pytest.mark.parametrize(

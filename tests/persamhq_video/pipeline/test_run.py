@@ -277,7 +277,7 @@ def test_of_a_folder_of_masks_that_of_the_first_frame_is_taken_and_the_rest_told
     config = INLINE.model_copy(update={"start": 3, "outputs": ("masks",)})
     run_video(config, clip, tmp_path / "masks", out, listener=events.append)
     (note,) = [event.message for event in events if event.event == "note"]
-    assert "a run begins with one mask, f003.png; 1 others are not used (f005.png)" in note
+    assert "a run begins with one mask, f003.png; 1 more not used (f005.png)" in note
     record = record_of(out)
     assert record["notes"] == [note]
     assert record["source"]["mask"].endswith("f003.png")
