@@ -70,6 +70,7 @@ DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 MatteCodecName = Literal["h264", "ffv1", "prores"]
 PlaceName = Literal["driver", "workers"]
+NumberingName = Literal["output", "source"]
 OUTPUT_NAMES: Final = ("masks", "mask-video", "mattes", "overlay", "scores")
 """The result sinks of a run by default; plugins may offer more (see `persamhq_video.protocols.result_sink`)."""
 
@@ -257,6 +258,7 @@ class RunConfig(BaseModel):
     # The files, and what is done with a run that is in the folder already
     outputs: tuple[str, ...] = OUTPUT_NAMES
     matte_codec: MatteCodecName = "h264"
+    number_frames_by: NumberingName = "output"
     overwrite: bool = False
     no_resume: bool = False
 

@@ -16,6 +16,7 @@ from persamhq_video.config import (
     MatteCodecName,
     ModelName,
     ModeName,
+    NumberingName,
     PartName,
     PlaceName,
     ReaderName,
@@ -157,6 +158,8 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
     names = ",".join(OUTPUT_NAMES)
     _value(group, "--outputs", "A,B", f"what is written, by name (default: {names}; more: see `plugins list`)")
     _choice(group, "--matte-codec", MatteCodecName, "codec of the mattes (default: h264)")
+    text = "names in masks/ of a video or stream: from 0 as they come, or the source's numbers (default: output)"
+    _choice(group, "--number-frames-by", NumberingName, text)
     _flag(group, "--overwrite", "remove what an earlier run left in DIR")
     _flag(group, "--no-resume", "never take an earlier complete run as done")
 

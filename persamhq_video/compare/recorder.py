@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from persamhq_video.io import (
     SegmentedVideo,
     h264_picture,
     paint,
-    score_rows,
+    table_rows,
     write_label_png,
 )
 from persamhq_video.types import Frame, SourceInfo
@@ -45,7 +45,8 @@ Picture = NDArray[np.uint8]
 class Recorder:
     """Takes in the results of all strategies frame by frame, in order; `recording` opens and closes it.
 
-    `info` is the source, `first` the label map (H, W) of the first frame, and `names` are those of the strategies.
+    `info` is the source, `first` the label map (H, W) of the first frame, and `names` are those of the strategies;
+    `source_frame` gives the number in the source of an output frame.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Recorder:
         info: SourceInfo,
         first: Picture,
         annotations: Annotations | None,
+        source_frame: Callable[[int], int],
     ) -> None:
         self.metrics = [StrategyMetrics() for _ in names]
         self.agreement = Agreement(len(names))
@@ -63,6 +65,7 @@ class Recorder:
         self.frame_names: list[str] = []
         self.poster = ""
         self._folder, self._names, self._first, self._annotations = folder, tuple(names), first, annotations
+        self._source_frame = source_frame
         self._scores = [ScoresWriter(folder / name / "scores.csv") for name in names]
         self._times = MonotonicTimestamps(info.time_base, start=info.start)
         self._small = (max(1, round(_SMALL_WIDTH * info.height / info.width)), _SMALL_WIDTH)
@@ -88,7 +91,7 @@ class Recorder:
         self.frame_names.append(frame.name)
         for name, result, scores in zip(self._names, combined.results, self._scores, strict=True):
             write_label_png(self._folder / name / "masks" / f"{frame.name}.png", result.labels)
-            scores.write(score_rows(result))
+            scores.write(table_rows(result, source_frame=self._source_frame(frame.index)))
 
         # The picture of all side by side
         labels = [result.labels for result in combined.results]

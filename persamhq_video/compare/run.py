@@ -38,7 +38,15 @@ def run_comparison(plan: ComparisonPlan, *, command: str, listener: Listener) ->
     with plan.folder.open() as folder:
         # Masks, scores and the video, while frames come
         info = plan.request.source.info
-        recorder = Recorder(folder, names, info=info, first=first, annotations=plan.annotations)
+        config = plan.job.config
+        recorder = Recorder(
+            folder,
+            names,
+            info=info,
+            first=first,
+            annotations=plan.annotations,
+            source_frame=lambda index: config.start + index * config.stride,
+        )
         with recording(recorder):
             usage = _track(plan, recorder, listener)
 

@@ -26,7 +26,7 @@ from persamhq_video.io.writers.mask_video import LabelVideo
 from persamhq_video.io.writers.mattes import MATTE_SUFFIXES, Matte, MatteCodec
 from persamhq_video.io.writers.overlay import H264, Overlay, RGBVideo, h264_picture, paint
 from persamhq_video.io.writers.rle import RLE_NAME, rle_of, write_rle
-from persamhq_video.io.writers.scores import ScoresWriter, read_score_rows, score_rows
+from persamhq_video.io.writers.scores import ScoresWriter, read_score_rows, score_rows, table_rows
 from persamhq_video.io.writers.segmented_video import SEGMENT_FRAMES, SegmentedVideo
 from persamhq_video.io.writers.timestamps import MonotonicTimestamps
 from persamhq_video.io.writers.video_encoder import VideoKind
@@ -74,6 +74,7 @@ __all__ = [
     "rle_of",
     "score_rows",
     "sha256_of",
+    "table_rows",
     "write_label_png",
     "write_rle",
 ]

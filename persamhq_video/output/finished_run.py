@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from persam_hq.io.atomic import open_unlinked, read_limited
+from persamhq_video.io.writers.scores import COLUMNS
 from persamhq_video.output.record_file import files_in
 
 __all__ = ["LARGEST_MASK", "FinishedRun", "sum_of"]
@@ -54,13 +55,14 @@ class FinishedRun:
         return read_limited(self._folder / f"{_LABELS}{name}.png", limit=LARGEST_MASK)
 
     def rows(self) -> Iterator[str]:
-        """The rows of scores.csv, those of a frame at a time; without that file none."""
+        """The rows of scores.csv as the journal has them, those of a frame at a time; without that file none."""
         if not self.has_scores:
             return
         with os.fdopen(open_unlinked(self._folder / _SCORES, os.O_RDONLY), encoding="utf-8", newline="") as file:
             next(file, None)  # the header
             for _, rows in groupby(file, key=lambda row: row.partition(",")[0]):
-                yield "".join(rows)
+                # No value has a comma; the columns behind those of the journal are the file's own
+                yield "".join(",".join(row.rstrip("\n").split(",")[: len(COLUMNS)]) + "\n" for row in rows)
 
     def _is_as_left(self, name: str) -> bool:
         """Whether a file is there, with the size and sum of the record; earlier versions recorded none."""

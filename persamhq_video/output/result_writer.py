@@ -123,9 +123,9 @@ class ResultWriter:
         assert frame.index == self._committed, f"got frame {frame.index}, expected {self._committed}"
 
         # The label map first: what the journal records is always there
-        image = label_png(result.labels)
+        image, name = label_png(result.labels), self._name_of(frame)
         with _as_output_error(f"frame {frame.index} cannot be written"):
-            atomic_write(self._claim_mask(frame.name, image), image)
+            atomic_write(self._claim_mask(name, image), image)
         entry = self._entry(frame, image, score_rows(result))
         self._journal.commit(entry)
         self._committed = frame.index + 1
@@ -200,7 +200,7 @@ class ResultWriter:
         finished = self._directory.finished
         assert finished is not None
         with _as_output_error(f"frame {frame.index} cannot be read back"):
-            image, rows = finished.label_image(frame.name), next(self._finished_rows, "")
+            image, rows = finished.label_image(self._name_of(frame)), next(self._finished_rows, "")
         entry = self._entry(frame, image, rows)
         self._journal.commit(entry)
         return entry
@@ -208,7 +208,7 @@ class ResultWriter:
     def _entry(self, frame: Frame, image: bytes, rows: str) -> CommittedFrame:
         return CommittedFrame(
             index=frame.index,
-            name=frame.name,
+            name=self._name_of(frame),
             pts=frame.pts,
             time_base=frame.time_base,
             ticks=self._times(frame.pts, frame.time_base),
@@ -288,7 +288,16 @@ class ResultWriter:
                 labels=labels,
                 objects=read_score_rows(entry.rows),
                 image=None if pictures is None else _picture(pictures, entry.index),
+                source_frame=self._sinks.video.source_frame(entry.index),
             )
+
+    def _name_of(self, frame: Frame) -> str:
+        """The stem of a frame's files: a folder's frames keep their names, others have a number."""
+        # The readers number from 0 in output order; where it is a name of the source's own, it stays
+        is_number = self._info.kind != "folder" and frame.name == f"{frame.index:05d}"
+        if is_number and self._sinks.video.numbered_by_source:
+            return f"{self._sinks.video.source_frame(frame.index):05d}"
+        return frame.name
 
     def _mask_path(self, name: str) -> Path:
         return self._directory.path / self._mask_name(name)

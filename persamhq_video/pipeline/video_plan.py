@@ -85,7 +85,14 @@ def plan_video(job: Job, request: Request, directory: RunDirectory) -> VideoPlan
 
     # The sinks, and the files that they will make
     config, info = job.config, request.source.info
-    video = SinkVideo(info, request.first_masks.ids, matte_codec=config.matte_codec)
+    video = SinkVideo(
+        info,
+        request.first_masks.ids,
+        matte_codec=config.matte_codec,
+        start=config.start,
+        stride=config.stride,
+        numbered_by_source=config.number_frames_by == "source",
+    )
     endpoints = load_endpoints(job.plugins, config.blocked_plugins)
     sinks = plan_sinks(endpoints.make_sinks(config.outputs), video)
     if info.is_live:

@@ -19,22 +19,32 @@ __all__ = ["AnySink", "LabelMapSink", "ResultSink", "SinkFrame", "SinkVideo", "V
 class SinkVideo:
     """The video that files are made of: the properties of its source, and the ids of its objects in rising order.
 
-    `matte_codec` is the option of that name (h264, ffv1 or prores).
+    `matte_codec` is the option of that name (h264, ffv1 or prores). `start` and `stride` say which frames of the source
+    were taken; `numbered_by_source` whether files carry its numbers.
     """
 
     info: SourceInfo
     object_ids: tuple[int, ...]
     matte_codec: str = "h264"
+    start: int = 0
+    stride: int = 1
+    numbered_by_source: bool = False
+
+    def source_frame(self, index: int) -> int:
+        """The number of an output frame in its source, counted from 0."""
+        return self.start + index * self.stride
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SinkFrame(FrameResult):
     """A committed frame: its label map, and a record per object, whose numbers have the six decimals of scores.csv.
 
-    `image` is the picture, (H, W, 3) uint8 RGB, where the sink asked for pictures, else None.
+    `image` is the picture, (H, W, 3) uint8 RGB, where the sink asked for pictures, else None. `source_frame` is the
+    frame's number in its source, counted from 0, where `index` counts the frames that were taken.
     """
 
     image: NDArray[np.uint8] | None = None
+    source_frame: int | None = None
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from persam_hq.io.json_text import json_bytes
 from persam_hq.io.rle import coco_counts, run_lengths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -21,14 +21,19 @@ if TYPE_CHECKING:
 RLE_NAME: Final = "masks.rle.json"
 
 
-def write_rle(path: Path, frames: Iterable[FrameResult], *, size: tuple[int, int]) -> None:
-    """Write a JSON object with `size` [height, width] and `frames`, one line per frame."""
+def write_rle(
+    path: Path, frames: Iterable[FrameResult], *, size: tuple[int, int], source_frame: Callable[[int], int]
+) -> None:
+    """Write a JSON object with `size` [height, width] and `frames`, one line per frame.
+
+    `source_frame` gives the number in the source of an output frame.
+    """
     # Written piece by piece, so that one frame is in memory at a time.
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(f'{{"size": {json.dumps(size)}, "frames": [')
         for number, frame in enumerate(frames):
             file.write(",\n" if number else "\n")
-            file.write(json_bytes(_entry(frame)).decode())
+            file.write(json_bytes(_entry(frame, source_frame(frame.index))).decode())
         file.write("\n]}\n")
 
 
@@ -38,10 +43,11 @@ def rle_of(mask: NDArray[np.bool_]) -> dict[str, Any]:
     return {"size": [height, width], "counts": coco_counts(run_lengths(mask))}
 
 
-def _entry(frame: FrameResult) -> dict[str, Any]:
+def _entry(frame: FrameResult, source_frame: int) -> dict[str, Any]:
     """The entry of a frame in `frames`."""
     return {
         "frame": frame.index,
+        "source_frame": source_frame,
         "name": frame.name,
         "pts_seconds": round(frame.pts_seconds, 6),
         "objects": [_object(frame, entry) for entry in frame.objects],

@@ -33,7 +33,10 @@ COLUMNS = (
     "x1",
     "y1",
 )
-"""The header of the file; a box has its last row and column inside, and is empty for an empty mask."""
+"""The columns of a result; a box has its last row and column inside, and is empty for an empty mask."""
+
+SOURCE_COLUMN = "source_frame"
+"""The last column of the file: the frame's number in its source, from 0, where `frame` counts those that were taken."""
 
 
 class ScoresWriter:
@@ -47,11 +50,11 @@ class ScoresWriter:
         """Start the file with its header."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = io.TextIOWrapper(open_part(self.path), encoding="utf-8", newline="")
-        self._file.write(_lines([COLUMNS]))
+        self._file.write(_lines([(*COLUMNS, SOURCE_COLUMN)]))
         return self
 
     def write(self, rows: str) -> None:
-        """Add the rows of one frame, as `score_rows` made them."""
+        """Add the rows of one frame, as `table_rows` made them."""
         self._opened().write(rows)
 
     def close(self) -> None:
@@ -92,6 +95,11 @@ def score_rows(result: FrameResult) -> str:
     # Columns of the frame, the same in each row, then those of the object
     start = (str(result.index), str(result.pts), str(result.time_base), _decimal(result.pts_seconds))
     return _lines([(*start, *_object_columns(entry)) for entry in result.objects])
+
+
+def table_rows(result: FrameResult, *, source_frame: int) -> str:
+    """The rows of one frame as the file has them: those of `score_rows`, and the frame's number in the source."""
+    return "".join(f"{line},{source_frame}\n" for line in score_rows(result).splitlines())
 
 
 def read_score_rows(rows: str) -> tuple[ObjectResult, ...]:

@@ -25,7 +25,9 @@ class Rle:
         """See ResultSink."""
         from persamhq_video.io import RLE_NAME, write_rle
 
-        write_rle(folder / RLE_NAME, frames, size=(video.info.height, video.info.width))
+        write_rle(
+            folder / RLE_NAME, frames, size=(video.info.height, video.info.width), source_frame=video.source_frame
+        )
 
 
 @hookimpl

@@ -21,12 +21,11 @@ class Scores:
 
     def write(self, folder: Path, video: SinkVideo, frames: Iterator[SinkFrame]) -> None:
         """See ResultSink."""
-        from persamhq_video.io import ScoresWriter, score_rows
+        from persamhq_video.io import ScoresWriter, table_rows
 
-        del video
         with ScoresWriter(folder / "scores.csv") as scores:
             for frame in frames:
-                scores.write(score_rows(frame))
+                scores.write(table_rows(frame, source_frame=video.source_frame(frame.index)))
 
 
 @hookimpl

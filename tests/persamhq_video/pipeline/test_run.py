@@ -294,3 +294,43 @@ def test_a_frame_that_is_replaced_during_the_run_fails_it(clip, mask, out, monke
         run_video(INLINE, clip, mask, out)
     assert record_of(out)["status"] == "failed"
     assert len(list((out / "masks").iterdir())) == 11
+
+
+class TestSourceNumbers:
+    """With `--start` and `--stride` frames have two numbers: that of the output, and that of the source."""
+
+    @pytest.fixture
+    def movie(self, tmp_path):
+        with av.open(str(tmp_path / "movie.mkv"), "w") as container:
+            stream = container.add_stream("ffv1", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 36, "yuv420p"
+            for index in range(10):
+                image = np.random.default_rng(index).integers(0, 255, (36, 64, 3), dtype=np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            container.mux(stream.encode())
+        return tmp_path / "movie.mkv"
+
+    @pytest.mark.parametrize(
+        ("options", "names"),
+        [
+            ({}, ["00000", "00001", "00002"]),
+            ({"number_frames_by": "source"}, ["00004", "00006", "00008"]),
+            ({"number_frames_by": "source", "reader": "decord"}, ["00004", "00006", "00008"]),
+        ],
+    )
+    def test_names_and_tables(self, movie, mask, out, options, names):
+        outputs = ["masks", "scores", "rle"]
+        config = make_config({"executor": "inline", "start": 4, "stride": 2, "outputs": outputs, **options})
+        run_video(config, movie, mask, out)
+        assert sorted(path.stem for path in (out / "masks").iterdir()) == names
+        header, *rows = (line.split(",") for line in (out / "scores.csv").read_text().splitlines())
+        assert (header[0], header[-1]) == ("frame", "source_frame")
+        assert [(row[0], row[-1]) for row in rows[::2]] == [("0", "4"), ("1", "6"), ("2", "8")]
+        frames = json.loads((out / "masks.rle.json").read_text())["frames"]
+        assert [(frame["source_frame"], frame["name"]) for frame in frames] == list(zip((4, 6, 8), names, strict=True))
+
+    def test_frames_of_a_folder_keep_their_names(self, clip, mask, out):
+        config = make_config({"executor": "inline", "start": 4, "stride": 4, "number_frames_by": "source"})
+        run_video(config, clip, mask, out)
+        assert sorted(path.stem for path in (out / "masks").iterdir()) == ["f004", "f008"]
+        assert (out / "scores.csv").read_text().splitlines()[-1].endswith(",8")

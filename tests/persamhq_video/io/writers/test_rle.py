@@ -97,10 +97,16 @@ def test_the_file(tmp_path):
     labels = np.zeros((3, 4), np.uint8)
     labels[:2, 1:3] = 1
     path = tmp_path / "masks.rle.json"
-    write_rle(path, iter([frame_of(0, labels), frame_of(1, labels, score=float("nan"))]), size=(3, 4))
+    write_rle(
+        path,
+        iter([frame_of(0, labels), frame_of(1, labels, score=float("nan"))]),
+        size=(3, 4),
+        source_frame=lambda i: 40 + 2 * i,
+    )
     content = json.loads(path.read_text())
     assert content["size"] == [3, 4]
     assert [frame["frame"] for frame in content["frames"]] == [0, 1]
+    assert [frame["source_frame"] for frame in content["frames"]] == [40, 42]
     assert content["frames"][1]["pts_seconds"] == 0.04
     one, two = content["frames"][0]["objects"]
     assert (one["bbox"], one["state"], one["area"], one["score"]) == ([1, 0, 2, 2], "present", 4, 0.5)
@@ -110,5 +116,5 @@ def test_the_file(tmp_path):
 
 
 def test_no_frame(tmp_path):
-    write_rle(tmp_path / "x.json", [], size=(3, 4))
+    write_rle(tmp_path / "x.json", [], size=(3, 4), source_frame=int)
     assert json.loads((tmp_path / "x.json").read_text()) == {"size": [3, 4], "frames": []}

@@ -9,10 +9,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from persamhq_video.io import ScoresWriter, read_score_rows, score_rows
+from persamhq_video.io import ScoresWriter, read_score_rows, score_rows, table_rows
 from persamhq_video.types import FrameResult, ObjectResult
 
-HEADER = "frame,pts,time_base,pts_seconds,object_id,state,score,similarity,predicted_iou,area_px,x0,y0,x1,y1"
+HEADER = (
+    "frame,pts,time_base,pts_seconds,object_id,state,score,similarity,predicted_iou,area_px,x0,y0,x1,y1,source_frame"
+)
 
 
 def result(index, *objects):
@@ -34,14 +36,14 @@ def entry(**changes):
 def test_rows_are_one_an_object_and_frame(tmp_path):
     path = tmp_path / "out" / "scores.csv"
     with ScoresWriter(path) as writer:
-        writer.write(score_rows(result(0, entry(state="given"), entry(object_id=7))))
+        writer.write(table_rows(result(0, entry(state="given"), entry(object_id=7)), source_frame=40))
         gone = entry(state="absent", area=0, box=None, score=float("nan"), similarity=-1e-9)
-        writer.write(score_rows(result(3, gone)))
+        writer.write(table_rows(result(3, gone), source_frame=46))
     assert path.read_text(encoding="utf-8").splitlines() == [
         HEADER,
-        "0,0,1/12800,0.000000,1,given,0.500000,0.333333,0.900000,12,1,2,3,4",
-        "0,0,1/12800,0.000000,7,present,0.500000,0.333333,0.900000,12,1,2,3,4",
-        "3,1536,1/12800,0.120000,1,absent,,0.000000,0.900000,0,,,,",
+        "0,0,1/12800,0.000000,1,given,0.500000,0.333333,0.900000,12,1,2,3,4,40",
+        "0,0,1/12800,0.000000,7,present,0.500000,0.333333,0.900000,12,1,2,3,4,40",
+        "3,1536,1/12800,0.120000,1,absent,,0.000000,0.900000,0,,,,,46",
     ]
     with path.open(newline="", encoding="utf-8") as file:
         assert [row["object_id"] for row in csv.DictReader(file)] == ["1", "7", "1"]
