@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain, pairwise, repeat
 from typing import TYPE_CHECKING, Final, cast
 
 from av.container import Flags
@@ -21,6 +23,9 @@ _LATE_START_SECONDS: Final = 60
 sound together are shorter: 0.4 s for B-frames, 1.4 s for the buffer of a transport stream, seconds at the most."""
 _AVERAGE_RATE_LIMIT: Final = 1.5
 """Distance of two packets, in frames, from which on one is missing between them."""
+_NEIGHBOURS: Final = 3
+"""Packets on each side of a marked one among which one may be missing: FFmpeg hands packets on one or two later than it
+marks them."""
 _DECODING_TIMES_ONLY: Final = frozenset({"avi", "asf"})
 """Formats that have no presentation times: their frames come in decoding order, at their decoding times."""
 _TS_DISCONT: Final = 0x200
@@ -116,20 +121,24 @@ def without_false_alarms(
         yield from packets
         return
     limit = round(MAX_JUMP_SECONDS / time_base_of(stream))
-    before: Packet[VideoStream] | None = None
-    current = next(packets, None)
-    while current is not None:
-        after = next(packets, None)
-        if current.is_corrupt and after is not None and after.size:
-            steps = [_distance(first, second) for first, second in ((before, current), (current, after))]
-            longest = _AVERAGE_RATE_LIMIT * (current.duration or frame_step(stream))
-            current.is_corrupt = any(longest < step <= limit for step in steps)
-        yield current
-        before, current = current, after
+    before: deque[Packet[VideoStream]] = deque(maxlen=_NEIGHBOURS)
+    waiting: deque[Packet[VideoStream] | None] = deque()
+    for following in chain(packets, repeat(None, _NEIGHBOURS)):
+        waiting.append(following)
+        packet = waiting.popleft() if len(waiting) > _NEIGHBOURS else None
+        if packet is None:
+            continue
+
+        # Each is judged once its neighbours are known
+        after = [neighbour for neighbour in waiting if neighbour is not None]
+        if packet.is_corrupt and any(neighbour.size for neighbour in after):
+            longest = _AVERAGE_RATE_LIMIT * (packet.duration or frame_step(stream))
+            steps = (_distance(first, second) for first, second in pairwise([*before, packet, *after]))
+            packet.is_corrupt = any(longest < step <= limit for step in steps)
+        before.append(packet)
+        yield packet
 
 
-def _distance(first: Packet[VideoStream] | None, second: Packet[VideoStream]) -> int:
+def _distance(first: Packet[VideoStream], second: Packet[VideoStream]) -> int:
     """Ticks between the decoding times of two packets; 0 where one of them has none."""
-    if first is None or first.dts is None or second.dts is None:
-        return 0
-    return second.dts - first.dts
+    return 0 if first.dts is None or second.dts is None else second.dts - first.dts

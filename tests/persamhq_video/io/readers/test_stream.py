@@ -1,6 +1,7 @@
 """Streams and cameras: a server on this machine, and FFmpeg's test pictures in the place of a camera."""
 
 import functools
+import http.server
 import threading
 from fractions import Fraction
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -11,6 +12,7 @@ import pytest
 
 from persamhq_video.errors import DecodeError, InputError
 from persamhq_video.io import StreamSource, open_source
+from persamhq_video.io.readers.http_stream import ChunkedBody
 from persamhq_video.protocols import FrameWindow
 
 TEST_PICTURES = "camera:lavfi:testsrc=size=64x36:rate=25"
@@ -112,6 +114,98 @@ class TestUrl:
         with pytest.raises(DecodeError, match=r"the picture changes from 64x36 yuv420p to 128x72 yuv420p") as caught:
             frames.extend(iter(source.frames()))
         assert caught.value.frame > 0
+
+
+class Chunks(http.server.BaseHTTPRequestHandler):
+    """Sends the file that the server was given in chunks, in one of several ways."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        data, end = self.server.data, self.path.split("/")[1]
+        self.close_connection = True
+        self.send_response(200)
+        if end == "short-length":
+            self.send_header("Content-Length", str(len(data) * 2))
+            self.end_headers()
+            self.wfile.write(data)
+            return
+        if end == "playlist":
+            self.send_header("Content-Type", "application/vnd.apple.mpegurl")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for start in range(0, len(data), 500):
+            part = data[start : start + 500]
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
+        self.wfile.write({"whole": b"0\r\n\r\n", "in-a-chunk": b"1000\r\nG"}.get(end, b""))
+
+
+@pytest.fixture
+def chunks(tmp_path):
+    """Return a function that serves bytes in chunks and returns the address up to the way they end."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Chunks)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+
+    def serve(data):
+        server.data = data
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield serve
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+class TestChunks:
+    @pytest.mark.parametrize("name", ["clip.ts", "clip.mkv"])
+    def test_a_whole_stream(self, name, chunks, tmp_path):
+        address = chunks(write_clip(tmp_path / name).read_bytes())
+        assert len(list(StreamSource(f"{address}/whole/{name}", FrameWindow()).frames())) == 6
+
+    @pytest.mark.parametrize("name", ["clip.ts", "clip.mkv"])
+    @pytest.mark.parametrize("end", ["between-chunks", "in-a-chunk", "short-length"])
+    def test_a_connection_that_breaks_off(self, end, name, chunks, tmp_path):
+        data = write_clip(tmp_path / name, sizes=((36, 64),) * 30).read_bytes()
+        source = StreamSource(f"{chunks(data[: len(data) // 2])}/{end}/{name}", FrameWindow())
+        with pytest.raises(DecodeError, match=r"breaks off after \d+ frames: ") as caught:
+            list(source.frames())
+        assert 0 < caught.value.frame < 20
+
+    def test_what_was_wanted_came_before_it_broke_off(self, chunks, tmp_path):
+        data = write_clip(tmp_path / "clip.ts", sizes=((36, 64),) * 30).read_bytes()
+        source = StreamSource(f"{chunks(data[: len(data) // 2])}/between-chunks/clip.ts", FrameWindow(end=4))
+        assert len(list(source.frames())) == 4
+
+    def test_user_and_password_are_sent(self, chunks, tmp_path, monkeypatch):
+        seen = []
+        monkeypatch.setattr(Chunks, "parse_request", parse_and_note(Chunks.parse_request, seen))
+        address = chunks(write_clip(tmp_path / "clip.ts").read_bytes()).replace("//", "//me:p%40ss@")
+        assert len(list(StreamSource(f"{address}/whole/clip.ts", FrameWindow()).frames())) == 6
+        assert seen == ["Basic bWU6cEBzcw=="]
+
+    def test_a_playlist_is_left_to_ffmpeg(self, chunks):
+        address = chunks(b"#EXTM3U\n")
+        assert ChunkedBody.open(f"{address}/playlist/live.m3u8", timeout=5) is None
+        assert ChunkedBody.open(f"{address}/whole/live", timeout=5) is None
+
+    def test_a_file_behind_a_url_keeps_its_promise(self, server, tmp_path):
+        write_clip(tmp_path / "clip.mp4")
+        assert len(list(StreamSource(f"{server}/clip.mp4", FrameWindow()).frames())) == 6
+
+
+def parse_and_note(parse, seen):
+    """A parser of requests that notes who logs in."""
+
+    def parse_request(self):
+        good = parse(self)
+        seen.append(self.headers.get("Authorization"))
+        return good
+
+    return parse_request
 
 
 class TestCamera:
