@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pluggy
 
-from persam_hq.errors import did_you_mean, error_line, one_line
+from persam_hq.errors import did_you_mean, one_line
 from persamhq_video.errors import OutputError, PluginError
 from persamhq_video.foreign import contained
 from persamhq_video.plugin import hookspecs
@@ -89,11 +89,13 @@ class PluginRegistry:
         """Call `persamhq_run_finished` of each plugin; an error in one is an OutputError, as all frames are done."""
         hook = "persamhq_run_finished"
         for plugin, caller in _callers(self.manager, hook):
-            try:
+
+            def failed(reason: str, error: BaseException, *, plugin: str = plugin) -> OutputError:
+                del error
+                return OutputError(f"the plugin {plugin} failed in {hook}: {reason}")
+
+            with contained(f"{hook} of the plugin {plugin}", failed):
                 caller(directory=directory, record=record)
-            except Exception as exc:
-                reason = error_line(exc)
-                raise OutputError(f"the plugin {plugin} failed in {hook}: {reason}") from exc
 
 
 def load_registry(
