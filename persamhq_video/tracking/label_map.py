@@ -31,11 +31,19 @@ def label_map_from_logits(logits: Tensor, present: Tensor, ids: Sequence[int]) -
 
 
 def object_results(
-    decoded: Decoded, states: Sequence[PresenceState], ids: Sequence[int], labels: NDArray[np.uint8]
+    decoded: Decoded,
+    states: Sequence[PresenceState],
+    ids: Sequence[int],
+    labels: NDArray[np.uint8],
+    *,
+    distinct: Tensor,
 ) -> list[ObjectResult]:
-    """The record of each object; its mask is what the label map (H, W) leaves it of its pixels."""
+    """The record of each object; its mask is what the label map (H, W) leaves it of its pixels.
+
+    `distinct` (K,) lowers the scores of objects that claim the same pixels, see `mixed_identity`.
+    """
     results = []
-    scores = (decoded.presence * decoded.certainty).tolist()
+    scores = (decoded.presence * decoded.certainty * distinct.to(decoded.presence.device)).tolist()
     for row, (object_id, state) in enumerate(zip(ids, states, strict=True)):
         mask = labels == object_id
         # The IoU head is a regression, which may leave the range of an IoU

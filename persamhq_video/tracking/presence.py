@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -35,6 +36,14 @@ class Presence:
             for area, probability, certainty, gone in zip(
                 areas, decoded.presence, decoded.certainty, missing, strict=True
             )
+        )
+
+    def doubted(self, states: Sequence[PresenceState], decoded: Decoded, distinct: Tensor) -> tuple[PresenceState, ...]:
+        """The states, with those that are called present in doubt where `distinct` (K,) makes their score low."""
+        scores = (decoded.presence * decoded.certainty).cpu() * distinct
+        return tuple(
+            "uncertain" if state == "present" and score < self.uncertain_below else state
+            for state, score in zip(states, scores.tolist(), strict=True)
         )
 
     def _state(self, area: int, probability: float, certainty: float, *, was_absent: bool) -> PresenceState:

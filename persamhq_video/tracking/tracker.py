@@ -22,6 +22,7 @@ from persamhq_video.protocols.strategy import FirstFrame, FrameInfo
 from persamhq_video.protocols.tracker import Beginning
 from persamhq_video.tracking.frame_decoder import FrameDecoder
 from persamhq_video.tracking.label_map import frame_result, given_object, label_map_from_logits, object_results
+from persamhq_video.tracking.mixed_identity import distinctness
 from persamhq_video.tracking.presence import Presence
 from persamhq_video.tracking.state import Encoded, State, TrackTarget, check_room, state_bound
 from persamhq_video.tracking.strategy import Slots
@@ -33,11 +34,15 @@ __all__ = ["Encoded", "Presence", "State", "StrategyRunner", "TrackTarget", "Vid
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Look:
-    """K objects located and decoded on one frame, with the verdict on each object's presence."""
+    """K objects located and decoded on one frame, with the verdict on each object's presence.
+
+    distinct: (K,) in [0, 1], how far each object has its mask for itself.
+    """
 
     located: Located[Any, Memory]
     decoded: Decoded
     states: tuple[PresenceState, ...]
+    distinct: Tensor
 
     @property
     def present(self) -> Tensor:
@@ -131,7 +136,8 @@ class VideoTracker:
 
         # The result of the frame
         labels = label_map_from_logits(look.decoded.prediction.logits, look.present, target.ids)
-        result = frame_result(frame, labels, object_results(look.decoded, look.states, target.ids, labels))
+        records = object_results(look.decoded, look.states, target.ids, labels, distinct=look.distinct)
+        result = frame_result(frame, labels, records)
 
         # The state that the next frame starts from
         if state.memory is None:
@@ -152,7 +158,12 @@ class VideoTracker:
         decoded = self.strategies.refine(decoder, decoded, prompts, frame.image, of_refiners)
 
         missing = torch.zeros(len(prompts)) if located.memory is None else located.memory.missing
-        return _Look(located, decoded, self.presence.states(decoded, missing))
+
+        # Masks that claim the same pixels are doubtful, however sure each is by itself; the memory is told nothing
+        states = self.presence.states(decoded, missing)
+        found = torch.tensor([state != "absent" for state in states])
+        distinct = distinctness(decoded.prediction.masks, found)
+        return _Look(located, decoded, self.presence.doubted(states, decoded, distinct), distinct)
 
     def _fit(
         self, encoded: Encoded, ids: tuple[int, ...], masks: Tensor, reference: Any, memory: Memory | None

@@ -53,7 +53,7 @@ def test_what_is_said_of_an_object(logits, presence, iou, state, score):
 
 
 def test_thresholds_of_presence_are_the_trackers():
-    fake = FakeSegmenter(logits=[rectangle(1, 1, 3, 3)] * 2, presence=[0.3, 0.3])
+    fake = FakeSegmenter(logits=[rectangle(1, 1, 3, 3), rectangle(6, 1, 8, 3)], presence=[0.3, 0.3])
     _, _, result = step(fake, presence=Presence(absent_below=0.2, uncertain_below=0.25))
     assert [o.state for o in result.objects] == ["present", "present"]
 
@@ -69,7 +69,7 @@ def test_thresholds_of_presence_are_the_trackers():
     ],
 )
 def test_an_object_that_was_absent_needs_more_to_be_present(presence, absent_below, missing, state):
-    fake = FakeSegmenter(logits=[rectangle(1, 1, 3, 3)] * 2, presence=[presence] * 2)
+    fake = FakeSegmenter(logits=[rectangle(1, 1, 3, 3), rectangle(6, 1, 8, 3)], presence=[presence] * 2)
     video = tracker(fake, presence=Presence(absent_below=absent_below))
     begun = video.begin(frame(), LABELS)
     memory = replace(begun.state.memory, missing=torch.tensor([missing, missing]))
