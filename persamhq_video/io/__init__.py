@@ -29,7 +29,7 @@ from persamhq_video.io.writers.rle import RLE_NAME, rle_of, write_rle
 from persamhq_video.io.writers.scores import ScoresWriter, read_score_rows, score_rows, table_rows
 from persamhq_video.io.writers.segmented_video import SEGMENT_FRAMES, SegmentedVideo
 from persamhq_video.io.writers.timestamps import MonotonicTimestamps
-from persamhq_video.io.writers.video_encoder import VideoKind
+from persamhq_video.io.writers.video_encoder import ResultVideoKind, VideoKind
 
 __all__ = [
     "H264",
@@ -51,6 +51,7 @@ __all__ = [
     "Overlay",
     "RGBVideo",
     "ReaderName",
+    "ResultVideoKind",
     "ScoresWriter",
     "SegmentedVideo",
     "StreamSource",

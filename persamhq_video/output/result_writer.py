@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,9 @@ from persam_hq.io.atomic import read_limited
 from persamhq_video.errors import DecodeError, InputError, OutputError, PersamHQVideoError
 from persamhq_video.io import (
     MonotonicTimestamps,
+    ResultVideoKind,
     SegmentedVideo,
+    VideoKind,
     atomic_write,
     label_png,
     read_label_png,
@@ -35,6 +37,9 @@ from persamhq_video.output.sinks import SinkPlan, sink_failure, write_files
 from persamhq_video.output.snapshots import Snapshots
 from persamhq_video.protocols.result_sink import SinkFrame
 from persamhq_video.types import CallKind, Frame, FrameResult
+
+if TYPE_CHECKING:
+    from av import VideoFrame
 
 __all__ = ["ResultWriter"]
 
@@ -116,7 +121,7 @@ class ResultWriter:
         path = self._mask_path(entry.name)
         with _as_output_error(f"frame {frame.index} cannot be read back"):
             labels = read_label_png(path)
-        self._code(frame, labels, entry.ticks)
+        self._code(frame, _result_of(frame, labels, entry), entry.ticks)
 
     def commit(self, frame: Frame, result: FrameResult) -> None:
         """Put a frame's label map on the disk, then record it, then code its pictures; frames come in order."""
@@ -131,7 +136,7 @@ class ResultWriter:
         self._committed = frame.index + 1
 
         # The videos last: a segment that a kill cuts off is coded again from the label maps
-        self._code(frame, result.labels, entry.ticks)
+        self._code(frame, result, entry.ticks)
 
     def snapshot(self, index: int, state: Any) -> None:
         """Keep the state after frame `index`, which is committed."""
@@ -241,11 +246,11 @@ class ResultWriter:
             start=self._info.start,
         )
 
-    def _code(self, frame: Frame, labels: NDArray[np.uint8], ticks: int) -> None:
+    def _code(self, frame: Frame, result: FrameResult, ticks: int) -> None:
         """Code a frame's picture in every video that is made frame by frame."""
         for name, video in self._videos.items():
             try:
-                video.write(frame.index, ticks, partial(self._sinks.kinds[name].picture, frame.image, labels))
+                video.write(frame.index, ticks, partial(_picture_of, self._sinks.kinds[name], frame.image, result))
             except PersamHQVideoError:
                 raise
             except Exception as exc:
@@ -321,6 +326,18 @@ class ResultWriter:
         if is_foreign and (path.is_symlink() or path.read_bytes() != image):
             raise OutputError(f"{path} is there and no run wrote it; move it away, or use another --out")
         return self._directory.claim(file_name)
+
+
+def _result_of(frame: Frame, labels: NDArray[np.uint8], entry: CommittedFrame) -> FrameResult:
+    """The result of a committed frame, as far as its label map and its rows tell."""
+    return FrameResult(frame.index, frame.pts, frame.time_base, entry.name, labels, read_score_rows(entry.rows))
+
+
+def _picture_of(kind: VideoKind, image: NDArray[np.uint8], result: FrameResult) -> VideoFrame:
+    """The picture of a frame in one of the videos."""
+    if isinstance(kind, ResultVideoKind):
+        return kind.result_picture(image, result)
+    return kind.picture(image, result.labels)
 
 
 def _picture(pictures: Iterator[Frame], index: int) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast, runtime_checkable
 
 import av
 import numpy as np
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
-    from persamhq_video.types import SourceInfo
+    from persamhq_video.types import FrameResult, SourceInfo
 
 # FFmpeg's numbers of colour tags
 BT709 = 1  # matrix, primaries and transfer alike
@@ -83,6 +83,15 @@ class VideoKind(Protocol):
 
     def picture(self, image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> VideoFrame:
         """The picture of a frame, (H, W, 3) uint8 RGB, and its label map, (H, W) uint8, in the codec's format."""
+        ...
+
+
+@runtime_checkable
+class ResultVideoKind(Protocol):
+    """A VideoKind whose pictures show more of a result than its label map, such as states and numbers."""
+
+    def result_picture(self, image: NDArray[np.uint8], result: FrameResult) -> VideoFrame:
+        """The picture of a frame, (H, W, 3) uint8 RGB, with its result, in the codec's format."""
         ...
 
 

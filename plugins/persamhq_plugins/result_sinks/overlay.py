@@ -10,14 +10,13 @@ from persamhq_video.protocols import AnySink, SinkVideo
 
 
 class OverlayVideo:
-    """overlay.mp4: the source with coloured masks and outlines (H.264)."""
+    """overlay.mp4: the source with coloured, outlined and named masks (H.264)."""
 
     def videos(self, video: SinkVideo) -> Mapping[str, Any]:
         """See VideoSink."""
         from persamhq_video.io import Overlay
 
-        del video
-        return {"overlay.mp4": Overlay()}
+        return {"overlay.mp4": Overlay(source_frame=video.source_frame)}
 
 
 @hookimpl

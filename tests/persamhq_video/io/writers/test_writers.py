@@ -161,11 +161,12 @@ def test_the_overlay_grows_to_even_sizes_and_keeps_its_colours(info_of, tmp_path
         assert difference.mean() < 6
 
 
-def test_paint_tints_the_inside_and_outlines_in_full_colour():
+def test_paint_tints_the_inside_and_outlines_white_on_dark():
     image = np.full((48, 64, 3), 100, np.uint8)
     painted = paint(image, labels_at(0))
-    assert painted[15, 15].tolist() == [113, 55, 55]  # 0.55 * 100 + 0.45 * (128, 0, 0)
-    assert painted[5, 5].tolist() == [128, 0, 0]
+    assert painted[15, 15].tolist() == [140, 50, 50]  # 0.5 * 100 + 0.5 * (181, 0, 0)
+    assert painted[5, 5].tolist() == [255, 255, 255]
+    assert painted[4, 5].tolist() == [0, 0, 0]
     assert painted[0, 60].tolist() == [100, 100, 100]
     assert (image == 100).all()
     with pytest.raises(ValueError, match=r"got an image of \(48, 64\) and labels of \(48, 63\)"):
