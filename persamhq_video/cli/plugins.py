@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,7 +35,9 @@ def _new(name: str, folder: Path) -> None:
     """Write a package, and print its files and what to do with them."""
     for file in new_package(name, folder):
         print(file)
-    print(f"next: pip install {folder.absolute()}; pytest {folder}; persamhq-video plugins show {name}")
+    # Its extra brings pytest, which a plain environment does without
+    package = shlex.quote(f"{folder.absolute()}[test]")
+    print(f"next: pip install {package}; pytest {shlex.quote(str(folder))}; persamhq-video plugins show {name}")
 
 
 def _list(registry: PluginRegistry) -> None:

@@ -11,9 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from persam_hq.errors import error_line
 from persamhq_video.config import RunConfig
 from persamhq_video.errors import ConfigError, InputError, PersamHQVideoError, PluginError
+from persamhq_video.foreign import contained
+from persamhq_video.job.checked_source import CheckedSource, source_fault
 from persamhq_video.plugin.manager import SOURCES_AND_SINKS, PluginRegistry, load_registry
 from persamhq_video.plugin.registry import Entry
 from persamhq_video.plugin.sources import PluginSource
@@ -68,15 +69,23 @@ class Endpoints:
         request = FrameRequest(
             str(video), FrameWindow(config.start, config.end, config.stride), config.reader, config.max_pixels
         )
-        try:
+        plugin = self.registry.frame_sources.entry(name).plugin
+        if plugin in SOURCES_AND_SINKS:
             return kind.open(request)
-        except PersamHQVideoError:
-            raise
-        except Exception as exc:
-            if self.registry.frame_sources.entry(name).plugin in SOURCES_AND_SINKS:
-                raise
-            reason = error_line(exc)
-            raise InputError(f"{video}: the frame source {name!r} failed to open it: {reason}") from exc
+
+        # A plugin's is looked at before its first frame, and its frames as they come
+        what = f"{video}: the frame source {name!r} (plugin {plugin})"
+
+        def failed(reason: str, error: BaseException) -> InputError:
+            del error
+            return InputError(f"{what} failed to open it: {reason}")
+
+        with contained(what, failed, passing=(PersamHQVideoError,)):
+            source = kind.open(request)
+            fault = source_fault(source)
+        if fault is not None:
+            raise InputError(f"{what} cannot be used: {fault}")
+        return CheckedSource(source, what)
 
     def make_sinks(self, names: Sequence[str]) -> dict[str, AnySink]:
         """The sinks of these names, each once; an unknown one is a ConfigError with the closest name."""
@@ -132,13 +141,14 @@ def load_endpoints(plugins: tuple[PluginSource, ...] = (), blocked: tuple[str, .
 
 
 def _accepts(entry: Entry[FrameSourceKind], kind: FrameSourceKind, text: str) -> bool:
-    try:
+    what = f"the frame source {entry.name!r} of plugin {entry.plugin}"
+
+    def failed(reason: str, error: BaseException) -> PluginError:
+        del error
+        return PluginError(f"{what} failed to look at {text}: {reason}")
+
+    with contained(what, failed):
         return bool(kind.accepts(text))
-    except Exception as exc:
-        reason = error_line(exc)
-        raise PluginError(
-            f"the frame source {entry.name!r} of plugin {entry.plugin} failed to look at {text}: {reason}"
-        ) from exc
 
 
 def _not_taken(text: str, registry: PluginRegistry) -> InputError:

@@ -33,7 +33,7 @@ from persamhq_video.io import (
 from persamhq_video.output.finished_run import LARGEST_MASK, FinishedRun
 from persamhq_video.output.journal import CommittedFrame, Journal
 from persamhq_video.output.run_directory import LABEL_FOLDER, RunDirectory
-from persamhq_video.output.sinks import SinkPlan, sink_failure, write_files
+from persamhq_video.output.sinks import SinkPlan, sinking, write_files
 from persamhq_video.output.snapshots import Snapshots
 from persamhq_video.protocols.result_sink import SinkFrame
 from persamhq_video.types import CallKind, Frame, FrameResult
@@ -249,12 +249,8 @@ class ResultWriter:
     def _code(self, frame: Frame, result: FrameResult, ticks: int) -> None:
         """Code a frame's picture in every video that is made frame by frame."""
         for name, video in self._videos.items():
-            try:
+            with sinking(self._sinks.owners[name]):
                 video.write(frame.index, ticks, partial(_picture_of, self._sinks.kinds[name], frame.image, result))
-            except PersamHQVideoError:
-                raise
-            except Exception as exc:
-                raise sink_failure(self._sinks.owners[name], exc) from exc
 
     def _make_files(self) -> None:
         # The videos, whose segments are coded already

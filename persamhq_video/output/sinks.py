@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from persam_hq.errors import error_line, one_line
 from persam_hq.io.atomic import move_into_place
 from persamhq_video.errors import OutputError, PersamHQVideoError, PluginError
+from persamhq_video.foreign import contained, failure_text
 from persamhq_video.io import VideoKind
 from persamhq_video.output.record_file import RECORD_NAME
 from persamhq_video.output.run_directory import LABEL_FOLDER, RunDirectory
 from persamhq_video.protocols.result_sink import AnySink, LabelMapSink, ResultSink, SinkFrame, SinkVideo, VideoSink
 
-__all__ = ["SinkPlan", "plan_sinks", "sink_failure", "write_files"]
+__all__ = ["SinkPlan", "plan_sinks", "sink_failure", "sinking", "write_files"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,13 +69,12 @@ def plan_sinks(sinks: Mapping[str, AnySink], video: SinkVideo) -> SinkPlan:
 
 
 def _files_and_kinds(name: str, sink: AnySink, video: SinkVideo) -> list[tuple[str, VideoKind | None]]:
-    try:
+    def failed(reason: str, error: BaseException) -> PluginError:
+        del error
+        return PluginError(f"the result sink {name!r} cannot name its files: {reason}")
+
+    with contained(f"the result sink {name!r}", failed, passing=(PersamHQVideoError,)):
         return list(_announced(sink, video))
-    except PersamHQVideoError:
-        raise
-    except Exception as exc:
-        reason = f"{type(exc).__name__}: {exc}"
-        raise PluginError(f"the result sink {name!r} cannot name its files: {one_line(reason)}") from exc
 
 
 def _announced(sink: AnySink, video: SinkVideo) -> Iterator[tuple[str, VideoKind | None]]:
@@ -122,7 +122,8 @@ def write_files(
         staging.mkdir(parents=True, exist_ok=True)
 
         # All of the files, or none of them
-        sink.write(staging, video, frames)
+        with sinking(name):
+            sink.write(staging, video, frames)
         _check_written(name, staging, files)
         for file in files:
             move_into_place(staging / file, directory.claim(file))
@@ -134,9 +135,16 @@ def write_files(
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def sinking(name: str) -> AbstractContextManager[None]:
+    """Whatever a sink raises inside becomes an OutputError that names it."""
+    return contained(
+        f"the result sink {name!r}", lambda _, error: sink_failure(name, error), passing=(PersamHQVideoError,)
+    )
+
+
 def sink_failure(name: str, exc: BaseException) -> OutputError:
     """The error of a sink that raised something of its own."""
-    reason = error_line(exc)
+    reason = failure_text(exc)
     return OutputError(f"the result sink {name!r} failed: {reason}; the committed frames are kept")
 
 

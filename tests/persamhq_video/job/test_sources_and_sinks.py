@@ -77,12 +77,17 @@ class TestSources:
         assert endpoints(SLIDES).takes_text(chosen, text) is taken
 
     def test_what_is_opened(self):
-        kinds = endpoints(source("mine", "return True", "return request.text, request.window.end, request.reader"))
-        assert kinds.open_source(make_config({"end": 4, "reader": "decord"}), "abc") == ("abc", 4, "decord")
+        kinds = endpoints(
+            source("mine", "return True", "raise ValueError(request.text, request.window.end, request.reader)")
+        )
+        with pytest.raises(InputError, match=r"ValueError: \('abc', 4, 'decord'\)"):
+            kinds.open_source(make_config({"end": 4, "reader": "decord"}), "abc")
 
     def test_one_that_fails(self):
         kinds = endpoints(source("mine", "return True", "raise OSError('no\\nway')"))
-        with pytest.raises(InputError, match=r"abc: the frame source 'mine' failed to open it: OSError: no way"):
+        with pytest.raises(
+            InputError, match=r"abc: the frame source 'mine' \(plugin p0.py\) failed to open it: OSError: no way"
+        ):
             kinds.open_source(make_config({}), "abc")
 
     def test_one_that_fails_to_look(self):

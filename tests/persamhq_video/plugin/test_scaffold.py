@@ -1,7 +1,9 @@
 import tomllib
+from pathlib import Path
 
 import pytest
 
+from persamhq_video.cli import main
 from persamhq_video.errors import InputError, OutputError
 from persamhq_video.plugin.manager import load_registry
 from persamhq_video.plugin.scaffold import new_package
@@ -21,6 +23,22 @@ def test_a_package_with_an_entry_point_a_test_and_a_readme(tmp_path):
     assert project["entry-points"]["persamhq_video"] == {"warm_box": "warm_box.strategy"}
     assert project["name"] == "warm-box"
     assert not any("$" in file.read_text() for file in files)
+
+
+def test_the_first_steps_bring_what_they_need(tmp_path, monkeypatch, capsys):
+    """A plain environment has no pytest: the package's extra brings it, on the page, in the README and in the hint."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["plugins", "new", "warm_box"]) == 0
+    assert f"next: pip install '{tmp_path}/warm_box[test]'; pytest warm_box;" in capsys.readouterr().out
+    project = tomllib.loads((tmp_path / "warm_box" / "pyproject.toml").read_text())["project"]
+    assert project["optional-dependencies"]["test"] == ["pytest"]
+    page = Path(__file__).parents[3] / "docs" / "tutorial" / "first-plugin.md"
+    for text, package in (
+        (page.read_text(), "./my_strategy"),
+        ((tmp_path / "warm_box" / "README.md").read_text(), "."),
+    ):
+        before, _, _ = text.partition("\npytest")
+        assert f"pip install '{package}[test]'" in before
 
 
 def test_its_strategy_is_a_plugin(tmp_path):
