@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +37,6 @@ from persamhq_video.output.sinks import SinkPlan, sinking, write_files
 from persamhq_video.output.snapshots import Snapshots
 from persamhq_video.protocols.result_sink import SinkFrame
 from persamhq_video.types import CallKind, Frame, FrameResult
-
-if TYPE_CHECKING:
-    from av import VideoFrame
 
 __all__ = ["ResultWriter"]
 
@@ -329,8 +326,8 @@ def _result_of(frame: Frame, labels: NDArray[np.uint8], entry: CommittedFrame) -
     return FrameResult(frame.index, frame.pts, frame.time_base, entry.name, labels, read_score_rows(entry.rows))
 
 
-def _picture_of(kind: VideoKind, image: NDArray[np.uint8], result: FrameResult) -> VideoFrame:
-    """The picture of a frame in one of the videos."""
+def _picture_of(kind: VideoKind, image: NDArray[np.uint8], result: FrameResult) -> Any:
+    """The picture of a frame in one of the videos, in the format of its codec."""
     if isinstance(kind, ResultVideoKind):
         return kind.result_picture(image, result)
     return kind.picture(image, result.labels)
