@@ -63,7 +63,7 @@ class TestPlugins:
         assert main(["plugins", "new", "my_strategy"]) == 0
         printed = capsys.readouterr().out
         assert "my_strategy/my_strategy/strategy.py" in printed
-        assert f"next: pip install {tmp_path / 'my_strategy'}" in printed
+        assert f"next: pip install '{tmp_path / 'my_strategy'}[test]'" in printed
 
 
 def test_doctor(capsys):
