@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import sys
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from queue import Queue
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from persamhq_video.errors import ClusterError
 from persamhq_video.executors.client import CallKind, Client, Continuation
 from persamhq_video.executors.driver.scheduler import Scheduler
 from persamhq_video.executors.usage import TotalUsage, Tracked
@@ -21,12 +23,17 @@ from persamhq_video.types import Frame
 
 __all__ = ["Executor"]
 
+_LOGGER: Final = logging.getLogger(__name__)
+
 
 class Executor:
-    """Runs one job on any number of videos; its workers are ready once it is entered."""
+    """Runs one job on any number of videos; its workers are ready once it is entered.
 
-    def __init__(self, pool: Pool, *, call_timeout: float) -> None:
-        self._pool, self._call_timeout = pool, call_timeout
+    fallback: makes the pool to use where Ray cannot be started, which is then a warning; None where that is an error.
+    """
+
+    def __init__(self, pool: Pool, *, call_timeout: float, fallback: Callable[[], Pool] | None = None) -> None:
+        self._pool, self._call_timeout, self._fallback = pool, call_timeout, fallback
         self._usage = TotalUsage({}, {}, ())
         # Numbers of videos go on from one scheduler to the next, since the workers may still hold an earlier one.
         self._numbers = itertools.count()
@@ -34,7 +41,15 @@ class Executor:
         self._stopped = False
 
     def __enter__(self) -> Self:
-        self._pool.__enter__()
+        try:
+            self._pool.__enter__()
+        except ClusterError as exc:
+            if self._fallback is None:
+                raise
+            # Without a logging set-up this is a line on standard error
+            _LOGGER.warning("%s; this run goes on inline, with the same results", exc)
+            self._pool = self._fallback()
+            self._pool.__enter__()
         return self
 
     def __exit__(self, *exc: object) -> None:

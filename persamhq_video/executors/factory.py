@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from persamhq_video.errors import ConfigError
@@ -31,7 +32,11 @@ _LONGEST_START: Final = 30 * 24 * 3600.0
 
 def open_executor(job: Job) -> Executor:
     """The executor of a resolved configuration, not entered yet."""
-    return Executor(_pool(job), call_timeout=job.config.call_timeout)
+    # Where nobody asked for Ray, a machine that it does not start on is none the worse for a run
+    config = job.config
+    is_chosen = config.executor == "ray" or config.address is not None
+    fallback = None if is_chosen else partial(_inline_pool, job)
+    return Executor(_pool(job), call_timeout=config.call_timeout, fallback=fallback)
 
 
 def window_of(job: Job) -> Mapping[str, int]:
@@ -48,11 +53,15 @@ def window_of(job: Job) -> Mapping[str, int]:
     return {"workers": 1 if inline else workers, "frames_ahead": ahead, "state_interval": STATE_INTERVAL}
 
 
+def _inline_pool(job: Job) -> Pool:
+    return InlinePool(job, encode_threads=resolve_workers(job.config))
+
+
 def _pool(job: Job) -> Pool:
     config = job.config
     workers = resolve_workers(config)
     if executor_kind(config) == "inline":
-        return InlinePool(job, encode_threads=workers)
+        return _inline_pool(job)
 
     # Ray takes a second to import, which a run in this process does not need.
     from persamhq_video.executors.workers.ray_pool import Cluster, RayPool

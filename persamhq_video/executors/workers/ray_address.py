@@ -74,11 +74,11 @@ def _connect(address: str, place: HostAndPort, timeout: float) -> None:
     try:
         socket.create_connection(place, timeout=timeout).close()
     except OSError as exc:
-        # A timeout has no text of its own
-        reason = exc.strerror or str(exc) or "no answer"
+        is_late = isinstance(exc, TimeoutError)
+        reason = f"within {timeout:g} s; --connect-timeout SECONDS waits longer" if is_late else exc.strerror or exc
         raise ClusterError(
-            f"nothing answers at the address {address} ({reason}, within {timeout:g} s); see `ray status` on its head"
-            " node, and whether the port is open to this machine; --connect-timeout SECONDS waits longer"
+            f"nothing answers at the address {address} ({reason}); see `ray status` on the cluster's head, and whether"
+            " the port is open to this machine"
         ) from exc
 
 
@@ -101,10 +101,10 @@ def _reason(address: str, complaint: str) -> str:
     """The complaint as one line with a remedy."""
     if _is_about_token(complaint):
         return (
-            f"the Ray cluster at {address} refused the token of this machine; copy the cluster's (`ray get-auth-token`"
-            " there) to ~/.ray/auth_token, or set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+            f"the Ray cluster at the address {address} refused the token of this machine; copy the cluster's (`ray"
+            " get-auth-token` there) to ~/.ray/auth_token, or set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
         )
-    return f"cannot reach a Ray cluster at {address}: {complaint}"
+    return f"cannot reach a Ray cluster at the address {address}: {complaint}"
 
 
 def _is_about_token(complaint: str) -> bool:

@@ -11,10 +11,9 @@ import os
 import secrets
 import shutil
 import socket
-import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -40,23 +39,17 @@ _LEFTOVER_SECONDS: Final = 600.0
 _REMOVE_SECONDS: Final = 3.0
 """Ray's processes write into their folder until they have ended, about a second after they are told to."""
 
-_THREADS_PER_WORKER: Final = 60
-_THREADS_OF_RAY: Final = 200
-"""Threads that were counted with Ray 2.60 on 2 cores, rounded up: a worker of ours, and all other processes of Ray
-together with this one. Without them Ray's processes abort somewhere, or wait for each other."""
+_THREADS_PER_WORKER: Final = 30
+_THREADS_OF_RAY: Final = 180
+"""Threads that were counted with Ray 2.60 on 2 cores, rounded up by a tenth: a worker, of which Ray starts one per
+core, and all other processes of Ray together with this one."""
 _LOOPBACK_SECONDS: Final = 2.0
 
 
-def check_machine(workers: int) -> None:
-    """Refuse a machine that Ray could not start on, where it would wait in vain or abort: a ClusterError."""
+def check_machine(cpus: int) -> None:
+    """Refuse a machine that Ray, told of so many `cpus`, could not start on: a ClusterError."""
     _check_loopback()
-    needed = _THREADS_OF_RAY + workers * _THREADS_PER_WORKER
-    for limit, used, remedy in _thread_limits():
-        if used + needed > limit:
-            raise ClusterError(
-                f"cannot start Ray: {workers} workers need about {needed} threads and {used} of {limit} are in use;"
-                f" {remedy}, ask for fewer --workers, {_INLINE}"
-            )
+    _check_threads(_THREADS_OF_RAY + cpus * _THREADS_PER_WORKER)
 
 
 def token_environment() -> dict[str, str]:
@@ -127,29 +120,25 @@ def _check_loopback() -> None:
         ) from exc
 
 
-def _thread_limits() -> Iterator[tuple[int, int, str]]:
-    """Limits on threads that hold for this process: the limit, how many are in use, and how to raise it."""
-    # Of the container or batch job, as cgroups have it
-    for folder in ("/sys/fs/cgroup", "/sys/fs/cgroup/pids"):
-        with contextlib.suppress(OSError, ValueError):
-            limit = int(Path(folder, "pids.max").read_text())
-            yield limit, int(Path(folder, "pids.current").read_text()), "raise the container's limit on processes"
+def _check_threads(needed: int) -> None:
+    """Start as many threads as Ray will, and end them again.
 
-    # Of the user, which root is not held to
-    if sys.platform != "linux" or os.geteuid() == 0:
-        return
-    import resource
-
-    soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
-    if soft != resource.RLIM_INFINITY:
-        yield soft, _threads_of_user(os.geteuid()), "raise the limit (ulimit -u)"
-
-
-def _threads_of_user(user: int) -> int:
-    """Threads of all processes of a user; those that end meanwhile do not count."""
-    threads = 0
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if folder.stat().st_uid == user:
-                threads += sum(1 for _ in (folder / "task").iterdir())
-    return threads
+    A limit (of the user, the container or the system) lets some of Ray's processes abort and the rest wait for them
+    without end. Which limits hold for whom, only the system knows.
+    """
+    enough = threading.Event()
+    threads = [threading.Thread(target=enough.wait, daemon=True) for _ in range(needed)]
+    started = 0
+    try:
+        for thread in threads:
+            thread.start()
+            started += 1
+    except (RuntimeError, MemoryError) as exc:
+        raise ClusterError(
+            f"cannot start Ray: its processes need about {needed} threads, and no more than {started} can be started"
+            f" here; raise the limit (ulimit -u, or the container's), ask for fewer --workers, {_INLINE}"
+        ) from exc
+    finally:
+        enough.set()
+        for thread in threads[:started]:
+            thread.join()

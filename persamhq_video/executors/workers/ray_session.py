@@ -160,7 +160,7 @@ class _Session:
     def __init__(self, address: str | None, *, cpus: int, timeout: float) -> None:
         self.address = address
         self.users = 1
-        self._cpus, self._timeout = cpus, timeout
+        self._cpus, self._timeout = max(cpus, os.cpu_count() or 1), timeout
         self._began, self._over = threading.Event(), threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._live, name="ray", daemon=True)
@@ -216,7 +216,7 @@ class _Session:
         """A Ray on the loopback, with a token and a folder of its own."""
         folder = SessionFolder()
         options = {
-            "num_cpus": max(self._cpus, os.cpu_count() or 1),
+            "num_cpus": self._cpus,
             "include_dashboard": False,
             "_temp_dir": str(folder.path),
         }
