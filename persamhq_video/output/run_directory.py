@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from persam_hq.io.atomic import atomic_write, open_unlinked, part_path, read_limited
-from persamhq_video.config import NEUTRAL_OPTIONS
 from persamhq_video.errors import ConfigError, OutputError
 from persamhq_video.output.finished_run import FinishedRun, sum_of
 from persamhq_video.output.journal import JournalHead, read_head
 from persamhq_video.output.lock import FolderLock
 from persamhq_video.output.record_file import RECORD_NAME, files_in, read_record, write_record
+from persamhq_video.output.run_identity import differences
 
 __all__ = ["LABEL_FOLDER", "Decision", "RunDirectory", "WantedFiles"]
 
@@ -44,11 +44,6 @@ _OLD_CLAIMS_NAME: Final = ".persamhq-files"
 """Where the claims of a run were before runs could be resumed."""
 _FIXED_OUTPUTS: Final = ("masks.mkv", "overlay.mp4", "scores.csv")
 _FOLDERS: Final = (LABEL_FOLDER, "mattes")
-_IDENTITY_KEYS: Final = ("config", "fingerprint", "inputs", "plugins")
-_TOLD_BY_HASH: Final = frozenset({"checkpoint", "plugins"})
-"""Options that are paths: the hash of the file behind each is in the identity, so the file may move."""
-_TOLD_BY_FILES: Final = frozenset({"outputs", "matte_codec"})
-"""Options that say which files are made of the frames: the frames themselves are the same."""
 _LARGEST_CLAIMS: Final = 1 << 28
 """Bytes of the list of claims; a million frames take a tenth of it."""
 
@@ -385,7 +380,7 @@ class RunDirectory:
         return {*files_in(record), *self._claimed(), RECORD_NAME}
 
     def _refuse_another(self, identity: Mapping[str, Any], earlier: Mapping[str, Any], wanted: WantedFiles) -> None:
-        differing = _differences(identity, earlier, wanted.plugins)
+        differing = differences(identity, earlier, wanted.plugins)
         if differing:
             raise ConfigError(
                 f"{self.path} holds another run (different: {', '.join(differing)}); use another --out or --overwrite"
@@ -412,27 +407,6 @@ class RunDirectory:
         foreign = [name for name in there if name not in owned and not name.endswith(".part")]
         if foreign:
             raise ConfigError(f"{self.path / foreign[0]} is there and no run wrote it; use another --out")
-
-
-def _differences(
-    identity: Mapping[str, Any], earlier: Mapping[str, Any], file_plugins: frozenset[str] = frozenset()
-) -> list[str]:
-    """Names of the entries in which the frames of two runs differ, one level deep.
-
-    Options that no frame depends on do not count; nor do plugins that only files come from: `file_plugins`, and those
-    that the earlier run alone has, since a strategy of that run would be among the options.
-    """
-    found = []
-    for key in _IDENTITY_KEYS:
-        ours, theirs = identity[key], earlier.get(key)
-        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-            names = sorted({*ours, *theirs} - NEUTRAL_OPTIONS - _TOLD_BY_HASH - _TOLD_BY_FILES)
-            if key == "plugins":
-                names = sorted(name for name in ours if name in theirs or name not in file_plugins)
-            found += [f"{key}.{name}" for name in names if ours.get(name) != theirs.get(name)]
-        elif ours != theirs:
-            found.append(key)
-    return found
 
 
 def _is_result(name: str) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from persam_hq.io.atomic import move_into_place
 from persamhq_video.errors import OutputError, PersamHQVideoError, PluginError
 from persamhq_video.foreign import contained, failure_text
-from persamhq_video.io import VideoKind
+from persamhq_video.io import ResultVideoKind, VideoKind
 from persamhq_video.output.record_file import RECORD_NAME
 from persamhq_video.output.run_directory import LABEL_FOLDER, RunDirectory
 from persamhq_video.protocols.result_sink import AnySink, LabelMapSink, ResultSink, SinkFrame, SinkVideo, VideoSink
@@ -40,6 +40,12 @@ class SinkPlan:
     def needs_pictures(self) -> str | None:
         """The name of a sink for which the video has to be decoded once more."""
         return next((name for name, sink in self.writers.items() if sink.needs_pictures), None)
+
+    @property
+    def from_scores(self) -> frozenset[str]:
+        """The files that cannot be made of label maps alone: those of the end, and videos that show states."""
+        shown = {file for file, kind in self.kinds.items() if isinstance(kind, ResultVideoKind)}
+        return frozenset(shown | {file for file, sink in self.owners.items() if sink in self.writers})
 
     def files_of(self, sink: str) -> tuple[str, ...]:
         """The files that a sink has announced."""

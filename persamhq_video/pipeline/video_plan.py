@@ -108,7 +108,7 @@ def plan_video(job: Job, request: Request, directory: RunDirectory) -> VideoPlan
         wanted=WantedFiles(
             files=tuple(sinks.owners),
             labels=sinks.keeps_labels,
-            from_scores=frozenset(file for file in sinks.owners if sinks.owners[file] in sinks.writers),
+            from_scores=sinks.from_scores,
             plugins=frozenset(endpoints.sink_plugins(config.outputs)),
         ),
     )

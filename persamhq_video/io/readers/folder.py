@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ class FolderSource:
         for file in self._files:
             self._digests[file] = hashlib.sha256(file.read_bytes()).hexdigest()
         listing = "".join(f"{file.name} {self._digests[file]}\n" for file in self._files)
-        return hashlib.sha256(listing.encode()).hexdigest()
+        return hashlib.sha256(os.fsencode(listing)).hexdigest()
 
     def frames(self) -> Iterator[Frame]:
         """See FrameSource."""

@@ -69,7 +69,9 @@ def tracked(monkeypatch):
         (DEFAULT, f"{DEFAULT},rle", False),
         (DEFAULT, f"{DEFAULT},alpha,rle", False),
         (DEFAULT, "rle", False),
-        ("masks", "masks,overlay", False),
+        ("masks", "masks,mask-video", False),
+        ("masks,scores", "masks,scores,overlay", False),
+        ("masks", "masks,overlay", True),  # it shows states, which are in scores.csv
         ("masks,scores", "masks,scores,mattes,mask-video", False),
         ("masks", "masks,scores", True),
         ("scores", "masks,scores", True),
