@@ -28,8 +28,8 @@ from pydantic import (
 
 from persam_hq.errors import did_you_mean, one_line, shown
 from persam_hq.io.limits import HIGHEST_MAX_PIXELS, MAX_PIXELS
-from persam_hq.io.option_files import MAX_OPTION_BYTES, parse_yaml, read_small_text
 from persam_hq.io.paths import expand_home
+from persam_hq.io.text.option_files import MAX_OPTION_BYTES, parse_yaml, read_small_text
 from persamhq_video.errors import ConfigError
 
 __all__ = [

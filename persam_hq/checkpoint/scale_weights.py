@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from persam_hq.errors import InputError, OutputError
 from persam_hq.io.atomic import atomic_write
-from persam_hq.io.option_files import MAX_LIST_BYTES, parse_json, read_small_text
+from persam_hq.io.text.option_files import MAX_LIST_BYTES, parse_json, read_small_text
 
 __all__ = [
     "ObjectWeights",

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from persam_hq.cli.prompt_files import as_object, is_object
 from persam_hq.errors import InputError
-from persam_hq.io.option_files import MAX_LIST_BYTES, parse_json, read_small_text
+from persam_hq.io.text.option_files import MAX_LIST_BYTES, parse_json, read_small_text
 
 
 class ObjectPrompt(BaseModel):

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TextIO, cast
 
-from persam_hq.io.shown_text import printable, redact_secrets
+from persam_hq.io.text.shown_text import printable, redact_secrets
 
 __all__ = ["OUTPUT_LOST", "READER_GONE", "bar_stream", "drop_output", "run_on_console", "takes_all_letters"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from persam_hq.io.paths import expand_home
-from persam_hq.io.shown_text import redact_secrets
+from persam_hq.io.text.shown_text import redact_secrets
 from persamhq_video.cli.options import add_run_options, config_of
 from persamhq_video.cli.progress import report_progress
 from persamhq_video.config import RunConfig, load_config

@@ -12,7 +12,7 @@ from typing import Any, Final, TextIO
 from tqdm import tqdm
 
 from persam_hq.io.console import bar_stream, drop_output, takes_all_letters
-from persam_hq.io.shown_text import json_line, printable, redact_secrets
+from persam_hq.io.text.shown_text import json_line, printable, redact_secrets
 from persamhq_video.cli.progress_bars import JobBars, note_line
 from persamhq_video.events import Event, Listener
 

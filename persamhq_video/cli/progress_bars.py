@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from persam_hq.errors import one_line
 from persam_hq.io.console import bar_stream
-from persam_hq.io.shown_text import printable, redact_secrets
+from persam_hq.io.text.shown_text import printable, redact_secrets
 from persamhq_video.events import Event
 
 __all__ = ["JobBars", "Speed", "command_error", "note_line"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 from persam_hq.io.mappings import deep_merge
-from persam_hq.io.option_files import parse_yaml
+from persam_hq.io.text.option_files import parse_yaml
 from persamhq_video.config import PartName, RunConfig, make_config
 from persamhq_video.errors import ConfigError
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from string import digits
 from typing import Final
 
-from persam_hq.io.natural_order import natural_key, natural_sorted, numbers_in
 from persam_hq.io.paths import exists, is_file, is_folder
+from persam_hq.io.text.natural_order import natural_key, natural_sorted, numbers_in
 from persamhq_video.errors import InputError
 from persamhq_video.io.readers.folder import IMAGE_SUFFIXES, image_files
 from persamhq_video.io.readers.stream_url import input_stem

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from persam_hq.errors import shown
-from persam_hq.io.option_files import MAX_LIST_BYTES, parse_json, read_small_text
 from persam_hq.io.paths import exists, expand_home
+from persam_hq.io.text.option_files import MAX_LIST_BYTES, parse_json, read_small_text
 from persamhq_video.config import PER_VIDEO_OPTIONS, make_config
 from persamhq_video.errors import ConfigError
 from persamhq_video.io import FrameWindow

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from persam_hq.errors import one_line
-from persam_hq.io.shown_text import printable, redact_secrets
+from persam_hq.io.text.shown_text import printable, redact_secrets
 from persamhq_video.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 from persamhq_video.job.tasks import VideoTask
 

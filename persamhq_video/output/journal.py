@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Final, get_args
 
 from persam_hq.errors import one_line
 from persam_hq.io.atomic import open_unlinked
-from persam_hq.io.json_text import json_bytes
+from persam_hq.io.text.json_text import json_bytes
 from persamhq_video.errors import ConfigError, OutputError
 from persamhq_video.types import CallKind
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from persam_hq.io.atomic import atomic_write, read_limited
-from persam_hq.io.json_text import json_bytes
+from persam_hq.io.text.json_text import json_bytes
 from persamhq_video.errors import ConfigError, OutputError
 
 __all__ = ["RECORD_NAME", "files_in", "read_record", "write_record"]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persam_hq.errors import error_line
-from persam_hq.io.shown_text import redact_secrets
+from persam_hq.io.text.shown_text import redact_secrets
 from persamhq_video.config import RunConfig, make_config
 from persamhq_video.errors import OutputError, PersamHQVideoError, as_input_error, opening
 from persamhq_video.events import Event, Listener

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from persam_hq.errors import EvaluationError
 from persam_hq.evaluation.label_maps import Frame, LabelMap, describe_size, image_size, read_frame, read_label_map
-from persam_hq.io.natural_order import natural_sorted
+from persam_hq.io.text.natural_order import natural_sorted
 
 FRAME_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 RESOLUTION = "480p"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from persam_hq.errors import InputError, one_line
 from persam_hq.io.mappings import deep_merge
-from persam_hq.io.option_files import MAX_OPTION_BYTES, parse_yaml, read_small_text
+from persam_hq.io.text.option_files import MAX_OPTION_BYTES, parse_yaml, read_small_text
 from persam_hq.training.config.lite import TrainConfig
 from persam_hq.training.config.sam import SamTrainConfig
 

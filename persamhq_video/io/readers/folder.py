@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from persam_hq.io.images import rgb_of
 from persam_hq.io.limits import MAX_PIXELS
-from persam_hq.io.natural_order import natural_sorted
 from persam_hq.io.pictures import PictureError, PictureHeader, read_header
 from persam_hq.io.sample_range import SampleRange, deep_samples, range_of
+from persam_hq.io.text.natural_order import natural_sorted
 from persamhq_video.errors import DecodeError, InputError
 from persamhq_video.io.readers.frame_names import check_frame_names
 from persamhq_video.types import Frame, SourceInfo

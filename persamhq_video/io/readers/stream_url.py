@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Final
 
-from persam_hq.io.shown_text import redact_secrets
+from persam_hq.io.text.shown_text import redact_secrets
 from persamhq_video.errors import ConfigError
 
 _SCHEMES: Final = frozenset(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from persam_hq.io.json_text import json_bytes
 from persam_hq.io.rle import coco_counts, run_lengths
+from persam_hq.io.text.json_text import json_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

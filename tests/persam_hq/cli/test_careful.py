@@ -14,7 +14,7 @@ from stand_ins.lite import tiny_lite
 from persam_hq.cli.main import main
 from persam_hq.io import images
 from persam_hq.io.images import read_mask
-from persam_hq.io.shown_text import printable
+from persam_hq.io.text.shown_text import printable
 
 SIZE = (60, 90)
 
@@ -82,7 +82,7 @@ def test_points_are_many(photo, tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("[" * 100_000, "is no JSON: it nests too deep"),
+        ("[" * 100_000, "is no JSON: brackets are nested too deeply"),
         ('[{"points": [[' + "1" * 5000 + ", 2]]}]", "is no JSON: Exceeds the limit"),
         ('[{"points": [[NaN, 2]]}]', "object 0.points.0.0 Input should be a finite number"),
         ('[{"box": [1, 2, Infinity, 9]}]', "object 0.box.2 Input should be a finite number"),
@@ -111,8 +111,8 @@ def test_boxes_that_are_no_numbers(photo, tmp_path, capsys, box):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("a: &a [*a]", "aliases written out"),
-        ("[" * 10_000, "nests too deep"),
+        ("a: &a [*a]", "the alias *a stands inside of what it stands for"),
+        ("[" * 10_000, "values are nested more than 64 levels deep"),
         ("steps: 2024-99-99", "month must be in 1..12"),
         ("- a", "expected keys with values"),
         ("? [a]\n: b", "unhashable"),

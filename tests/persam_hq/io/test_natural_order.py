@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from persam_hq.io.natural_order import natural_key, natural_sorted, numbers_in
+from persam_hq.io.text.natural_order import natural_key, natural_sorted, numbers_in
 
 IN_ORDER = {
     # Whole numbers, as ever

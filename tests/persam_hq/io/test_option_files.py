@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from persam_hq.io.option_files import parse_json, parse_yaml, read_small_text
+from persam_hq.io.text.option_files import parse_json, parse_yaml, read_small_text
 
 TEN = "[x, x, x, x, x, x, x, x, x, x]"
 LAUGHS = "\n".join([f"a0: &a0 {TEN}", *(f"a{i}: &a{i} {TEN.replace('x', f'*a{i - 1}')}" for i in range(1, 9))])

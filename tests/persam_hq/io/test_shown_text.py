@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from persam_hq.io.shown_text import json_line, printable, redact_secrets
+from persam_hq.io.text.shown_text import json_line, printable, redact_secrets
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_which_executor(options, kind):
     [
         ({"executor": "ray", "workers": 3}, 3),
         ({"executor": "inline", "workers": 7}, 7),
-        ({"threads_per_worker": 999}, 1),
+        ({"threads_per_worker": 256}, 1),
     ],
 )
 def test_how_many_workers(options, workers):

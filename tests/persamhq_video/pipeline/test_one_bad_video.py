@@ -14,6 +14,7 @@ from persamhq_video.config import make_config
 from persamhq_video.errors import InputError
 from persamhq_video.executors.driver.prefetch import Prefetcher
 from persamhq_video.executors.workers.inline_pool import InlinePool
+from persamhq_video.io.readers.folder import FolderSource
 from persamhq_video.job.sources_and_sinks import Endpoints
 from persamhq_video.job.tasks import VideoTask
 from persamhq_video.output.result_writer import ResultWriter
@@ -112,12 +113,12 @@ def test_a_source_that_cannot_be_announced(make_clip, mask, tmp_path, monkeypatc
 def test_a_source_that_raises_something_of_its_own(make_clip, mask, tmp_path, monkeypatch):
     video = make_clip("two", frames=4)
 
-    def read(file):
+    def read(self, file, index):
         if file.name == "f002.png" and file.parent.name == "two":
             raise KeyError("odd")
         return np.zeros((36, 64, 3), np.uint8)
 
-    monkeypatch.setattr("persamhq_video.io.readers.folder.read_rgb", read)
+    monkeypatch.setattr(FolderSource, "_read", read)
     outcomes = run([video, make_clip("three", frames=4)], mask, tmp_path / "out")
     assert [outcome.status for outcome in outcomes] == ["failed", "complete"]
     assert outcomes[0].reason == f"{video}: frame 2 cannot be read (KeyError: 'odd')"

@@ -1,0 +1,1 @@
+"""Text of files and consoles: bounded readers of options, JSON of any names, natural order, and what may be shown."""
