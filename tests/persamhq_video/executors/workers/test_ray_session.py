@@ -82,9 +82,13 @@ def ray(monkeypatch):
         monkeypatch.setattr(ray_session, name, None)
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
         monkeypatch.delenv(name, raising=False)
+    others = set(threading.enumerate())
     yield stand_in
     if ray_session._session is not None:
         ray_session._session.end()
+    # One that was given up ends later, and must not end the real Ray of other tests
+    for thread in set(threading.enumerate()) - others:
+        thread.join(5)
 
 
 def test_the_last_run_ends_it(ray):
@@ -207,11 +211,7 @@ def test_an_interrupt_during_the_start_ends_what_was_started(ray):
     with pytest.raises(KeyboardInterrupt):
         connect(None, cpus=1)
     assert ray.log == ["init local", "shutdown"]
-    # The thread that kept Ray ends behind the call
-    for thread in threading.enumerate():
-        if thread.name == "ray":
-            thread.join(5)
-            assert not thread.is_alive()
+    assert not ray.thread.is_alive()
 
 
 def test_the_handler_of_sigterm_is_pythons_again(ray, monkeypatch):
@@ -221,11 +221,11 @@ def test_the_handler_of_sigterm_is_pythons_again(ray, monkeypatch):
     given = []
     before = signal.signal(signal.SIGTERM, handler)
     try:
-        monkeypatch.setattr(ray_session.signal, "signal", lambda *args: given.append(args))
-        connect(None, cpus=1).close()
+        with monkeypatch.context() as patch:
+            patch.setattr(ray_session.signal, "signal", lambda *args: given.append(args))
+            connect(None, cpus=1).close()
         assert given == [(signal.SIGTERM, handler)]
     finally:
-        monkeypatch.undo()
         signal.signal(signal.SIGTERM, before)
 
 
