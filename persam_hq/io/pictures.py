@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import io
+import struct
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from persam_hq.errors import one_line
+from persam_hq.io.limits import MAX_PIXELS
 
-__all__ = ["PictureError", "PictureHeader", "open_upright", "orientation_of", "read_header"]
+__all__ = ["PictureError", "PictureHeader", "open_upright", "orientation_of", "read_header", "upright_in_memory"]
 
 _MAX_REASON: Final = 120
 """Characters of a library's message that a line of an error has room for."""
 _ORIENTATION: Final = 0x0112  # the EXIF tag
 _FIRST_ON_ITS_SIDE: Final = 5  # orientations from this value on exchange width and height
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture of an EXIF orientation upright; those that are not here are upright, or nonsense."""
 
 _JPEGS: Final = ("JPEG", "MPO")
 
@@ -34,6 +46,11 @@ _SAMPLE_FORMAT, _SIGNED = 339, (2,)
 
 # PNG: the bit depth and the colour type stand at fixed places of the header; these types have several channels
 _PNG_DEPTH, _PNG_TYPE, _PNG_WITH_CHANNELS = 24, 25, (2, 4, 6)
+_PNG_START: Final = 8  # bytes of the signature, before the first chunk
+_PNG_EXIF_TEXTS: Final = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")
+"""Names of texts that have an orientation, from exiftool and ImageMagick."""
+_PNG_TEXTS: Final = (b"tEXt", b"zTXt", b"iTXt")
+_PNG_LONGEST_NAME: Final = 80  # bytes, with the zero after it
 _BYTE_BITS: Final = 8
 
 _QUIET: Final = threading.Lock()
@@ -95,8 +112,10 @@ def open_upright(file: Path | io.BytesIO) -> Image.Image:
             with _quiet():
                 picture = Image.open(data)
             with picture:
+                # As the header is read, since decoding may bring more of the file to light
+                orientation = orientation_of(picture, data)
                 picture.load()
-                return ImageOps.exif_transpose(picture)
+                return _turned(picture, orientation)
     except Exception as exc:  # as above
         raise PictureError(_reason_of(exc)) from exc
 
@@ -109,35 +128,86 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def orientation_of(picture: Image.Image) -> int:
-    """The EXIF orientation that is still to be applied, 1 (upright) where there is none."""
+def upright_in_memory(picture: Image.Image) -> tuple[Image.Image, bool]:
+    """A picture that a caller opened, decoded and upright as from its file, and whether it was a JPEG."""
+    try:
+        # Its tags are known before it is decoded, its size may change then
+        tags = dict(getattr(picture, "tag_v2", {}))
+        picture.load()
+        upright = _turned(picture, orientation_of(picture))
+    except Exception as exc:  # as above
+        raise PictureError(_reason_of(exc)) from exc
+    header = PictureHeader(*upright.size, upright.mode, min_is_white=_is_min_white(picture, tags))
+    if header.min_is_white:
+        upright = Image.fromarray(header.inverted(np.asarray(upright)))
+    return upright, picture.format in _JPEGS
+
+
+def orientation_of(picture: Image.Image, file: Path | BinaryIO | None = None) -> int:
+    """The EXIF orientation that is still to be applied, 1 (upright) where there is none.
+
+    file: that of the picture, for a PNG that is not decoded yet.
+    """
     # Pillow turns a TIFF as it decodes it, and says the upright size before
     if picture.format == "TIFF":
         return 1
-    # Asked for its EXIF, Pillow decodes a whole PNG in case there is some at its end; only the header counts here.
-    if picture.format == "PNG" and "exif" not in picture.info:
-        return 1
+    # Asked for its EXIF, Pillow decodes a whole PNG in case there is some at its end: only where that is so, and the
+    # picture is not too large
+    is_small = picture.width * picture.height <= MAX_PIXELS
+    if picture.format == "PNG" and not (is_small and file is not None and _has_late_exif(file)):
+        return int(Image.Image.getexif(picture).get(_ORIENTATION, 1))
     return int(picture.getexif().get(_ORIENTATION, 1))
+
+
+def _turned(picture: Image.Image, orientation: int) -> Image.Image:
+    turn = _TURNS.get(orientation)
+    return picture.copy() if turn is None else picture.transpose(turn)
+
+
+def _has_late_exif(file: Path | BinaryIO) -> bool:
+    """Whether a PNG may have its orientation after the pixels; these are passed over."""
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            return _has_late_exif(opened)
+    place, is_late = file.tell(), False
+    try:
+        file.seek(_PNG_START)
+        while len(head := file.read(8)) == 8:
+            length, name = struct.unpack(">I4s", head)
+            is_late |= name == b"IDAT"
+            start = file.read(min(length, _PNG_LONGEST_NAME))
+            if is_late and (name == b"eXIf" or (name in _PNG_TEXTS and start.startswith(_PNG_EXIF_TEXTS))):
+                return True
+            file.seek(length - len(start) + 4, 1)  # with the checksum
+        return False
+    finally:
+        file.seek(place)
 
 
 def _header_of(picture: Image.Image, file: Path | io.BytesIO) -> PictureHeader:
     width, height = picture.size
-    if orientation_of(picture) >= _FIRST_ON_ITS_SIDE:
+    if orientation_of(picture, file) in range(_FIRST_ON_ITS_SIDE, max(_TURNS) + 1):
         width, height = height, width
 
     # Tags are those of the first page, so they are asked before pages are counted
     tags = dict(getattr(picture, "tag_v2", {})) if picture.format == "TIFF" else {}
-    is_grey = picture.mode[0] in "IF"
     return PictureHeader(
         width=width,
         height=height,
         mode=picture.mode,
         is_jpeg=picture.format in _JPEGS,
-        is_deep=is_grey or tags.get(_SAMPLE_FORMAT) == _SIGNED or _has_deep_channels(picture, file, tags),
+        is_deep=picture.mode[0] in "IF"
+        or tags.get(_SAMPLE_FORMAT) == _SIGNED
+        or _has_deep_channels(picture, file, tags),
         white=_stated_white(tags),
-        min_is_white=is_grey and tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE,
+        min_is_white=_is_min_white(picture, tags),
         pictures=_count_pictures(picture),
     )
+
+
+def _is_min_white(picture: Image.Image, tags: dict[int, Any]) -> bool:
+    """Whether the lowest sample is white, which Pillow sees to itself where samples have up to 8 bits."""
+    return picture.mode[0] in "IF" and tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE
 
 
 def _has_deep_channels(picture: Image.Image, file: Path | io.BytesIO, tags: dict[int, object]) -> bool:

@@ -125,7 +125,7 @@ def deep_samples(file: Path | io.BytesIO) -> NDArray[Any]:
     data = file if isinstance(file, io.BytesIO) else io.BytesIO(_bytes_of(file))
     picture = open_upright(data)
     with Image.open(data) as header:
-        orientation, tags = orientation_of(header), dict(getattr(header, "tag_v2", {}))
+        orientation, tags = orientation_of(header, data), dict(getattr(header, "tag_v2", {}))
     if picture.mode[0] in "IF":
         samples = np.asarray(picture)
         # Pillow has unsigned 32 bits as signed ones

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from persam_hq.errors import one_line
 from persam_hq.io.atomic import atomic_write
 from persam_hq.io.images import davis_palette
 from persam_hq.io.mask_pictures import NEARLY_WHOLE, MaskPicture, border_share, read_mask_picture
-from persam_hq.io.pictures import PictureError, open_upright, read_header
+from persam_hq.io.pictures import PictureError, open_upright, read_header, upright_in_memory
 from persam_hq.io.rims import blended_class, rim_class, speckled_class
 from persam_hq.io.soft_masks import looks_soft
 from persamhq_video.errors import InputError
@@ -29,6 +31,9 @@ _COLOUR_WHITE = 0xFFFFFF
 _NEARLY_WHITE = 250
 """Greys from here on look white; with others than nearly black beside them they are ids all the same."""
 _NEARLY_BLACK = 5
+_BYTE = 255
+_MAX_REASON = 120
+"""Characters of a library's message that a line of an error has room for."""
 _PALETTE = davis_palette().tobytes()
 _SOFT = "looks like a lossy or anti-aliased mask"
 _SOFT_ADVICE = "save it as PNG with 0/255, or with one value an object, and without smoothing"
@@ -79,24 +84,47 @@ def read_first_masks(path: Path, *, size: tuple[int, int]) -> LabelMap:
 
 def label_map_of(mask: object, *, size: tuple[int, int]) -> LabelMap:
     """A mask that a caller has as a file, a picture of Pillow or an array, read as a file of it would be."""
-    if isinstance(mask, str | Path):
-        return read_first_masks(Path(mask), size=size)
+    if isinstance(mask, str | os.PathLike):
+        return read_first_masks(Path(os.fspath(mask)), size=size)
     if isinstance(mask, Image.Image):
-        _check_size("the mask", mask.size[::-1], size)
-        return _label_map("the mask", mask, size=size, is_jpeg=False)
+        try:
+            picture, is_jpeg = upright_in_memory(mask)
+        except PictureError as exc:
+            raise InputError(f"the mask: got a picture that cannot be decoded ({exc}); save it anew") from exc
+        _check_size("the mask", picture.size[::-1], size)
+        return _label_map("the mask", picture, size=size, is_jpeg=is_jpeg)
 
-    # Tensors and lists become arrays; booleans and whole numbers of any width are ids or one object
-    array: NDArray[Any] = np.asarray(mask)
-    if array.ndim == 3 and 1 in {array.shape[0], array.shape[2]} and array.shape[1:] != (*size[1:], 3):
-        array = array.reshape(size) if array.size == size[0] * size[1] else array
-    is_colour = array.ndim == 3 and array.shape[2] in {3, 4} and array.dtype == np.uint8
+    # One plane is a plane, whatever axes of one are around it; colours are bytes, or those in a wider type
+    array = _array_of(mask)
+    if array.ndim > 2 and array.size == size[0] * size[1] and [side for side in array.shape if side > 1] == [*size]:
+        array = array.reshape(size)
+    is_colour = array.ndim == 3 and array.shape[2] in {3, 4} and array.dtype.kind in "biu"
+    if is_colour and array.dtype.kind == "b":
+        array = array * np.uint8(_BYTE)
+    is_colour = is_colour and (array.dtype == np.uint8 or (array.size > 0 and 0 <= array.min() <= array.max() <= _BYTE))
     if array.dtype.kind not in "biuf" or (array.ndim != 2 and not is_colour):
         raise InputError(
             f"got a mask {array.shape} {array.dtype}; expected a file, a picture, or an array {size} of bool, whole"
-            " numbers, or RGB"
+            " numbers, or RGB of 0 to 255"
         )
     _check_size("the mask", (array.shape[0], array.shape[1]), size)
     return _label_map("the mask", _picture_of(array), size=size, is_jpeg=False)
+
+
+def _array_of(mask: object) -> NDArray[Any]:
+    """Lists, arrays and tensors as an array; an InputError for what is none of these."""
+    try:
+        # Tensors of some kinds have to be asked: with gradients, on a device, and of types that NumPy lacks
+        for step in ("detach", "cpu", "resolve_conj"):
+            mask = getattr(mask, step, lambda same=mask: same)()
+        if str(getattr(mask, "dtype", "")).endswith("bfloat16"):
+            mask = mask.float()  # type: ignore[attr-defined]
+        return np.asarray(mask)
+    except (TypeError, ValueError, RuntimeError) as exc:
+        raise InputError(
+            f"got a mask of type {type(mask).__name__} that is no array ({one_line(exc)[:_MAX_REASON]}); expected a"
+            " file, a picture, or an array of the frame's size"
+        ) from exc
 
 
 def write_label_png(path: Path, labels: NDArray[np.uint8]) -> None:
@@ -126,7 +154,9 @@ def read_label_png(path: Path) -> NDArray[np.uint8]:
 
 def _picture_of(array: NDArray[Any]) -> Image.Image:
     """A picture with the values of an array: 8 bits where they fit, else 32."""
-    if array.ndim == 3 or array.dtype in (np.bool_, np.uint8):
+    if array.ndim == 3:
+        return Image.fromarray(np.ascontiguousarray(array, dtype=np.uint8))
+    if array.dtype in (np.bool_, np.uint8):
         return Image.fromarray(np.ascontiguousarray(array))
     if array.dtype.kind == "f":
         return Image.fromarray(np.ascontiguousarray(array, dtype=np.float32))

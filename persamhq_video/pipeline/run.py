@@ -6,6 +6,7 @@ each ended; `personalize_video` is the same for Python, with results instead of 
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import warnings
@@ -83,24 +84,31 @@ def run_tasks(
 
 
 def personalize_video(
-    video: str | Path, *, mask: str | Path | NDArray[Any] | Image, **options: Any
+    video: str | Path, *, mask: str | os.PathLike[str] | NDArray[Any] | Image, **options: Any
 ) -> Iterator[FrameResult]:
     """Follow the objects of `mask` through a video; results stream in frame order, the first frame's included.
 
-    `mask` is an image file, a picture of Pillow, or an array: (H, W) bool, or numbers as a mask file has them, or
-    (H, W, 3) RGB; it is read as a file with the same pixels is. `options` are those of `persamhq-video run`
-    (`model="lite"`, `executor="ray"`, `workers=2`, ...); those about output files have no effect. Nothing is written.
+    `mask` is an image file (or a folder or pattern, as for `--mask`), a picture of Pillow, or an array: (H, W) bool, or
+    numbers as a mask file has them, or (H, W, 3) RGB; it is read as a file with the same pixels is. `options` are those
+    of `persamhq-video run` (`model="lite"`, `executor="ray"`, `workers=2`, ...); those about output files have no
+    effect. Nothing is written.
     """
     # The inputs, checked before a worker is started
     config = make_config(options)
     job = make_job(config)
-    with opening(video):
-        source = open_source_within_limit(config, video, load_endpoints(job.plugins, config.blocked_plugins))
-    size = (source.info.height, source.info.width)
-    # A mask that is an array has no name to put into a message
-    with opening(mask if isinstance(mask, str | Path) else "the mask"):
-        first_masks = label_map_of(mask, size=size)
-    for note in (*source.info.notes, *first_masks.notes):
+    endpoints = load_endpoints(job.plugins, config.blocked_plugins)
+    if isinstance(mask, str | os.PathLike):
+        with opening(video):
+            request = open_request(config, video, Path(mask), endpoints)
+        source, first_masks, notes = request.source, request.first_masks, request.notes
+    else:
+        with opening(video):
+            source = open_source_within_limit(config, video, endpoints)
+        # A mask in memory has no name to put into a message
+        with opening("the mask"):
+            first_masks = label_map_of(mask, size=(source.info.height, source.info.width))
+        notes = (*source.info.notes, *first_masks.notes)
+    for note in notes:
         warnings.warn(note, stacklevel=2)
 
     # Leaving the generator early ends the workers too

@@ -255,6 +255,8 @@ def test_a_mask_among_the_frames_is_refused(clip, mask, out):
     with pytest.raises(InputError, match=r"zebra\.png: the mask lies among the frames"):
         run_video(make_config({}), clip, among, out)
     assert not out.exists()
+    with pytest.raises(InputError, match=r"zebra\.png: the mask lies among the frames"):
+        next(personalize_video(clip, mask=str(among)))
 
 
 def test_a_frame_over_the_limit_is_refused(clip, mask, out):
