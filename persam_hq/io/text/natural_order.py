@@ -14,6 +14,7 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
+from unicodedata import decimal
 
 __all__ = ["natural_key", "natural_sorted", "numbers_in"]
 
@@ -34,6 +35,7 @@ _HALF_DAY: Final = re.compile(
 _WHOLE: Final = re.compile(r"[0-9]+")
 _FRACTION: Final = re.compile(r"(?<![0-9.,])([0-9]+)(?:[.,]([0-9]+))?(?![0-9]|[.,][0-9])")
 _EXPONENT: Final = re.compile(r"(?<![0-9.,])[0-9]+(?:[.,][0-9]+)?e([+-]?)[0-9]+(?![0-9a-z.,])", re.IGNORECASE)
+_BEFORE_SIGNS: Final = ("=", "_")
 _SIGNS: Final = {"-": -1, "−": -1, "+": 1}  # noqa: RUF001 - the minus sign of typography is one of them
 
 Token = tuple[int, Decimal, str]
@@ -73,7 +75,7 @@ class _Reading:
 def natural_sorted(files: Iterable[Path]) -> list[Path]:
     """Files of a folder in natural order of their names; of two that count as equal, by the names themselves."""
     every = list(files)
-    names = _with_dates_rewritten([file.stem for file in every])
+    names = _with_dates_rewritten([_with_ascii_digits(file.stem) for file in every])
     reading = _reading_of(names)
     keys = {file: (reading.tokens(name), file.name) for file, name in zip(every, names, strict=True)}
     return sorted(every, key=keys.__getitem__)
@@ -81,12 +83,17 @@ def natural_sorted(files: Iterable[Path]) -> list[Path]:
 
 def natural_key(name: str) -> tuple[list[Token], str]:
     """Sort key of a name by itself, in which every run of digits is a whole number."""
-    return _Reading().tokens(name), name
+    return _Reading().tokens(_with_ascii_digits(name)), name
 
 
 def numbers_in(name: str) -> list[int]:
     """Every run of digits in a name, as whole numbers."""
     return [int(digits) for digits in _WHOLE.findall(name)]
+
+
+def _with_ascii_digits(name: str) -> str:
+    """The name with the digits of other scripts, and wide ones, as 0 to 9."""
+    return name if name.isascii() else "".join(str(decimal(c, -1)) if c.isdecimal() else c for c in name)
 
 
 def _text(text: str) -> Token:
@@ -101,19 +108,25 @@ def _value(number: str) -> Decimal:
 
 def _reading_of(names: Sequence[str]) -> _Reading:
     """The reading under which the names make most sense as one series."""
-    has_exponents = _has_exponents(names)
-    has_fractions = has_exponents or _has_fractions(names)
-    return _Reading(has_fractions, has_exponents, _has_signs(names))
+    has_exponents, has_signs = _has_exponents(names), _has_signs(names)
+    has_fractions = has_exponents or _has_fractions(names, has_signs=has_signs)
+    return _Reading(has_fractions, has_exponents, has_signs)
 
 
 def _has_signs(names: Sequence[str]) -> bool:
-    """Whether a hyphen or plus before a number is its sign: where another name has the number without, in its place."""
+    """Whether a hyphen or plus before a number is its sign.
+
+    So it is where another name has the number without, or with the other one, in its place, and behind `=` or `_`,
+    which parts the number already.
+    """
     signs = "".join(map(re.escape, _SIGNS))
     signed = re.compile(rf"(?<![0-9])[{signs}](?=[0-9])")
     # The texts before the first number of names with a sign there, and of the rest
-    with_sign = {name[: match.start()].casefold() for name in names if (match := signed.search(name))}
+    with_sign = [(name[: match.start()].casefold(), match.group()) for name in names if (match := signed.search(name))]
+    before = {text for text, _ in with_sign}
     without = {name[: match.start()].casefold() for name in names if (match := _WHOLE.search(name))}
-    return bool(with_sign & without)
+    has_both = len(set(with_sign)) > len(before)
+    return has_both or bool(before & without) or any(text.endswith(_BEFORE_SIGNS) for text in before)
 
 
 def _has_exponents(names: Sequence[str]) -> bool:
@@ -125,17 +138,21 @@ def _has_exponents(names: Sequence[str]) -> bool:
     )
 
 
-def _has_fractions(names: Sequence[str]) -> bool:
+def _has_fractions(names: Sequence[str], *, has_signs: bool) -> bool:
     """Whether points (or commas) between digits are decimal points rather than separators, as in versions."""
     numbers = [tuple(match.groups()) for name in names for match in _FRACTION.finditer(name)]
     fractions = [(whole, part) for whole, part in numbers if part is not None]
-    # Where all parts are equally long, both readings give the same order
+    # Where all parts are equally long, both readings give the same order, but for -1.5 and -1.0
     if not fractions or (len({len(part) for _, part in fractions}) == 1 and len(fractions) == len(numbers)):
-        return False
+        return has_signs and bool(fractions)
     # Versions have 1.9 before 1.10, and may have 1.1 beside it; a printed fraction does not end with 0 unless all are
-    # equally long
-    if any(part.endswith("0") for _, part in fractions):
+    # equally long, or it is that of a whole number (1.0)
+    longer = [part for _, part in fractions if len(part) > 1]
+    if any(part.endswith("0") for part in longer):
         return False
+    # 0.033 beside 0.1, which no numbering has
+    if any(part.startswith("0") for part in longer):
+        return True
 
     # The reading with regular steps; where neither is, 0.5 and a mixture of 1 and 1.5 speak for fractions
     by_whole: defaultdict[str, list[int]] = defaultdict(list)

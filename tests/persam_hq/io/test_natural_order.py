@@ -24,18 +24,29 @@ IN_ORDER = {
     "chains of points": ["1.2.3", "1.2.10", "1.10.1"],
     "frame numbers behind a point": ["take2.0001", "take2.0002", "take2.0100"],
     "names with hashes": ["1e3f", "5e1a", "10aa"],
+    "wide digits": ["frame１", "frame２", "frame１０"],  # noqa: RUF001
+    "digits of Arabic": ["١", "٢", "١٠"],  # noqa: RUF001
     # Fractions
     "seconds": ["t0.5", "t0.75", "t1", "t1.25", "t1.5", "t1.75", "t2", "t2.25"],
     "tenths": ["0", "0.5", "1", "1.5", "2", "10", "10.5"],
     "commas": ["t0,5", "t0,75", "t1", "t1,25"],
     "uneven fractions": ["0.125", "0.25", "0.3", "2"],
     "with a unit": ["0.5s", "0.75s", "1s", "1.25s", "10s"],
+    "floats as Python prints them": ["0.0", "0.25", "0.5", "0.75", "1.0", "1.25", "10.0"],
+    "thirtieths": ["t0.0", "t0.033", "t0.067", "t0.1", "t0.133", "t0.9", "t0.967", "t1.0", "t1.033"],
+    "hundredths without padding": ["0.05", "0.1", "0.15", "0.2"],
+    "versions of many": ["1.0", "1.1", "1.9", "1.10", "1.20", "2.0"],
     # Signs
     "negative first": ["-10", "-2", "-1", "0", "1", "2", "10"],
     "negative behind a letter": ["z-10", "z-5", "z0", "z5", "z10"],
     "plus": ["d-1", "d+0", "d+1", "d2"],
     "negative fractions": ["x-1.5", "x-1", "x-0.25", "x0", "x0.25"],
     "the minus of typography": ["−5", "0", "5"],  # noqa: RUF001
+    "both signs": ["z-10", "z-2", "z-1", "z+0", "z+1", "z+10"],
+    "before and after": ["T-10s", "T-9s", "T-1s", "T+1s", "T+10s"],
+    "all negative": ["z=-10", "z=-5", "z=-1"],
+    "negative behind an underscore": ["depth_-100", "depth_-20", "depth_-3"],
+    "negative fractions of one length": ["x-1.5", "x-1.0", "x-0.5", "x0.0", "x0.5"],
     # Exponents
     "exponents": ["1e-3", "5e-3", "1e-2", "1e-1", "1e0", "2e+1"],
     "exponents behind a name": ["lr_1e-05", "lr_0.0002", "lr_1e-03", "lr_0.5"],
