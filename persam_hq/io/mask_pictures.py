@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from persam_hq.io.pictures import PictureError
+from persam_hq.io.soft_masks import ragged_values
 
 __all__ = ["MaskPicture", "border_share", "read_mask_picture"]
 
@@ -29,6 +30,9 @@ _MAX_PALE: Final = 256
 _DARKEST: Final = 16
 """Channels up to this look black, as lossy conversions make it; no colour of DAVIS is as dark."""
 _BLACK: Final = 0
+_LEAST_OF_PHOTO: Final = 8
+"""Colours of a photo at least that hardly have a pixel among their own kind, and that fill half of it."""
+_CUT_OUT: Final = 255
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +41,8 @@ class MaskPicture:
 
     values: the stored number of each class from 1 on, a palette index, grey level or 0xRRGGBB; colours: (N + 1, 3)
     uint8 as shown, the background's first, None where samples have more than 8 bits. keeps_numbers: values may be ids
-    as they are. notes: what a user should know of the reading, a line each.
+    as they are. notes: what a user should know of the reading, a line each. is_black_free: index 0 of the palette is
+    black and not in use, so that background could have been painted.
     """
 
     classes: NDArray[np.int64]
@@ -46,6 +51,7 @@ class MaskPicture:
     keeps_numbers: bool = True
     colours: NDArray[np.uint8] | None = None
     notes: tuple[str, ...] = field(default=())
+    is_black_free: bool = False
 
     @property
     def has_background(self) -> bool:
@@ -65,6 +71,7 @@ class _Layer:
     is_colour: bool
     shown: Callable[[NDArray[np.int64]], NDArray[np.uint8]] | None
     clear: NDArray[np.bool_] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_mask_picture(picture: Image.Image) -> MaskPicture:
@@ -74,7 +81,7 @@ def read_mask_picture(picture: Image.Image) -> MaskPicture:
         raise PictureError(f"got the negative value {layer.values.min()}, expected 0 or more; save it as 8-bit PNG")
     clear = layer.clear
     present = np.unique(layer.values if clear is None else layer.values[~clear])
-    if picture.mode in {"P", "PA"} and not _is_grey_ramp(layer, present):
+    if picture.mode in {"P", "PA"} and not layer.notes and not _is_grey_ramp(layer, present):
         found = _background_of_palette(layer, present)
     else:
         found = _background_of_values(layer, present)
@@ -159,18 +166,18 @@ def _palette_layer(picture: Image.Image) -> _Layer:
     entries = np.array(picture.getpalette("RGB") or [], np.uint8)[:768]
     palette[: entries.size] = entries
     table = palette.reshape(256, 3)
+    layer = _Layer(indices.astype(np.int64), is_colour=False, shown=lambda v: table[v])
     is_clear = (alpha == 0)[indices]
-    return _Layer(
-        indices.astype(np.int64),
-        is_colour=False,
-        shown=lambda v: table[v],
-        clear=is_clear if is_clear.any() else None,
-    )
+    if not is_clear.any():
+        return layer
+    return _cut_out(layer, ~is_clear) or replace(layer, clear=is_clear)
 
 
 def _with_alpha(layer: _Layer, alpha: NDArray[np.uint8]) -> _Layer:
     """A layer without the pixels that are more than half transparent, unless they are an area of their own."""
     opaque = alpha >= _SOLID
+    if (cut_out := _cut_out(layer, opaque)) is not None:
+        return cut_out
     pale = ~opaque & (alpha > 0)
     if pale.any():
         lost = np.setdiff1d(layer.values[pale], layer.values[opaque])
@@ -183,6 +190,27 @@ def _with_alpha(layer: _Layer, alpha: NDArray[np.uint8]) -> _Layer:
     return replace(layer, clear=clear if clear.any() else None)
 
 
+def _cut_out(layer: _Layer, opaque: NDArray[np.bool_]) -> _Layer | None:
+    """All that is opaque as one object, where that is a photo of it; None for everything else."""
+    if opaque.all() or not opaque.any():
+        return None
+    # Colours of a photo are single pixels, those of a drawing are areas, whatever its edges are
+    colours, ranks = np.unique(np.where(opaque, layer.values, -1), return_inverse=True)
+    ranks = ranks.reshape(layer.values.shape)
+    ragged = ragged_values(ranks, len(colours))
+    ragged[0] = False
+    if ragged.sum() < _LEAST_OF_PHOTO or ragged[ranks].sum() * 2 < opaque.sum():
+        return None
+    note = f"{len(colours) - 1} colours on transparent ground, as of a photo that was cut out: one object"
+    return _Layer(
+        np.where(opaque, _CUT_OUT, _BLACK).astype(np.int64),
+        is_colour=False,
+        shown=_grey,
+        clear=~opaque,
+        notes=(note,),
+    )
+
+
 # Background
 
 
@@ -192,6 +220,7 @@ class _Found:
 
     background: frozenset[int]
     notes: tuple[str, ...] = ()
+    is_black_free: bool = False
 
 
 def _is_grey_ramp(layer: _Layer, present: NDArray[np.int64]) -> bool:
@@ -229,7 +258,8 @@ def _background_of_palette(layer: _Layer, present: NDArray[np.int64]) -> _Found:
             frozenset({0}), (f"shown as black like the background: {shown}; taken as objects",) if others else ()
         )
     if 0 not in present:
-        return _Found(black)
+        is_free = not black and not layer.shown(np.zeros(1, np.int64)).any()
+        return _Found(black, is_black_free=is_free)
     return _index_0_or_black(layer, present, black)
 
 
@@ -272,5 +302,6 @@ def _classified(layer: _Layer, present: NDArray[np.int64], found: _Found) -> Mas
         is_colour=layer.is_colour,
         keeps_numbers=0 not in objects,
         colours=colours,
-        notes=found.notes,
+        notes=(*layer.notes, *found.notes),
+        is_black_free=found.is_black_free,
     )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+__all__ = ["looks_soft", "ragged_values"]
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -36,7 +38,7 @@ def looks_soft(ranks: NDArray[np.intp], distinct: list[int], *, has_background: 
         return False
 
     # Most values have to be ragged, the background aside
-    ragged = _ragged(ranks, len(distinct) + has_background)
+    ragged = ragged_values(ranks, len(distinct) + has_background)
     if has_background:
         ragged[0] = False
     if ragged.sum() * 2 < len(distinct):
@@ -60,7 +62,7 @@ def _neighbours(ranks: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
                 yield padded[dy : dy + height, dx : dx + width]
 
 
-def _ragged(ranks: NDArray[np.intp], count: int) -> NDArray[np.bool_]:
+def ragged_values(ranks: NDArray[np.intp], count: int) -> NDArray[np.bool_]:
     """(count,) bool: which values have hardly a pixel whose eight neighbours are all of the same value."""
     # A solid pixel has eight neighbours of its own value; cores counts them per value, sizes all pixels
     solid = np.ones(ranks.shape, dtype=np.bool_)

@@ -34,6 +34,8 @@ _NEARLY_BLACK = 5
 _BYTE = 255
 _MAX_REASON = 120
 """Characters of a library's message that a line of an error has room for."""
+_LEAST_IDS = 3
+"""Values from which on a mask without background may be a map of ids."""
 _PALETTE = davis_palette().tobytes()
 _SOFT = "looks like a lossy or anti-aliased mask"
 _SOFT_ADVICE = "save it as PNG with 0/255, or with one value an object, and without smoothing"
@@ -242,7 +244,7 @@ def _refuse_ambiguous(name: str, found: MaskPicture) -> None:
         )
 
     # With objects alone, one that lies behind the others is most likely the background
-    if not found.has_background:
+    if not found.has_background and not _is_map_of_ids(found):
         wide = [number for number in range(1, len(found.values) + 1) if _is_along_border(found, number)]
         if wide:
             raise InputError(
@@ -251,14 +253,37 @@ def _refuse_ambiguous(name: str, found: MaskPicture) -> None:
             )
 
 
+def _is_map_of_ids(found: MaskPicture) -> bool:
+    """Whether a mask without background looks like a map in which every pixel has an id, such as a panoptic one.
+
+    Paper is white or grey in a picture of colours, and white in one of greys; two values are an object and its ground.
+    """
+    wide = [number for number in range(1, len(found.values) + 1) if _is_along_border(found, number)]
+    if len(found.values) < _LEAST_IDS and not found.is_black_free:
+        return False
+    if found.colours is None:
+        return not any(found.values[number - 1] in _GREY_WHITES for number in wide)
+    shown = found.colours[wide].astype(int)
+    is_grey = np.ptp(shown, axis=1) == 0 if found.is_colour else False
+    return not ((shown >= _NEARLY_WHITE).all(axis=1) | is_grey).any()
+
+
 def _border_notes(found: MaskPicture, ids: list[int]) -> list[str]:
     """A word on an object that covers nearly the whole border, as the background of an inverted mask does."""
-    if not found.has_background:
-        return []
-    return [
-        f"object {object_id} covers nearly the whole border; if it is the background, invert the mask"
+    wide = [
+        (number, object_id)
         for number, object_id in enumerate(ids, start=1)
-        if _is_along_border(found, number)
+        if len(ids) + found.has_background > 1 and _is_along_border(found, number)
+    ]
+    if found.has_background:
+        return [
+            f"object {object_id} covers nearly the whole border; if it is the background, invert the mask"
+            for _, object_id in wide
+        ]
+    return [
+        f"no pixel is background, so value {_value_name(found, number)}, which covers nearly the whole border, is"
+        f" object {object_id}; paint it black (0) if it is the background"
+        for number, object_id in wide
     ]
 
 

@@ -238,3 +238,88 @@ def test_what_may_surprise_is_said(draw, note, tmp_path):
 def test_ordinary_masks_are_read_without_a_word(tmp_path):
     for picture in (davis(TWO), Image.fromarray(SHAPE * 255), with_alpha(WHITE, SHAPE * 255)):
         assert read(picture, tmp_path).notes == ()
+
+
+PAN = (TWO + 1).astype(np.uint8)  # every pixel has an id, the first one along the border
+
+PANOPTIC = {
+    "grey": (lambda: Image.fromarray(PAN), PAN),
+    "grey with gaps": (lambda: Image.fromarray(np.array([0, 7, 11, 23], np.uint8)[PAN]), np.array([0, 7, 11, 23])[PAN]),
+    "16 bits": (lambda: Image.fromarray(PAN.astype(np.uint16) * 1000), PAN),
+    "palette": (lambda: davis(PAN), PAN),
+    "two ids of a palette": (lambda: davis(SHAPE + 1), SHAPE + 1),
+    "colours as COCO numbers them": (lambda: rgb(PAN, BLACK, (12, 100, 3), (200, 7, 90), (231, 4, 99)), PAN),
+}
+
+
+@pytest.mark.parametrize("kind", PANOPTIC)
+def test_a_map_in_which_every_pixel_has_an_id_keeps_them_all(kind, tmp_path):
+    draw, labels = PANOPTIC[kind]
+    found = read(draw(), tmp_path)
+    np.testing.assert_array_equal(found.labels, labels)
+    assert [re.search("no pixel is background, so value .* is object", note) is not None for note in found.notes] == [
+        True
+    ]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: rgb(TWO, WHITE, RED, GREEN),
+        lambda: rgb(TWO, GREY, RED, GREEN),
+        lambda: Image.fromarray(np.array([255, 40, 90], np.uint8)[TWO]),
+        lambda: Image.fromarray(np.array([65535, 40, 90], np.uint16)[TWO]),
+        lambda: palette(PAN, BLACK, WHITE, RED, GREEN),
+        lambda: Image.fromarray(SHAPE + 1),
+    ],
+)
+def test_objects_on_paper_are_refused(draw, tmp_path):
+    with pytest.raises(InputError, match=r"no pixel is background, and value .* covers the border"):
+        read(draw(), tmp_path)
+
+
+def photo():
+    """A photo with bright and dark parts: a gradient with grain."""
+    grain = np.random.default_rng(0).integers(0, 40, (*SIZE, 3))
+    return (np.indices(SIZE).sum(0)[..., None] * 2 + grain).clip(0, 255).astype(np.uint8)
+
+
+def cut_out(alpha, image=None):
+    return Image.fromarray(np.dstack([photo() if image is None else image, alpha]))
+
+
+CUT_OUTS = {
+    "by a program": (lambda: cut_out(SHAPE * 255), SHAPE),
+    "what is cut away is black": (lambda: cut_out(SHAPE * 255, photo() * SHAPE[..., None]), SHAPE),
+    "feathered": (lambda: cut_out(feathered()), FEATHERED),
+    "a smooth gradient": (
+        lambda: cut_out(SHAPE * 255, np.indices(SIZE).astype(np.uint8)[[0, 1, 1]].transpose(1, 2, 0)),
+        SHAPE,
+    ),
+    "grey": (lambda: cut_out(SHAPE * 255, photo()).convert("LA"), SHAPE),
+    "few colours": (lambda: with_key(Image.fromarray(np.where(SHAPE, photo()[..., 0] | 1, 0)), 0).convert("LA"), SHAPE),
+}
+
+
+@pytest.mark.parametrize("kind", CUT_OUTS)
+@pytest.mark.parametrize("name", ["mask.png", "mask.webp"])
+def test_a_photo_that_was_cut_out_is_one_object(kind, name, tmp_path):
+    draw, labels = CUT_OUTS[kind]
+    found = read(draw(), tmp_path, name, **({"lossless": True} if name.endswith("webp") else {}))
+    np.testing.assert_array_equal(found.labels, labels)
+    assert "as of a photo that was cut out: one object" in found.notes[0]
+
+
+def test_a_cut_out_with_a_palette_is_one_object(tmp_path):
+    colours = Image.fromarray(photo()).quantize(200)
+    picture = Image.fromarray(np.where(SHAPE > 0, np.asarray(colours), 255).astype(np.uint8))
+    picture.putpalette(colours.getpalette())
+    np.testing.assert_array_equal(read(with_key(picture, 255), tmp_path, "mask.gif").labels, SHAPE)
+
+
+def test_drawings_on_transparent_ground_keep_their_objects(tmp_path):
+    stripes = (np.indices(SIZE)[1] // 6 + 1) * SHAPE
+    for labels in (TWO, stripes):
+        ranks = np.unique(labels, return_inverse=True)[1].reshape(SIZE)
+        picture = Image.fromarray(np.dstack([davis_palette()[ranks], np.where(ranks > 0, 255, 0)]).astype(np.uint8))
+        assert len(read(picture, tmp_path).ids) == ranks.max()
