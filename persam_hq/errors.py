@@ -83,8 +83,9 @@ def one_line(text: object) -> str:
 
 
 def error_line(error: BaseException) -> str:
-    """An error that nobody of ours raised, as one line: its kind and its message."""
-    return one_line(f"{type(error).__name__}: {error}")
+    """An error that nobody of ours raised, as one line: its kind, and its message if it has one."""
+    kind, text = type(error).__name__, one_line(error)
+    return f"{kind}: {text}" if text else kind
 
 
 def shown(value: object) -> str:

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from persam_hq.errors import CheckpointError
-from persam_hq.io.atomic import commit, discard, part_path
+from persam_hq.io.atomic import commit, discard, open_part, part_path
 
 __all__ = ["write_safetensors"]
 
@@ -21,6 +21,8 @@ def write_safetensors(tensors: Mapping[str, Tensor], path: Path, *, metadata: Ma
     # safetensors refuses tensors that are not contiguous, and takes no metadata but strings
     stored = {name: tensor.contiguous() for name, tensor in tensors.items()}
     try:
+        # An empty file of this process first: safetensors takes names alone, and would follow a link
+        open_part(path).close()
         save_file(stored, part_path(path), metadata=dict(metadata or {}))
         commit(path)
     except (OSError, SafetensorError) as exc:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from persam_hq.io.atomic import atomic_write
+from persam_hq.io.atomic import atomic_write, open_unlinked
 
 
 def append_curves(path: Path, record: Mapping[str, float]) -> None:
     """Add the record of one step: its number, seconds and figures."""
-    with path.open("a", encoding="utf-8") as lines:
+    handle = open_unlinked(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    with os.fdopen(handle, "a", encoding="utf-8") as lines:
         lines.write(json.dumps(record) + "\n")
 
 

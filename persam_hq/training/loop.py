@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from persam_hq.errors import InputError, error_line
-from persam_hq.io.atomic import atomic_write, commit, part_path
+from persam_hq.io.atomic import atomic_write, commit, open_part
 from persam_hq.io.process_memory import peak_memory
 from persam_hq.training.curves import append_curves, curves_to_csv, cut_curves
 from persam_hq.training.distributed import Communicator, SingleWorker
@@ -117,7 +117,8 @@ class Training:
             "step": self.step,
             "foundation": self.recipe.foundation,
         }
-        torch.save(state, part_path(self.state_path))
+        with open_part(self.state_path) as file:
+            torch.save(state, file)
         commit(self.state_path)
         self.recipe.export(self.ema, self.out / WEIGHTS_NAME, step=self.step)
 

@@ -368,7 +368,7 @@ class RunDirectory:
         for path in (self.path / _CLAIMS_NAME, self.path / _OLD_CLAIMS_NAME):
             with contextlib.suppress(OSError):
                 *lines, _ = read_limited(path, limit=_LARGEST_CLAIMS).split(b"\n")
-                names.update(os.fsdecode(line) for line in lines)
+                names.update(os.fsdecode(line.replace(b"\0", b"\n")) for line in lines)
         return set(files_in({"files": sorted(names)}))
 
     def _owned(self) -> set[str]:
@@ -420,8 +420,8 @@ def _folders_of(names: Iterable[str]) -> set[str]:
 
 
 def _lines(names: Iterable[str]) -> bytes:
-    """Names as the list of claims has them; they may be no text."""
-    return b"".join(os.fsencode(name) + b"\n" for name in names)
+    """Names as the list of claims has them, one a line; they may be no text, and hold line ends, but never a NUL."""
+    return b"".join(os.fsencode(name).replace(b"\n", b"\0") + b"\n" for name in names)
 
 
 def _remove_if_empty(folder: Path) -> None:

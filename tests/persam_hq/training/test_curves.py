@@ -33,3 +33,10 @@ def test_half_a_line_at_the_end_goes(tmp_path, rest):
 def test_without_curves_there_is_nothing_to_cut(tmp_path):
     cut_curves(tmp_path / "curves.jsonl", step=0)
     assert not list(tmp_path.iterdir())
+
+
+def test_curves_are_not_written_through_a_link(tmp_path):
+    (tmp_path / "curves.jsonl").symlink_to(tmp_path / "theirs")
+    with pytest.raises(OSError, match=r"curves\.jsonl"):
+        append_curves(tmp_path / "curves.jsonl", {"step": 1, "loss": 1.0})
+    assert not (tmp_path / "theirs").exists()

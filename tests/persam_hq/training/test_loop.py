@@ -8,6 +8,7 @@ from stand_ins.lite import tiny_lite
 
 from persam_hq.build.lite import load_lite
 from persam_hq.errors import CheckpointError, InputError
+from persam_hq.io.atomic import part_path
 from persam_hq.segmenter import LiteSegmenter
 from persam_hq.training.curves import read_curves
 from persam_hq.training.lite.recipe import LiteRecipe
@@ -142,3 +143,18 @@ def test_a_state_that_is_none(tiny_training, make_config, tmp_path, content, sai
     with pytest.raises(InputError, match=f"{said}.*name another folder with --out") as caught:
         tiny_training(make_config(), tmp_path / "run", report=silent)
     assert "\n" not in str(caught.value)
+
+
+def test_a_save_does_not_follow_a_link(tiny_training, make_config, tmp_path):
+    training = tiny_training(make_config(), tmp_path / "run", report=silent)
+    theirs = tmp_path / "theirs"
+    theirs.write_text("theirs")
+    for path in (training.state_path, training.out / "ema.safetensors"):
+        part_path(path).symlink_to(theirs)
+    training.save()
+    assert theirs.read_text() == "theirs"
+    assert training._read_state()["step"] == 0
+    assert sorted(entry.name for entry in training.out.iterdir() if not entry.is_dir()) == [
+        "ema.safetensors",
+        "state.pt",
+    ]

@@ -239,3 +239,18 @@ def test_a_hidden_folder_that_leads_elsewhere_is_not_followed(tmp_path):
     with pytest.raises(ConfigError, match=r"\.persamhq is a link, and a run writes to no other place"):
         RunDirectory(out).open()
     assert names(elsewhere) == ["precious"]
+
+
+@pytest.mark.parametrize("frame", ["two\nlines", "\n", "back\\nslash", "b\udce4r"])
+def test_names_of_any_letters_are_claimed(tmp_path, frame):
+    """A killed run's files are told from a user's, whatever the frames of a folder are called."""
+    killed = RunDirectory(tmp_path)
+    killed.open()
+    killed.claim(f"masks/{frame}.png").write_text("old")
+    killed.claim("masks/z.png").write_text("old")
+    killed.close()
+    assert RunDirectory(tmp_path)._claimed() == {f"masks/{frame}.png", "masks/z.png"}
+    again = RunDirectory(tmp_path)
+    assert again.decide(IDENTITY, schema=SCHEMA, overwrite=True, no_resume=False) == "run"
+    again.open()
+    assert not list(tmp_path.glob("masks/*"))
