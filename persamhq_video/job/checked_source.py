@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from persamhq_video.errors import DecodeError, PersamHQVideoError
-from persamhq_video.foreign import contained
+from persamhq_video.foreign import TimedThread, contained
 from persamhq_video.protocols.frame_source import FrameSource
 from persamhq_video.types import Frame, SourceInfo
 
@@ -21,10 +22,14 @@ __all__ = ["CheckedSource", "source_fault"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckedSource:
-    """See FrameSource; `what` names the source in messages."""
+    """See FrameSource; `what` names the source in messages, and `limit` are the seconds that a frame may take.
+
+    A live source may wait for its next frame as long as it likes.
+    """
 
     source: FrameSource
     what: str
+    limit: float | None = None
 
     @property
     def info(self) -> SourceInfo:
@@ -37,16 +42,19 @@ class CheckedSource:
         return self.source.num_selected
 
     def frames(self) -> Iterator[Frame]:
-        """See FrameSource; a DecodeError tells where the source went wrong."""
+        """See FrameSource; a DecodeError tells where the source went wrong, a HangError that it gives nothing."""
+        with TimedThread(self.what, limit=None if self.info.is_live else self.limit) as thread:
+            yield from self._frames(thread)
+
+    def _frames(self, thread: TimedThread) -> Iterator[Frame]:
+        """The frames, for which the source is asked in that thread."""
         announced, names, index = self.num_selected, set[str](), 0
         frames: Iterator[object] = iter(())
         try:
-            with self._at(0):
-                frames = iter(self.source.frames())
+            frames = thread.call(self._begin)
             while True:
                 # The next frame, if there is one
-                with self._at(index):
-                    frame = next(frames, self)
+                frame = thread.call(partial(self._next, frames, index))
                 if frame is self:
                     break
 
@@ -60,11 +68,23 @@ class CheckedSource:
                 yield frame
                 index += 1
         finally:
-            with self._at(index):
-                getattr(frames, "close", lambda: None)()
+            if not thread.hangs:
+                thread.call(partial(self._close, frames, index))
 
         if announced is not None and index < announced:
             raise self._failed(index, f"it ends after {index} of the {announced} frames that it announced")
+
+    def _begin(self) -> Iterator[object]:
+        with self._at(0):
+            return iter(self.source.frames())
+
+    def _next(self, frames: Iterator[object], index: int) -> object:
+        with self._at(index):
+            return next(frames, self)
+
+    def _close(self, frames: Iterator[object], index: int) -> None:
+        with self._at(index):
+            getattr(frames, "close", lambda: None)()
 
     def _at(self, index: int) -> AbstractContextManager[None]:
         return contained(

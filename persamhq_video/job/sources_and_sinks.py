@@ -85,7 +85,7 @@ class Endpoints:
             fault = source_fault(source)
         if fault is not None:
             raise InputError(f"{what} cannot be used: {fault}")
-        return CheckedSource(source, what)
+        return CheckedSource(source, what, config.call_timeout)
 
     def make_sinks(self, names: Sequence[str]) -> dict[str, AnySink]:
         """The sinks of these names, each once; an unknown one is a ConfigError with the closest name."""

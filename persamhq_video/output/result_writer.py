@@ -46,6 +46,7 @@ class ResultWriter:
 
     Only `begun` may be called from several threads. Every file and every line is on the disk whole or not at all, so
     the run may end at any moment; another one, opened on the same folder, goes on after the newest snapshot.
+    call_timeout: seconds after which a sink that does not get on counts as hanging.
     """
 
     def __init__(
@@ -56,10 +57,11 @@ class ResultWriter:
         identity: Mapping[str, Any],
         state_types: Sequence[type],
         pictures: Callable[[], Iterator[Frame]],
+        call_timeout: float | None = None,
     ) -> None:
         self._sinks, self._directory, self._identity = sinks, directory, identity
         self._info = info = sinks.video.info
-        self._pictures = pictures
+        self._pictures, self._call_timeout = pictures, call_timeout
 
         # What is committed frame by frame, and what a resumed run starts from
         self._journal = Journal(directory.journal_path)
@@ -266,6 +268,7 @@ class ResultWriter:
                         video=self._sinks.video,
                         frames=frames,
                         directory=self._directory,
+                        limit=self._call_timeout,
                     )
             except PersamHQVideoError as exc:
                 failures.append(exc)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from persam_hq.io.atomic import move_into_place
 from persamhq_video.errors import OutputError, PersamHQVideoError, PluginError
-from persamhq_video.foreign import contained, failure_text
+from persamhq_video.foreign import TimedThread, contained, failure_text
 from persamhq_video.io import ResultVideoKind, VideoKind
 from persamhq_video.output.record_file import RECORD_NAME
 from persamhq_video.output.run_directory import LABEL_FOLDER, RunDirectory
@@ -116,8 +116,12 @@ def write_files(
     video: SinkVideo,
     frames: Iterator[SinkFrame],
     directory: RunDirectory,
+    limit: float | None = None,
 ) -> None:
-    """Let a sink write the `files` that it announced; what it raises or leaves out is an OutputError that names it."""
+    """Let a sink write the `files` that it announced; what it raises or leaves out is an OutputError that names it.
+
+    limit: seconds that it may take for a frame, and after the last one.
+    """
     staging = directory.hidden / "sinks" / name
     try:
         # An empty folder of its own, with the folders of the announced files in it
@@ -128,8 +132,13 @@ def write_files(
         staging.mkdir(parents=True, exist_ok=True)
 
         # All of the files, or none of them
-        with sinking(name):
-            sink.write(staging, video, frames)
+        with TimedThread(f"the result sink {name!r}", limit=limit) as thread:
+
+            def write() -> None:
+                with sinking(name):
+                    sink.write(staging, video, _watched(frames, thread))
+
+            thread.call(write)
         _check_written(name, staging, files)
         for file in files:
             move_into_place(staging / file, directory.claim(file))
@@ -139,6 +148,14 @@ def write_files(
         raise sink_failure(name, exc) from exc
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _watched(frames: Iterator[SinkFrame], thread: TimedThread) -> Iterator[SinkFrame]:
+    """The frames; that one more is asked for shows that the sink gets on."""
+    for frame in frames:
+        thread.alive()
+        yield frame
+    thread.alive()
 
 
 def sinking(name: str) -> AbstractContextManager[None]:

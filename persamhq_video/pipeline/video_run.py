@@ -18,6 +18,7 @@ from persam_hq.errors import PersamHQError, error_line
 from persamhq_video.errors import ConfigError, DecodeError, ExecutorError, InputError, OutputError, PersamHQVideoError
 from persamhq_video.events import Event, Listener, ProgressMeter
 from persamhq_video.executors import CallKind, Continuation, TotalUsage, Tracked
+from persamhq_video.foreign import TimedThread
 from persamhq_video.io import FrameSource
 from persamhq_video.job.outcome import Outcome
 from persamhq_video.job.tasks import VideoTask
@@ -54,6 +55,7 @@ class VideoRun:
             identity=plan.identity,
             state_types=plan.job.builder.state_types,
             pictures=request.source.frames,
+            call_timeout=plan.job.config.call_timeout,
         )
 
         # Results go through a queue to the writing thread; its length is the backlog
@@ -236,7 +238,8 @@ class VideoRun:
         """Call the plugins that observe runs: those of this process, whatever workers have."""
         job = self._plan.job
         registry = load_registry(job.plugins, blocked=job.config.blocked_plugins)
-        registry.run_finished(self._plan.directory.path, self._content)
+        with TimedThread("a plugin that observes runs", limit=job.config.call_timeout) as thread:
+            thread.call(partial(registry.run_finished, self._plan.directory.path, self._content))
 
     def _tell_complete(self) -> None:
         count = self._results.committed

@@ -75,6 +75,7 @@ class StandInPool:
         self.most_encoded = Counter()
         self.most_tracks = Counter()
         self.unstartable = set()
+        self.busy_with = "the prompt selector 'mine' (plugin mine.py)"
         self.now = 0.0
         self._random = Random(seed)
         self._others = deque()
@@ -147,9 +148,9 @@ class StandInPool:
         if call.worker not in self.unstartable:
             self._others.append(Asked("replace", call.worker, -1, -1, call, lambda: None))
 
-    def abandon(self, call):
-        self.abandoned = call
-        return "the prompt selector 'mine' (plugin mine.py)"
+    def abandon(self, call, kind):
+        self.abandoned = call, kind
+        return self.busy_with
 
     # What happens
 

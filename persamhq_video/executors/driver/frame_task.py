@@ -24,6 +24,7 @@ class FrameTask:
     call, call_kind: the call under way about this frame, None between calls, and the kind of the last one.
     next_state: the state that the `track` under way gives.
     deaths: how often a worker died or hung during a call of each kind; a kind that succeeds is cleared.
+    hangs_in: what the worker that hung last on it was busy with, as far as that is known.
     """
 
     video: int
@@ -36,6 +37,7 @@ class FrameTask:
     result: FrameResult | None = None
     error: BaseException | None = None
     deaths: Counter[CallKind] = field(default_factory=Counter)
+    hangs_in: str | None = None
 
     @property
     def index(self) -> int:

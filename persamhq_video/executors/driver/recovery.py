@@ -54,6 +54,8 @@ class Recovery:
             if hanging and not self._pool.replaceable:
                 raise self._hang(min(hanging, key=lambda task: task.index))
             if hanging:
+                for task in hanging:
+                    task.hangs_in = self._busy_with(task)
                 self.worker_lost(slot, hanging)
 
     def worker_lost(self, slot: WorkerSlot, suspects: list[FrameTask]) -> None:
@@ -62,7 +64,7 @@ class Recovery:
         suspects: the frames that it was working on.
         """
         for task in suspects:
-            _count_death(task)
+            self._count_death(task)
 
         # Its frames go back to just decoded, for any worker to encode.
         lost = slot.clear()
@@ -84,11 +86,31 @@ class Recovery:
 
     def _hang(self, task: FrameTask) -> HangError:
         """The error of a call of this process that does not come back."""
-        busy = None if task.call is None else self._pool.abandon(task.call)
+        busy = self._busy_with(task) or f"the stage {task.call_kind}"
         return HangError(
-            f"frame {task.index}: {busy or f'the stage {task.call_kind}'} hangs: it took more than"
-            f" {self._call_timeout:g} s (--call-timeout); the committed frames are kept"
+            f"frame {task.index}: {busy} hangs: it took more than {self._call_timeout:g} s (--call-timeout); the"
+            " committed frames are kept"
         )
+
+    def _busy_with(self, task: FrameTask) -> str | None:
+        """What the call under way about a frame is busy with, which is waited for no more."""
+        return None if task.call is None else self._pool.abandon(task.call, task.call_kind)
+
+    def _count_death(self, task: FrameTask) -> None:
+        """A worker died or hung during a call about that frame, which is given up after the third one of its kind."""
+        task.deaths[task.call_kind] += 1
+        if task.deaths[task.call_kind] < _MAX_DEATHS:
+            return
+        if task.hangs_in is not None:
+            task.error = ExecutorError(
+                f"frame {task.index}: {task.hangs_in} hangs: it took more than {self._call_timeout:g} s"
+                f" (--call-timeout), and {_MAX_DEATHS} workers died or hung; the committed frames are kept"
+            )
+        else:
+            task.error = ExecutorError(
+                f"frame {task.index}: its worker died or hung {_MAX_DEATHS} times; it may have run out of memory,"
+                " try fewer --workers, or the frame itself is at fault"
+            )
 
     def _replace(self, slot: WorkerSlot) -> None:
         self._pool.replace(Call(slot.number, partial(self._replaced, slot)))
@@ -102,16 +124,6 @@ class Recovery:
         else:
             # Such as a machine whose numbers would differ; no other attempt would go better.
             raise message.error
-
-
-def _count_death(task: FrameTask) -> None:
-    """A worker died or hung during a call about that frame, which is given up after the third one of its kind."""
-    task.deaths[task.call_kind] += 1
-    if task.deaths[task.call_kind] >= _MAX_DEATHS:
-        task.error = ExecutorError(
-            f"frame {task.index}: its worker died or hung {_MAX_DEATHS} times; it may have run out of memory,"
-            " try fewer --workers, or the frame itself is at fault"
-        )
 
 
 def _end_if_given_up(video: VideoInFlight) -> None:

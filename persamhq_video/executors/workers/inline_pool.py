@@ -22,7 +22,7 @@ from persamhq_video.executors.workers.worker_pool import Call, Mailbox, Message
 from persamhq_video.foreign import running
 from persamhq_video.io.readers.open import FrameSource
 from persamhq_video.protocols.tracker import Beginning
-from persamhq_video.types import Frame, FrameResult
+from persamhq_video.types import CallKind, Frame, FrameResult
 
 __all__ = ["FRAMES_PER_THREAD", "InlinePool"]
 
@@ -144,8 +144,9 @@ class InlinePool:
         """See Pool: a process cannot be put in its own place."""
         raise AssertionError(call)
 
-    def abandon(self, call: Call) -> str | None:
+    def abandon(self, call: Call, kind: CallKind) -> str | None:
         """See Pool."""
+        del kind
         self._hangs = True
         thread = self._busy.get(call)
         return None if thread is None else running(thread)

@@ -7,13 +7,14 @@ every `encode` that was sent after it. So order comes from the scheduler alone, 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import ray
@@ -35,11 +36,20 @@ from persamhq_video.executors.workers.worker_pool import (
     StateLostError,
     WorkerLostError,
 )
+from persamhq_video.foreign import running_by_stage
 from persamhq_video.io.readers.open import FrameSource
 from persamhq_video.protocols.tracker import Beginning
-from persamhq_video.types import Frame
+from persamhq_video.types import CallKind, Frame
 
 __all__ = ["Cluster", "RayPool", "check_resources", "worker_environment"]
+
+_ASK_SECONDS: Final = 2.0
+"""How long a worker that hangs may take to say what it is busy with; all videos wait for it."""
+_STAGES: Final[Mapping[CallKind, tuple[str, ...]]] = {
+    "encode": ("the stage begin", "the stage worker_decode", "the stage encode"),
+    "track": ("the stage track",),
+}
+"""What a worker calls the stages of each kind of call; see `Worker`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,10 @@ class RayWorker(Worker):
         state = self._newest_states[video] if from_newest else state
         self._newest_states[video], result = self.track(video, state, index, target_received=target_received)
         return self._newest_states[video], PackedResult.of(result)
+
+    def busy_with(self) -> dict[str, str]:
+        """What the stages under way are busy with, such as a plugin."""
+        return running_by_stage()
 
     def close_video(self, video: int) -> Usage:
         """See Worker.close_video."""
@@ -198,9 +212,13 @@ class RayPool:
         actor = self._actors[call.worker] = self._actor()
         self._answer(call, self._prepare(actor, call.worker))
 
-    def abandon(self, call: Call) -> str | None:
-        """See Pool: workers that hang are replaced."""
-        raise AssertionError(call)
+    def abandon(self, call: Call, kind: CallKind) -> str | None:
+        """See Pool: the worker is asked in a thread that is free, but does not answer while a plugin holds its GIL."""
+        busy: dict[str, str] = {}
+        with contextlib.suppress(RayError):
+            ask = self._actors[call.worker].busy_with.options(concurrency_group="ask")
+            busy = ray.get(ask.remote(), timeout=_ASK_SECONDS)
+        return next((busy[stage] for stage in _STAGES[kind] if stage in busy), None)
 
     def _answer(self, call: Call, reference: Any, convert: Callable[[Any], Any] = lambda value: value) -> None:
         """Put the reply, converted, into the mailbox once it is here; Ray calls back in a thread of its own."""
@@ -245,7 +263,7 @@ class RayPool:
             "max_restarts": 0,
             "allow_out_of_order_execution": True,
             "enable_task_events": False,
-            "concurrency_groups": {"encode": 1, "track": 1},
+            "concurrency_groups": {"encode": 1, "track": 1, "ask": 1},
             "runtime_env": {"env_vars": environment},
         }
 

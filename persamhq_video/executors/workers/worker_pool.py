@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from persamhq_video.io.readers.open import FrameSource
-from persamhq_video.types import Frame
+from persamhq_video.types import CallKind, Frame
 
 __all__ = ["RAY_FRAMES_AHEAD", "Call", "Mailbox", "Message", "Pool", "StateLostError", "WorkerLostError"]
 
@@ -106,9 +106,9 @@ class Pool(Protocol):
         """End a worker, if it lives, and start another in its place; the reply comes once that one is ready."""
         ...
 
-    def abandon(self, call: Call) -> str | None:
-        """Wait no more for a call that hangs, where workers cannot be replaced; what it is busy with, if that is known.
+    def abandon(self, call: Call, kind: CallKind) -> str | None:
+        """Wait no more for a call that hangs; what it is busy with, if that is known.
 
-        The pool is of no use afterwards, and leaving it does not wait either.
+        Where workers cannot be replaced the pool is of no use afterwards, and leaving it does not wait either.
         """
         ...

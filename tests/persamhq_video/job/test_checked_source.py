@@ -2,13 +2,14 @@
 
 import pickle
 import sys
+import threading
 from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from persamhq_video.errors import DecodeError, InputError
+from persamhq_video.errors import DecodeError, HangError, InputError
 from persamhq_video.job.checked_source import CheckedSource, source_fault
 from persamhq_video.types import Frame, SourceInfo
 
@@ -144,3 +145,49 @@ def persamhq_register_frame_sources(register): register.add("odd", Kind)
         endpoints.open_source(make_config({}), "x.none")
     with pytest.raises(InputError, match=r"'odd' \(plugin odd\.py\) failed to open it: it called sys\.exit\(\)"):
         endpoints.open_source(make_config({}), "x.exit")
+
+
+@pytest.mark.parametrize("at", [0, 2])
+def test_a_source_that_gives_no_frame_hangs(at):
+    never = threading.Event()
+
+    class Hangs(Source):
+        def frames(self):
+            yield from self.given[:at]
+            never.wait()
+
+    got, frames = [], CheckedSource(Hangs(*map(frame, range(5))), "the source", 0.05).frames()
+    with pytest.raises(HangError, match=r"^the source hangs: it took more than 0\.05 s \(--call-timeout\)"):
+        got.extend(frames)
+    never.set()
+    assert len(got) == at
+
+
+def test_a_live_source_may_wait():
+    class Waits(Source):
+        def frames(self):
+            threading.Event().wait(0.2)
+            yield from self.given
+
+    source = Waits(*map(frame, range(2)), announced=None, info=replace(INFO, is_live=True, num_frames=None))
+    assert len(list(CheckedSource(source, "the camera", 0.05).frames())) == 2
+
+
+def test_frames_are_asked_for_in_one_thread():
+    """What a source opens, such as a database, may be of use in the thread alone that opened it."""
+    threads = []
+
+    class Notes(Source):
+        def frames(self):
+            try:
+                for each in self.given:
+                    threads.append(threading.get_ident())
+                    yield each
+            finally:
+                threads.append(threading.get_ident())
+
+    frames = CheckedSource(Notes(*map(frame, range(5))), "the source", 60).frames()
+    next(frames), next(frames)
+    frames.close()
+    assert len(threads) == 3
+    assert len(set(threads)) == 1

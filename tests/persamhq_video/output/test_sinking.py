@@ -1,11 +1,12 @@
 """A sink at work, aside from any run."""
 
+import threading
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from persamhq_video.errors import DecodeError, OutputError
+from persamhq_video.errors import DecodeError, HangError, OutputError
 from persamhq_video.output.run_directory import RunDirectory
 from persamhq_video.output.sinks import write_files
 from persamhq_video.protocols.result_sink import SinkVideo
@@ -40,9 +41,10 @@ def directory(tmp_path):
     return directory
 
 
-def write(directory, sink, *, files=None, frames=("1", "2")):
+def write(directory, sink, *, files=None, frames=("1", "2"), limit=None):
     files = sink.files(None) if files is None else files
-    write_files("mine", sink, files=files, video=SinkVideo(INFO, (1,)), frames=iter(frames), directory=directory)
+    video = SinkVideo(INFO, (1,))
+    write_files("mine", sink, files=files, video=video, frames=iter(frames), directory=directory, limit=limit)
 
 
 def names(directory):
@@ -94,3 +96,30 @@ def test_our_own_errors_stay_what_they_are(directory):
     with pytest.raises(DecodeError, match=r"^no frame$"):
         write(directory, Sink({"a.txt": "a"}, DecodeError("no frame", frame=3)))
     assert names(directory) == []
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_a_sink_that_hangs(directory, after):
+    never = threading.Event()
+
+    class Hangs(Sink):
+        def write(self, folder, video, frames):
+            for _ in range(after):
+                next(frames)
+            never.wait()
+
+    with pytest.raises(HangError, match=r"^the result sink 'mine' hangs: it took more than 0\.05 s \(--call-timeout\)"):
+        write(directory, Hangs({"a.txt": "a"}), limit=0.05)
+    never.set()
+    assert names(directory) == []
+
+
+def test_a_slow_sink_has_its_time_for_each_frame(directory):
+    class Slow(Sink):
+        def write(self, folder, video, frames):
+            for number in frames:
+                threading.Event().wait(0.3)
+                (folder / "a.txt").write_text(number)
+
+    write(directory, Slow({"a.txt": "a"}), frames=("1", "2", "3", "4"), limit=0.6)
+    assert names(directory) == ["a.txt"]

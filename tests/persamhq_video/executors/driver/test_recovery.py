@@ -129,11 +129,19 @@ def test_a_worker_that_hangs_is_replaced(run, kind, seed):
     assert sum(pool.replacements.values()) == 1
 
 
-def test_a_frame_at_which_workers_hang_is_given_up(run):
+@pytest.mark.parametrize(
+    ("busy_with", "told"),
+    [
+        (None, "frame 9: its worker died or hung 3 times"),
+        ("the refiner 'mine'", "frame 9: the refiner 'mine' hangs: it took more than 20 s (--call-timeout), and 3 "),
+    ],
+)
+def test_a_frame_at_which_workers_hang_is_given_up(run, busy_with, told):
     pool = StandInPool(fault=always("track", 9, HANG))
+    pool.busy_with = busy_with
     clients = [StandInClient(30), StandInClient(30)]
     run(pool, *clients, call_timeout=20)
-    assert "frame 9: its worker died or hung 3 times" in str(clients[0].endings[0])
+    assert str(clients[0].endings[0]).startswith(told)
     assert_complete(clients[1])
     assert sum(pool.replacements.values()) == 3
 
