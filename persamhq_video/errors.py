@@ -85,7 +85,7 @@ class ExecutorError(PersamHQVideoError):
 
 
 class HangError(ExecutorError):
-    """Code that does not come back; where it is in this process its thread cannot be ended, so the process has to be."""
+    """Code that does not come back; in this process its thread cannot be ended, so the process has to be."""
 
 
 class ClusterError(ExecutorError):
