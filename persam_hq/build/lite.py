@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Final, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
-from persam_hq.checkpoint import read_tensors
+from persam_hq.checkpoint import read_tensors, write_safetensors
 from persam_hq.checkpoint.soundness import misfits, refuse_bad_values
-from persam_hq.errors import MisfitError
+from persam_hq.errors import CheckpointError, MisfitError
 from persam_hq.modeling.common import FusedLayerNorm2d
 from persam_hq.modeling.lite.efficientnet import EMBEDDING_STRIDE, EfficientNetLite, Stage
 from persam_hq.modeling.lite.image_encoder import LiteImageEncoder
@@ -21,7 +22,7 @@ from persam_hq.modeling.prompt_encoder import PromptEncoder
 from persam_hq.modeling.transformer import TwoWayTransformer
 from persam_hq.transforms import NearNative
 
-__all__ = ["FITTED_KEYS", "TRAINING_GEOMETRY", "Detail", "build_lite", "lite_hq_modules", "load_lite"]
+__all__ = ["FITTED_KEYS", "Detail", "build_lite", "lite_hq_modules", "load_lite", "save_lite", "training_geometry"]
 
 # EfficientNet-Lite0: the stages of EfficientNet-B0 without squeeze-and-excitation, as its published weights have them.
 LITE0_STAGES = (
@@ -54,8 +55,13 @@ _DETAILS: Final[dict[Detail, tuple[LiteGeometry, NearNative]]] = {
     ),
 }
 
-TRAINING_GEOMETRY: Final = LiteGeometry(grid=24, first_grid=48, global_grid=16, recent_grid=24)
-"""The grids that the released weights were trained on: windows of 24 cells a side, where use takes 28 or 48."""
+
+def training_geometry(grid: int) -> LiteGeometry:
+    """The grids of a training step whose windows have `grid` cells a side; the memories are coarser than in use.
+
+    Matching is most of what a step costs, and learns the same from fewer cells.
+    """
+    return LiteGeometry(grid=grid, first_grid=32, global_grid=16, recent_grid=24)
 
 
 def build_lite(*, hq: bool = True, detail: Detail = "normal", geometry: LiteGeometry | None = None) -> Lite:
@@ -148,6 +154,12 @@ def load_lite(model: nn.Module, path: Path, *, but: tuple[str, ...] = ()) -> Non
         raise MisfitError(f"{path} does not hold lite's weights: {'; '.join(found)}")
     refuse_bad_values(state, path)
     model.load_state_dict({name: value.float() for name, value in state.items()}, strict=not but)
+
+
+def save_lite(weights: Mapping[str, Tensor], path: Path, *, step: int) -> None:
+    """Write all of lite's `weights`, float16, as `load_lite` reads them: whole or not at all."""
+    half = {name: value.half().cpu().contiguous() for name, value in weights.items()}
+    write_safetensors(half, path, metadata={"model": "lite", "step": str(step), "format": "persam_hq.lite"})
 
 
 def embedded_weights() -> Path:

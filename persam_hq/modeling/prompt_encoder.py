@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -98,6 +99,12 @@ class PromptEncoder(nn.Module):
             nn.Conv2d(mask_in_chans, embed_dim, kernel_size=1),
         )
         self.no_mask_embed = nn.Embedding(1, embed_dim)
+
+    def resized(self, *, image_embedding_size: tuple[int, int], input_image_size: tuple[int, int]) -> PromptEncoder:
+        """The same weights, shared, for another grid and frame: neither is a size of any weight."""
+        other = copy.copy(self)
+        other.image_embedding_size, other.input_image_size = image_embedding_size, input_image_size
+        return other
 
     @property
     def mask_input_size(self) -> tuple[int, int]:

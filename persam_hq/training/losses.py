@@ -27,23 +27,56 @@ LITE_POINTS: Final = 3072
 
 
 def mask_loss(
-    logits: Tensor, target: Tensor, *, present: Tensor | None = None, entropy_weight: float = ENTROPY_WEIGHT
+    logits: Tensor,
+    target: Tensor,
+    *,
+    present: Tensor | None = None,
+    entropy_weight: float = ENTROPY_WEIGHT,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Weighted cross-entropy plus dice of each mask: logits and target (B, K, L, L') to (B, K).
 
-    `present` (B,) bool: rows without their object have cross-entropy alone. None: dice counts in every row.
+    `present` (B,) bool: rows without their object have cross-entropy alone. None: dice counts in every row. `weights`
+    (B, 1, L, L'): how much each cell counts, in both; None: all alike.
     """
     # Cross-entropy, mean over the cells
     logits, target = logits.float(), target.float().expand_as(logits)
-    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=(-2, -1))
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    probability = torch.sigmoid(logits)
+    if weights is None:
+        cross_entropy = cross_entropy.mean(dim=(-2, -1))
+        covered, wanted, both = probability, target, probability * target
+    else:
+        cross_entropy = (cross_entropy * weights).sum(dim=(-2, -1)) / weights.sum(dim=(-2, -1))
+        covered, wanted, both = weights * probability, weights * target, weights * probability * target
 
     # Dice with one cell added to both sums, so that an empty mask of an empty target costs nothing
-    probability = torch.sigmoid(logits)
-    overlap = 2 * (probability * target).sum(dim=(-2, -1)) + 1
-    dice = 1 - overlap / (probability.sum(dim=(-2, -1)) + target.sum(dim=(-2, -1)) + 1)
+    overlap = 2 * both.sum(dim=(-2, -1)) + 1
+    dice = 1 - overlap / (covered.sum(dim=(-2, -1)) + wanted.sum(dim=(-2, -1)) + 1)
     if present is not None:
         dice = present.float()[:, None] * dice
     return entropy_weight * cross_entropy + dice
+
+
+def detail_weights(target: Tensor, *, border: float, thin: float) -> Tensor | None:
+    """How much each cell of a mask counts: (B, 1, L, L) in [0, 1] to (B, 1, L, L), 1 and more; None where all alike.
+
+    Cells along the border count `border` more, and those of what is thin, which opening the mask takes away, with the
+    cells around them, `thin` more. Most of an object lies far from its border and is soon learned; strings, legs and
+    spokes are few cells, which a mean over all of them leaves out.
+    """
+    if not (border or thin):
+        return None
+
+    def dilated(shares: Tensor, reach: int) -> Tensor:
+        return F.max_pool2d(shares, 2 * reach + 1, stride=1, padding=reach)
+
+    # A cell on either side of the border; and what an opening by two cells takes away, a cell wider
+    eroded = -dilated(-target, 1)
+    edge = dilated(target, 1) - eroded
+    opened = dilated(-dilated(-target, 2), 2)
+    slender = dilated((target - opened).clamp(min=0), 1)
+    return 1 + border * edge + thin * slender
 
 
 class PointSampler(Protocol):
@@ -66,9 +99,10 @@ class CellSampler:
         b, cells = logits.shape
 
         candidates = torch.from_numpy(self.rng.integers(cells, size=(b, OVERSAMPLING * self.number)))
+        candidates = candidates.to(logits.device)
         unsure = least_certain(logits.detach().gather(1, candidates), number=self.number)
         unsure = candidates.gather(1, unsure)
-        rest = torch.from_numpy(self.rng.integers(cells, size=(b, self.number - unsure.shape[1])))
+        rest = torch.from_numpy(self.rng.integers(cells, size=(b, self.number - unsure.shape[1]))).to(logits.device)
 
         chosen = torch.cat([unsure, rest], dim=1)
         return logits.gather(1, chosen)[:, None], target.gather(1, chosen)[:, None]

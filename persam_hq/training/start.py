@@ -14,6 +14,7 @@ from persam_hq.training.config.lite import TrainConfig
 from persam_hq.training.config.sam import DataSources, SamTrainConfig
 from persam_hq.training.data.pair_sources import open_sources
 from persam_hq.training.data.pairs import PairMaker
+from persam_hq.training.config.device import training_device
 from persam_hq.training.distributed import Communicator, SingleWorker
 from persam_hq.training.lite.recipe import LiteRecipe
 from persam_hq.training.loop import Report, Training
@@ -35,7 +36,7 @@ def start_training(
     torch.manual_seed(config.seed)
     communicator = communicator or SingleWorker()
     if isinstance(config, SamTrainConfig):
-        sam = _sam_recipe(config, communicator, device=device or _device(config))
+        sam = _sam_recipe(config, communicator, device=device or training_device(config.device))
         return Training(sam, config, out, report=report, communicator=communicator)
 
     # A clip is tracked from frame to frame, and batches are small: more workers would bring lite nothing
@@ -75,11 +76,3 @@ def _model_to_train(config: SamTrainConfig) -> tuple[Sam, Schedule]:
     weights.load_into(model, name=config.model, fresh_hq=True)
     return model, schedule
 
-
-def _device(config: SamTrainConfig) -> torch.device:
-    """The device that the configuration names; `auto` is a GPU where torch finds one."""
-    if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("the configuration asks for device cuda, but torch finds no GPU; use auto or cpu")
-    return torch.device(config.device)

@@ -153,6 +153,20 @@ class Lite(nn.Module):
         self.location_prior = location_prior
         self.geometry = geometry
 
+    def on_grids(self, geometry: LiteGeometry) -> Lite:
+        """The same model, its weights shared, that sees and remembers objects on other grids."""
+        grid, nominal = geometry.grid, geometry.grid * EMBEDDING_STRIDE
+        return Lite(
+            image_encoder=self.image_encoder,
+            prompt_encoder=self.prompt_encoder.resized(
+                image_embedding_size=(grid, grid), input_image_size=(nominal, nominal)
+            ),
+            mask_decoder=self.mask_decoder,
+            location_prior=self.location_prior,
+            geometry=geometry,
+            input_frame=self.input_frame,
+        ).train(self.training)
+
     @staticmethod
     def normalise(image: Tensor) -> Tensor:
         """RGB in [0, 255] to what the trunk was trained on: (x - 127) / 128."""

@@ -31,9 +31,14 @@ class PhotoSource(Strict):
 
 
 class CropSize(Strict):
-    """Side of square training crops in pixels, clips per step, frames per clip, and how often this size is drawn."""
+    """Side of square training crops in pixels, clips per step, frames per clip, and how often this size is drawn.
+
+    grid: cells a side of the decoder's windows; span: the parts of the crop that objects fill, least and most.
+    """
 
     side: int = Field(multiple_of=32, gt=0)
+    grid: int = Field(default=24, ge=4, multiple_of=2)
+    span: tuple[float, float] = (0.2, 0.9)
     batch: int = Field(gt=0)
     length: int = Field(ge=2)
     weight: float = Field(gt=0)
@@ -73,6 +78,16 @@ class TrainConfig(Strict):
     gradient_clip: float = Field(gt=0)
     seed: int
     threads: int = Field(ge=1)
+    loaders: int = Field(default=1, ge=1)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    cooldown: float = Field(default=1.0, ge=0, le=1)
+    learns_matching: float = Field(default=1.0, ge=0, le=1)
+    corrections: float = Field(default=0.0, ge=0, le=1)
+    against: float = Field(default=0.0, ge=0, le=1)
+    border_weight: float = Field(default=0.0, ge=0)
+    thin_weight: float = Field(default=0.0, ge=0)
+    fitted_keys: int = Field(default=0, ge=0)
     save_every_seconds: float = Field(gt=0)
     start_from: Path | None = None
 

@@ -28,13 +28,28 @@ _MAX_DRAWS: Final = 10_000
 class Batch:
     """Clips to track through and still images to prompt: colours float in [0, 255], masks float 0 or 1.
 
-    frames: (B, T, 3, S, S) and masks: (B, T, S, S); stills: (P, 3, S', S') and segments: (P, 2, S', S'), P may be 0.
+    frames: (B, T, 3, S, S) and masks: (B, T, S, S); beside: (B, T, S, S), another object that a prompt could mean
+    instead, or empty; stills: (P, 3, S', S') and segments: (P, 2, S', S'), P may be 0. grid: cells a side of the
+    decoder's windows.
     """
 
     frames: Tensor
     masks: Tensor
+    beside: Tensor
     stills: Tensor
     segments: Tensor
+    grid: int
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same on a device."""
+        return Batch(
+            frames=self.frames.to(device),
+            masks=self.masks.to(device),
+            beside=self.beside.to(device),
+            stills=self.stills.to(device),
+            segments=self.segments.to(device),
+            grid=self.grid,
+        )
 
     def __repr__(self) -> str:
         return f"Batch(frames={tuple(self.frames.shape)}, stills={tuple(self.stills.shape)})"
@@ -53,6 +68,11 @@ class BatchMaker:
         weights = np.array([source.weight for source in sources])
         self.probabilities = weights / weights.sum()
 
+    def some_photos(self, count: int) -> Iterator[Array]:
+        """About `count` photos (H, W, 3) uint8 RGB of each set, evenly spaced."""
+        for photos in self.photos:
+            yield from (photo.image for photo in photos[:: max(1, len(photos) // count)][:count])
+
     def step_rng(self, step: int, *, purpose: int) -> np.random.Generator:
         """The generator of one step; nothing is carried from step to step, so a resumed run draws the same."""
         return np.random.default_rng([self.config.seed, purpose, step])
@@ -65,12 +85,20 @@ class BatchMaker:
         crop = self.config.crops[int(rng.choice(len(weights), p=weights / weights.sum()))]
         clips = [self._clip(crop, rng) for _ in range(crop.batch)]
         frames, masks = np.stack([clip.frames for clip in clips]), np.stack([clip.masks for clip in clips])
+        beside = np.stack([clip.beside for clip in clips])
 
         # What happens to some clips as a whole
         self._change_appearance(frames, masks, rng)
-        self._hide(frames, masks, rng)
+        self._hide(frames, masks, beside, rng)
         stills, segments = self._stills(rng)
-        return Batch(frames=_images(frames), masks=_masks(masks), stills=_images(stills), segments=_masks(segments))
+        return Batch(
+            frames=_images(frames),
+            masks=_masks(masks),
+            beside=_masks(beside),
+            stills=_images(stills),
+            segments=_masks(segments),
+            grid=crop.grid,
+        )
 
     def _clip(self, crop: CropSize, rng: np.random.Generator) -> TrainingClip:
         """A clip of a source drawn by weight."""
@@ -86,10 +114,10 @@ class BatchMaker:
         if source < len(self.videos):
             clips = self.videos[source]
             clip = clips[int(rng.integers(len(clips)))]
-            return video_clip(clip, others=others, length=crop.length, size=crop.side, rng=rng)
+            return video_clip(clip, others=others, length=crop.length, size=crop.side, rng=rng, span=crop.span)
         photos = self.photos[source - len(self.videos)]
         photo = photos[int(rng.integers(len(photos)))]
-        return photo_clip(photo, others=others, length=crop.length, size=crop.side, rng=rng)
+        return photo_clip(photo, others=others, length=crop.length, size=crop.side, rng=rng, span=crop.span)
 
     def _change_appearance(self, frames: Array, masks: Array, rng: np.random.Generator) -> None:
         """Let the object of some clips get another look bit by bit, in place."""
@@ -99,7 +127,7 @@ class BatchMaker:
                 others = self.photos[int(rng.integers(len(self.photos)))] if self.photos else []
                 frames[row] = change_appearance(frames[row], masks[row], others=others, rng=rng)
 
-    def _hide(self, frames: Array, masks: Array, rng: np.random.Generator) -> None:
+    def _hide(self, frames: Array, masks: Array, beside: Array, rng: np.random.Generator) -> None:
         """Replace one frame of some clips by a photo without the object, as a cut away does, in place."""
         b, t, side, _, _ = frames.shape
         for row in np.flatnonzero(rng.random(b) < self.config.absent * bool(self.photos)):
@@ -107,6 +135,7 @@ class BatchMaker:
             index = int(rng.integers(1, t))
             frames[row, index] = recolour(photo_background(photos, side, rng)[None], rng)[0]
             masks[row, index] = 0
+            beside[row, index] = 0
 
     def _stills(self, rng: np.random.Generator) -> tuple[Array, Array]:
         """Still images (P, S, S, 3) and segments (P, 2, S, S); P = 0 where the configuration wants none."""
@@ -123,8 +152,8 @@ class BatchMaker:
         return draw_still(photos[int(rng.integers(len(photos)))], size=side, rng=rng)
 
     def stream(self, *, start: int, stop: int) -> Iterator[tuple[int, Batch]]:
-        """(step, batch) for each step, made ahead in a thread."""
-        return prefetch(self.batch, start=start, stop=stop)
+        """(step, batch) for each step, made ahead in threads."""
+        return prefetch(self.batch, start=start, stop=stop, workers=self.config.loaders)
 
 
 def _redraw(draw: Callable[[], DrawnT | None]) -> DrawnT:

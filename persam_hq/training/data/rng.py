@@ -13,18 +13,21 @@ from torch import Tensor
 
 
 class StepRng:
-    """Random numbers of one step from one generator: values per row of the batch, and choices for the whole step."""
+    """Random numbers of one step from one generator: values per row of the batch, and choices for the whole step.
 
-    def __init__(self, rng: np.random.Generator, *, batch: int) -> None:
-        self.rng, self.batch = rng, batch
+    They are drawn on the CPU, the same for any device, and values per row are then on `device`.
+    """
+
+    def __init__(self, rng: np.random.Generator, *, batch: int, device: torch.device | str = "cpu") -> None:
+        self.rng, self.batch, self.device = rng, batch, torch.device(device)
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
         """(B, *shape) float in [low, high)."""
-        return torch.from_numpy(self.rng.uniform(low, high, size=(self.batch, *shape))).float()
+        return torch.from_numpy(self.rng.uniform(low, high, size=(self.batch, *shape))).float().to(self.device)
 
     def each(self, probability: float) -> Tensor:
         """(B,) bool, each row's true with `probability`."""
-        return torch.from_numpy(self.rng.random(self.batch) < probability)
+        return torch.from_numpy(self.rng.random(self.batch) < probability).to(self.device)
 
     def once(self, probability: float) -> bool:
         """One bool for the whole step, true with `probability`."""
@@ -42,7 +45,7 @@ class StepRng:
         """Indices (B, number) of different cells per row, drawn by `weights` (B, cells)."""
         # numpy draws no weighted samples without replacement for several rows at once; torch does
         generator = torch.Generator().manual_seed(self.integer(2**31))
-        return torch.multinomial(weights, number, generator=generator)
+        return torch.multinomial(weights.cpu(), number, generator=generator).to(weights.device)
 
 
 class RowRng(StepRng):

@@ -19,6 +19,41 @@ MAX_ENLARGEMENT = 2.0
 """No crop enlarges an image more: the pixels made up between would teach nothing. Chosen."""
 
 
+ZOOMING_SHARE, PANNING_SHARE = 0.4, 0.15
+"""Shares of the clips in which the camera zooms, or pans until an object may have left the frame. Chosen."""
+LARGEST_ZOOM = 6.0
+"""Times that an object grows or shrinks at most within a clip: vehicles that come close grow fivefold in ten frames."""
+SHAKE_STRENGTH = 0.3
+"""Strength of `random_motion` that every frame has beside the camera's path. Chosen."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CameraPath:
+    """The camera's motion over a clip: matrices (3, 3) per frame on the crop, by which factor it zooms in all, and whether it pans away."""
+
+    matrices: tuple[Matrix, ...]
+    factor: float
+    pans: bool
+
+    def __repr__(self) -> str:
+        return f"CameraPath(frames={len(self.matrices)}, factor={self.factor:.2f})"
+
+    @property
+    def moves(self) -> bool:
+        """Whether it does more than shake."""
+        return self.factor != 1 or self.pans
+
+    def span(self, span: tuple[float, float]) -> tuple[float, float]:
+        """The part of the crop, from `span`, that an object fills on the first frame, so that the zoom has room."""
+        low, high = span
+        if self.factor > 1:
+            # It may end a little larger than the crop
+            high = min(high, max(1.2 / self.factor, 0.12))
+            return min(low, high), high
+        # It may end as small as things are in videos
+        return max(low, min(high, 0.1 / self.factor)), high
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Deformation:
     """A smooth displacement of a crop: the coordinates that each pixel comes from, (S, S) float32 each."""
@@ -98,6 +133,45 @@ def random_motion(size: int, rng: np.random.Generator, *, strength: float) -> Ma
     return np.vstack([affine_map(linear, source=middle, destination=moved), [0, 0, 1]])
 
 
+def camera_path(length: int, size: int, rng: np.random.Generator) -> CameraPath:
+    """How a camera moves over `length` frames of a crop of `size` pixels: it zooms, pans away and back, or shakes.
+
+    Shares are chosen: two in five zoom, by 1.5 to 6 times in all, a quarter of those there and back; three in twenty
+    pan so far that an object may leave the frame, and mostly come back.
+    """
+    # Position along the path, 0 at the first frame and 1 at the end, or in the middle where it leads back
+    zooms, pans = rng.random() < ZOOMING_SHARE, rng.random() < PANNING_SHARE
+    there_and_back = bool(rng.random() < (0.75 if pans else 0.25))
+    along = np.linspace(0.0, 1.0, length)
+    progress = 1 - np.abs(2 * along - 1) if there_and_back and length > 2 else along
+
+    # The farthest that it goes: a factor, and a shift in crops, in any direction
+    factor = math.exp(rng.uniform(math.log(1.5), math.log(LARGEST_ZOOM)) * rng.choice([-1, 1])) if zooms else 1.0
+    angle, reach = rng.uniform(0, 2 * math.pi), rng.uniform(0.6, 1.3) if pans else 0.0
+    shift = reach * size * np.array([math.cos(angle), math.sin(angle)])
+
+    # Each frame about the middle of the crop, with a little shake of its own after the first
+    matrices, middle = [], (size / 2, size / 2)
+    for index, share in enumerate(progress):
+        linear = linear_map(scale=factor**share, angle=0.0)
+        destination = (middle[0] + share * shift[0], middle[1] + share * shift[1])
+        path = np.vstack([affine_map(linear, source=middle, destination=destination), [0, 0, 1]])
+        shake = random_motion(size, rng, strength=SHAKE_STRENGTH if index else 0.0)
+        matrices.append(shake @ path)
+    return CameraPath(matrices=tuple(matrices), factor=factor, pans=bool(pans))
+
+
+def motion_blur(image: Array, rng: np.random.Generator, *, longest: float) -> Array:
+    """An image (S, S, 3) uint8, blurred along a line of up to `longest` pixels in a random direction."""
+    reach = int(rng.integers(3, max(4, int(longest))))
+    kernel = np.zeros((reach, reach), np.float32)
+    angle = rng.uniform(0, math.pi)
+    x, y = math.cos(angle) * reach / 2, math.sin(angle) * reach / 2
+    ends = [(round(reach / 2 + s * x), round(reach / 2 + s * y)) for s in (-1, 1)]
+    cv2.line(kernel, ends[0], ends[1], 1.0, 1)
+    return np.asarray(cv2.filter2D(image, -1, kernel / max(kernel.sum(), 1)), dtype=np.uint8)
+
+
 def random_deformation(size: int, rng: np.random.Generator, *, strength: float) -> Deformation:
     """A smooth random displacement; its standard deviation is `strength` of the crop's side."""
     # Noise on a grid of 4 x 4, enlarged: neighbouring pixels move alike
@@ -107,13 +181,16 @@ def random_deformation(size: int, rng: np.random.Generator, *, strength: float) 
     return Deformation(x=x + dx, y=y + dy)
 
 
-def warp(image: Array, matrix: Matrix, size: int) -> Array:
-    """An image (H, W, 3) uint8 through an affine matrix (2, 3): (S, S, 3) uint8."""
+def warp(image: Array, matrix: Matrix, size: int, *, mirrored: bool = False) -> Array:
+    """An image (H, W, 3) uint8 through an affine matrix (2, 3): (S, S, 3) uint8, PADDING or `mirrored` around it."""
     shrink = math.sqrt(abs(np.linalg.det(matrix[:, :2])))
     if shrink < 0.6:
         # What bilinear sampling would skip is blurred first, or fine texture would alias
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.4 / shrink), dtype=np.uint8)
-    warped = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderValue=PADDING)
+    border = cv2.BORDER_REFLECT_101 if mirrored else cv2.BORDER_CONSTANT
+    warped = cv2.warpAffine(
+        image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=PADDING
+    )
     return np.asarray(warped, dtype=np.uint8)
 
 

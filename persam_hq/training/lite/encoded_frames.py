@@ -21,13 +21,15 @@ FEWEST_PIXELS = 20
 class EncodedFrame:
     """One frame of B clips: masks (B, S, S) float in {0, 1}, and the encoder's output for it in float32.
 
-    hq: the HQ features (B, C'', S/4, S/4), or None.
+    hq: the HQ features (B, C'', S/4, S/4), or None; beside: (B, S, S), another object in sight, empty or None where
+    there is none.
     """
 
     mask: Tensor
     embedding: Tensor
     interm: tuple[Tensor, ...]
     hq: Tensor | None
+    beside: Tensor | None = None
 
     def __repr__(self) -> str:
         return f"EncodedFrame(mask={tuple(self.mask.shape)}, embedding={tuple(self.embedding.shape)})"
@@ -40,7 +42,8 @@ class EncodedFrame:
     @property
     def whole(self) -> Tensor:
         """Windows (B, 4) over the whole crop."""
-        return torch.tensor([0.0, 0.0, self.side, self.side]).expand(len(self.mask), 4)
+        corners = torch.tensor([0.0, 0.0, self.side, self.side], device=self.mask.device)
+        return corners.expand(len(self.mask), 4)
 
     @property
     def keys(self) -> Tensor:
@@ -61,11 +64,13 @@ class EncodedFrame:
         return model.through_windows(self.embedding, self.interm, windows, hq=self.hq)
 
 
-def encode_clips(model: Lite, frames: Tensor, masks: Tensor) -> tuple[EncodedFrame, ...]:
+def encode_clips(
+    model: Lite, frames: Tensor, masks: Tensor, beside: Tensor | None = None, *, precision: torch.dtype = torch.float32
+) -> tuple[EncodedFrame, ...]:
     """Frames (B, T, 3, S, S) float in [0, 255] and masks (B, T, S, S) float in {0, 1} to T encoded frames."""
     # All frames in one pass, in bfloat16 as far as autocast takes it
     b, t, _, _, _ = frames.shape
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast(frames.device, precision):
         x = model.normalise(frames).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         embedding, interm, hq = model.encode(x)
 
@@ -79,16 +84,24 @@ def encode_clips(model: Lite, frames: Tensor, masks: Tensor) -> tuple[EncodedFra
             embedding=of_frame(embedding, k),
             interm=tuple(of_frame(i, k) for i in interm),
             hq=None if hq is None else of_frame(hq, k),
+            beside=None if beside is None else beside[:, k],
         )
         for k in range(t)
     )
 
 
-def encode_stills(model: Lite, images: Tensor, masks: Tensor) -> EncodedFrame:
+def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """Computation in `precision` as far as autocast takes it; float32 leaves all as it is."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision is not torch.float32)
+
+
+def encode_stills(
+    model: Lite, images: Tensor, masks: Tensor, *, precision: torch.dtype = torch.float32
+) -> EncodedFrame:
     """Images (P, 3, S, S) float in [0, 255] and segments (P, N, S, S) float in {0, 1} to a frame of P * N rows."""
     # Each photo is encoded once; its segments share the features
     _, n, _, _ = masks.shape
-    (frame,) = encode_clips(model, images[:, None], masks[:, :1])
+    (frame,) = encode_clips(model, images[:, None], masks[:, :1], precision=precision)
 
     def per_segment(encoded: Tensor) -> Tensor:
         return encoded.repeat_interleave(n, dim=0)
@@ -108,9 +121,10 @@ def decode(
     prior: Tensor,
     prompts: PromptBatch | None = None,
     guidance: Guidance | None = None,
+    precision: torch.dtype = torch.float32,
 ) -> DecoderOutput:
-    """`Lite.decode` in bfloat16, its results in float32."""
-    with torch.autocast("cpu", torch.bfloat16):
+    """`Lite.decode` in bfloat16 where that is the `precision`, its results in float32."""
+    with autocast(prior.device, precision):
         output = model.decode(seen, prior=prior, prompts=prompts, guidance=guidance)
     return DecoderOutput(
         masks=output.masks.float(),

@@ -10,11 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from persam_hq.build.lite import FITTED_KEYS, build_lite, load_lite
+from persam_hq.build.lite import FITTED_KEYS, build_lite, load_lite, save_lite
 from persam_hq.errors import InputError
 from persam_hq.modeling.lite.model import Lite
 from persam_hq.training.data.datasets import Array, read_image
-from persam_hq.training.lite.recipe import save_lite
 
 FIRST_TEMPERATURE, PREVIOUS_TEMPERATURE, PROMPT_TEMPERATURE = 75.0, 45.0, 10.0
 """Temperatures of the read-outs of the first frame, of the previous one, and of a prompt in the image itself.
@@ -34,14 +33,17 @@ def fit_keys(weights: Path, folders: Sequence[Path], out: Path, *, count: int) -
     paths = [path for folder in folders for path in _evenly(folder, count)]
     model = build_lite().eval()
     load_lite(model, weights, but=FITTED_KEYS)
-    fit_key_projection(model, map(read_image, paths))
+    fit_matching(model, map(read_image, paths))
+    save_lite(model.state_dict(), out, step=0)
 
-    # The fitted keys are compared with temperatures of their own
+
+def fit_matching(model: Lite, images: Iterable[Array]) -> None:
+    """Fit the key projection to `images` (H, W, 3) uint8 RGB, and set the temperatures that fitted keys are read with."""
+    fit_key_projection(model, images)
     prior = model.location_prior
     prior.log_temperature_first.data.fill_(math.log(FIRST_TEMPERATURE))
     prior.log_temperature_previous.data.fill_(math.log(PREVIOUS_TEMPERATURE))
     prior.log_temperature_prompt.data.fill_(math.log(PROMPT_TEMPERATURE))
-    save_lite(model.state_dict(), out, step=0)
 
 
 def _evenly(folder: Path, count: int) -> list[Path]:
@@ -63,7 +65,7 @@ def fit_key_projection(model: Lite, images: Iterable[Array]) -> None:
     # The second moment of the parts over all cells, each photo weighing the same
     caught: list[tuple[Tensor, ...]] = []
     handle = projection.register_forward_pre_hook(lambda module, given: caught.append(module.parts(*given)))
-    moments = torch.zeros(())
+    moments = torch.zeros((), device=model.device)
     for image in images:
         pixels, _ = model.prepare(image)
         model.encode(pixels, with_hq=False)

@@ -10,14 +10,17 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from persam_hq.build.lite import TRAINING_GEOMETRY, build_lite, load_lite
-from persam_hq.checkpoint import HQ_PREFIXES, write_safetensors
+from persam_hq.build.lite import build_lite, load_lite, training_geometry
+from persam_hq.build.lite import save_lite
+from persam_hq.checkpoint import HQ_PREFIXES
 from persam_hq.errors import InputError
 from persam_hq.modeling.common import channels_last
 from persam_hq.modeling.lite.efficientnet import convert_imagenet_trunk
 from persam_hq.training.config.lite import TrainConfig
 from persam_hq.training.data.clip_batches import Batch, BatchMaker
-from persam_hq.training.lite.step import LiteStep
+from persam_hq.training.config.device import training_device, training_precision
+from persam_hq.training.lite.key_projection import fit_matching
+from persam_hq.training.lite.step import LiteStep, StepChoices
 from persam_hq.training.lite.validation import validate_clips
 from persam_hq.training.recipe import Pace, StepResult, Validation
 from persam_hq.training.weight_digests import combined_digest, tensor_digests
@@ -35,9 +38,14 @@ def load_imagenet_trunk() -> dict[str, Tensor]:
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
-    """The rate of a step: a linear warm-up, and a cosine down to a fiftieth over the whole run."""
+    """The rate of a step: a linear warm-up, and a cosine down to a fiftieth over the last part of the run, or all.
+
+    Up to where it cools down a run does not depend on how many steps it has, so that more can be added to it.
+    """
     warmup = min(1.0, (step + 1) / max(1, config.warmup_steps))
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.steps)))
+    cooling = config.cooldown * config.steps
+    share = min(1.0, max(0.0, step - (config.steps - cooling)) / max(cooling, 1))
+    cosine = 0.5 * (1 + math.cos(math.pi * share))
     return config.learning_rate * warmup * (0.02 + 0.98 * cosine)
 
 
@@ -65,7 +73,9 @@ class LiteRecipe:
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         self.epoch_steps = config.epoch_steps
-        self.model = channels_last(build_lite(geometry=TRAINING_GEOMETRY))
+        self.device = training_device(config.device)
+        self.precision = training_precision(config.precision, self.device)
+        self.model = channels_last(build_lite(geometry=training_geometry(config.crops[0].grid))).to(self.device)
         self.batch_maker = BatchMaker(config)
         self._tuned = list(self.model.image_encoder.trunk.blocks)[config.frozen_blocks :]
         weights = self.model.state_dict()
@@ -87,12 +97,17 @@ class LiteRecipe:
         """See Recipe."""
         if self.config.start_from is not None:
             load_lite(self.model, self.config.start_from)
-        else:
-            self.model.image_encoder.trunk.load_state_dict(load_imagenet_trunk())
+            return
+        self.model.image_encoder.trunk.load_state_dict(load_imagenet_trunk())
+        if self.config.fitted_keys:
+            # Matching keys that tell things apart before anything is learned, as ImageNet has taught the trunk
+            fit_matching(self.model, self.batch_maker.some_photos(self.config.fitted_keys))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """See Recipe: norms and biases do not decay, the trunk starts frozen."""
-        trunk = {id(p) for p in self.model.image_encoder.trunk.parameters()}
+        """See Recipe: norms and biases do not decay; the trunk starts frozen, and learns with the keys slowly."""
+        encoder = self.model.image_encoder
+        keys = list(encoder.key_projection.parameters())
+        trunk = {id(p) for p in (*encoder.trunk.parameters(), *keys)}
         rest = []
         for name, parameter in self.model.named_parameters():
             learns = name in self.learned and id(parameter) not in trunk
@@ -104,12 +119,12 @@ class LiteRecipe:
         ]
         if self.config.train == "all":
             tuned = [p for block in self._tuned for p in block.parameters()]
-            groups.append({"params": tuned, "factor": self.config.trunk_factor})
+            groups.append({"params": [*tuned, *keys], "factor": self.config.trunk_factor})
         return groups
 
     def prepare(self, step: int) -> Pace:
         """See Recipe."""
-        for block in self._tuned:
+        for block in (*self._tuned, self.model.image_encoder.key_projection):
             block.requires_grad_(self.config.train == "all" and step >= self.config.unfreeze_trunk_at)
         return Pace(rate=learning_rate(step, self.config), age=step)
 
@@ -120,18 +135,22 @@ class LiteRecipe:
     def result(self, step: int, batch: Batch) -> StepResult:
         """See Recipe."""
         rng = self.batch_maker.step_rng(step, purpose=1)
-        return LiteStep(self.model, rng=rng, spoilt=self.config.spoilt)(batch)
+        config, model = self.config, self.model.on_grids(training_geometry(batch.grid))
+        choices = StepChoices(
+            spoilt=config.spoilt,
+            learns_matching=config.learns_matching,
+            against=config.against,
+            corrections=config.corrections,
+            border_weight=config.border_weight,
+            thin_weight=config.thin_weight,
+        )
+        return LiteStep(model, rng=rng, choices=choices, precision=self.precision)(batch.to(self.device))
 
     def validate(self) -> Validation:
         """See Recipe: clips of the training data; `persamhq-video evaluate davis` judges it on whole videos."""
-        return validate_clips(self.model, self.batch_maker.batch(VALIDATION_STEP), seed=self.config.seed)
+        batch = self.batch_maker.batch(VALIDATION_STEP).to(self.device)
+        return validate_clips(self.model, batch, seed=self.config.seed)
 
     def export(self, averaged: Mapping[str, Tensor], path: Path, *, step: int) -> None:
         """See Recipe: float16, as `load_lite` reads it."""
         save_lite({**self.model.state_dict(), **averaged}, path, step=step)
-
-
-def save_lite(weights: Mapping[str, Tensor], path: Path, *, step: int) -> None:
-    """Write all of lite's `weights`, float16, as `load_lite` reads them: whole or not at all."""
-    half = {name: value.half() for name, value in weights.items()}
-    write_safetensors(half, path, metadata={"model": "lite", "step": str(step), "format": "persam_hq.lite"})

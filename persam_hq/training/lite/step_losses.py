@@ -8,16 +8,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from persam_hq.modeling.mask_decoder import corrected_masks
-from persam_hq.training.losses import CellSampler, mask_iou, mask_loss, point_loss
+from persam_hq.training.losses import CellSampler, detail_weights, mask_iou, mask_loss, point_loss
 from persam_hq.training.recipe import StepResult
 from persam_hq.types import DecoderOutput
 
 
 class StepLosses:
-    """Collects the losses of everything that is decoded in a step; `rng` decides which points the HQ loss looks at."""
+    """Collects the losses of everything that is decoded in a step; `rng` decides which points the HQ loss looks at.
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    border, thin: how much more cells along borders and of thin parts count, see `detail_weights`.
+    """
+
+    def __init__(self, rng: np.random.Generator, *, border: float = 0.0, thin: float = 0.0) -> None:
         self._rng = rng
+        self._border, self._thin = border, thin
         self._losses: list[Tensor] = []
         self._figures: dict[str, list[float]] = {}
 
@@ -43,7 +47,8 @@ class StepLosses:
         """
         # SAM's masks, on the coarser grid: the taught one, and of the three the best one
         finest, truth = truth, F.avg_pool2d(truth, 2)
-        each = mask_loss(output.masks, truth, present=present)
+        weights = detail_weights(truth, border=self._border, thin=self._thin)
+        each = mask_loss(output.masks, truth, present=present, weights=weights)
         best, single = each[:, 1:].amin(dim=1), each[:, 0]
         # The other kind of mask counts for less, so that both stay usable. Shares here and below are chosen
         loss = (best + 0.3 * single if best_only else single + 0.5 * best).mean()
@@ -54,7 +59,7 @@ class StepLosses:
         self._note(f"iou_{name}", iou[present, 0].mean() if present.any() else 1.0)
         if output.hq_masks is not None:
             # The HQ mask learns to correct the mask as it is, on the finer grid
-            rows = torch.arange(len(each))
+            rows = torch.arange(len(each), device=each.device)
             corrected = 1 + each[:, 1:].argmin(dim=1) if best_only else torch.zeros_like(rows)
             final = corrected_masks(output.masks.detach()[rows, corrected][:, None], output.hq_masks)
             loss = loss + point_loss(final, finest, CellSampler(self._rng), present=present).mean()

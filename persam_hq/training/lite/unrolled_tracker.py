@@ -70,12 +70,22 @@ class TrainingMemory:
 class UnrolledTracker:
     """Follows one object in each of B clips; `chances` decides windows, prompts and what is left out.
 
-    `spoilt`: the share of the clips whose prior is made wrong in patches.
+    `spoilt`: the share of the clips whose prior is made wrong in patches. `learns_matching`: whether the sources of the
+    prior learn; without, they are computed as in tracking, at a third of the cost. `precision`: of the decoder.
     """
 
-    def __init__(self, model: Lite, *, chances: StepRng, losses: StepLosses, spoilt: float = SPOILT) -> None:
+    def __init__(
+        self,
+        model: Lite,
+        *,
+        chances: StepRng,
+        losses: StepLosses,
+        spoilt: float = SPOILT,
+        learns_matching: bool = True,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
         self.model, self.chances, self.losses = model, chances, losses
-        self.spoilt = spoilt
+        self.spoilt, self.learns_matching, self.precision = spoilt, learns_matching, precision
 
     def begin(self, frame: EncodedFrame) -> tuple[LiteReference, TrainingMemory]:
         """The reference and the first memory, from the masks of the first frame."""
@@ -104,14 +114,16 @@ class UnrolledTracker:
         truth = frame.truth(windows, grid=self.model.geometry.hq_grid)
         prior = self._prior(seen, frame, reference, memory)
         prompts, guidance = self._prompts(frame, memory), self._guidance(seen, reference)
-        output = decode(self.model, seen, prior=prior, prompts=prompts, guidance=guidance)
+        output = decode(
+            self.model, seen, prior=prior, prompts=prompts, guidance=guidance, precision=self.precision
+        )
         self.losses.add_masks("track", output, truth, present=frame.present)
         result = self._remember(frame, windows, _corrected(output))
 
         # The second pass, as a refiner asks for it: prompted by the first one's mask and box, unguided
         if self.chances.once(0.3):
             prompts = replace(prompts, masks=output.masks[:, :1].detach(), boxes=result.boxes)
-            output = decode(self.model, seen, prior=prior, prompts=prompts)
+            output = decode(self.model, seen, prior=prior, prompts=prompts, precision=self.precision)
             self.losses.add_masks("track+", output, truth, present=frame.present)
             result = self._remember(frame, windows, _corrected(output))
         return result
@@ -159,11 +171,12 @@ class UnrolledTracker:
         self, seen: WindowFeatures, frame: EncodedFrame, reference: LiteReference, memory: TrainingMemory
     ) -> Tensor:
         """The dense prior (B, 12, 2g, 2g), each source scored by itself and then left out in some clips."""
-        previous, mask = self.model.previous_sources(
-            memory.keys, memory.logits, source=memory.windows, destination=seen.windows
-        )
-        sources = PriorSources(first=reference.first, ridge=reference.ridge, previous=previous, previous_mask=mask)
-        prior = self.model.prior(seen, sources)
+        with torch.set_grad_enabled(self.learns_matching and torch.is_grad_enabled()):
+            previous, mask = self.model.previous_sources(
+                memory.keys, memory.logits, source=memory.windows, destination=seen.windows
+            )
+            sources = PriorSources(first=reference.first, ridge=reference.ridge, previous=previous, previous_mask=mask)
+            prior = self.model.prior(seen, sources)
 
         # The sources are taught directly too, before any is spoilt or left out; weights are chosen
         truth = frame.truth(seen.windows, grid=prior.shape[-1])[:, 0]
@@ -193,7 +206,7 @@ class UnrolledTracker:
 
     def _leave_out(self, prior: Tensor) -> Tensor:
         """Each source is dropped in a tenth of the clips: its channels and its flag become zero."""
-        keep = torch.ones(prior.shape[:2])
+        keep = torch.ones(prior.shape[:2], device=prior.device)
         for channels, probability in ((FIRST_CHANNELS, 0.1), (RIDGE_CHANNELS, 0.1), (PREVIOUS_CHANNELS, 0.12)):
             keep[:, channels] *= (~self.chances.each(probability)).float()[:, None]
         return prior * keep[..., None, None]
@@ -207,7 +220,7 @@ class UnrolledTracker:
         if self.chances.once(0.7):
             centre = (memory.boxes[:, :2] + memory.boxes[:, 2:]) / 2
             peak = random_points(frame.mask, 1, self.chances)[:, 0]
-            points = (torch.stack([peak, centre], dim=1), torch.ones(len(centre), 2))
+            points = (torch.stack([peak, centre], dim=1), centre.new_ones(len(centre), 2))
         if self.chances.once(0.7):
             boxes = memory.boxes
         return PromptBatch(points=points, boxes=boxes)

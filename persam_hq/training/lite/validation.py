@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from persam_hq.build.lite import training_geometry
 from persam_hq.modeling.lite.model import Lite
 from persam_hq.modeling.lite.window import paste_window
 from persam_hq.training.data.clip_batches import Batch
@@ -28,10 +29,12 @@ _PURPOSE: Final = 9
 @torch.no_grad()
 def validate_clips(model: Lite, batch: Batch, *, seed: int) -> Validation:
     """Track through the clips of a batch; their picture, and the mean IoU of the tracked frames as `iou_validation`."""
+    model = model.on_grids(training_geometry(batch.grid))
     clip = encode_clips(model, batch.frames, batch.masks)
     # Windows and prompts are drawn as in training, the same in every validation
     rng = np.random.default_rng([seed, _PURPOSE])
-    tracker = UnrolledTracker(model, chances=StepRng(rng, batch=len(batch.frames)), losses=StepLosses(rng))
+    chances = StepRng(rng, batch=len(batch.frames), device=batch.frames.device)
+    tracker = UnrolledTracker(model, chances=chances, losses=StepLosses(rng))
     reference, memory = tracker.begin(clip[0])
     found = [clip[0].mask]
     for frame in clip[1:]:
@@ -55,8 +58,8 @@ def _sheet(batch: Batch, masks: Tensor) -> Array:
     """Clips below each other, frames side by side, (B * (TILE + GAP), T * (TILE + GAP), 3) uint8."""
     rows = []
     for frames, truths, found in zip(batch.frames, batch.masks, masks, strict=True):
-        images = frames.permute(0, 2, 3, 1).byte().numpy()
-        tiles = [_tile(*seen) for seen in zip(images, truths.numpy(), found.numpy(), strict=True)]
+        images = frames.permute(0, 2, 3, 1).byte().cpu().numpy()
+        tiles = [_tile(*seen) for seen in zip(images, truths.cpu().numpy(), found.cpu().numpy(), strict=True)]
         rows.append(np.hstack(tiles))
     return np.vstack(rows)
 
