@@ -10,11 +10,11 @@ from persam_hq.build.sam import build_model
 from persam_hq.checkpoint import read_checkpoint
 from persam_hq.errors import InputError
 from persam_hq.modeling.sam import Sam
+from persam_hq.training.config.device import training_device
 from persam_hq.training.config.lite import TrainConfig
 from persam_hq.training.config.sam import DataSources, SamTrainConfig
 from persam_hq.training.data.pair_sources import open_sources
 from persam_hq.training.data.pairs import PairMaker
-from persam_hq.training.config.device import training_device
 from persam_hq.training.distributed import Communicator, SingleWorker
 from persam_hq.training.lite.recipe import LiteRecipe
 from persam_hq.training.loop import Report, Training
@@ -75,4 +75,3 @@ def _model_to_train(config: SamTrainConfig) -> tuple[Sam, Schedule]:
     model = build_model(config.model, hq=schedule.wants_hq)
     weights.load_into(model, name=config.model, fresh_hq=True)
     return model, schedule
-

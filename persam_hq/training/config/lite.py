@@ -58,6 +58,7 @@ class TrainConfig(Strict):
     train: Literal["all", "decoder", "prompts", "hq"] = "all"
     clips: tuple[ClipSource, ...]
     photos: tuple[PhotoSource, ...]
+    pack: Path | None = None
     crops: tuple[CropSize, ...] = Field(min_length=1)
     stills: StillSize | None = None
     absent: float = Field(ge=0, lt=1)
@@ -90,6 +91,11 @@ class TrainConfig(Strict):
     fitted_keys: int = Field(default=0, ge=0)
     save_every_seconds: float = Field(gt=0)
     start_from: Path | None = None
+
+    @property
+    def sources(self) -> list[ClipSource | PhotoSource]:
+        """All sources, clips first."""
+        return [*self.clips, *self.photos]
 
     @model_validator(mode="after")
     def _has_sources(self) -> TrainConfig:

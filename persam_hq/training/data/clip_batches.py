@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from persam_hq.errors import InputError
-from persam_hq.training.config.lite import ClipSource, CropSize, PhotoSource, TrainConfig
+from persam_hq.training.config.lite import CropSize, TrainConfig
 from persam_hq.training.data.appearance_change import change_appearance
 from persam_hq.training.data.clips import TrainingClip, photo_clip, recolour, video_clip
 from persam_hq.training.data.datasets import Array, Clip, Photo, load_clips, load_label_maps
+from persam_hq.training.data.pack import read_pack
 from persam_hq.training.data.prefetch import prefetch
 from persam_hq.training.data.scene import photo_background
 from persam_hq.training.data.stills import StillImage, draw_still
@@ -60,12 +61,14 @@ class BatchMaker:
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
-        self.videos: list[list[Clip]] = [load_clips(source.root, source.names) for source in config.clips]
-        self.photos: list[list[Photo]] = [
-            load_label_maps(source.root, background=source.background) for source in config.photos
-        ]
-        sources: list[ClipSource | PhotoSource] = [*config.clips, *config.photos]
-        weights = np.array([source.weight for source in sources])
+        self.videos: list[list[Clip]]
+        self.photos: list[list[Photo]]
+        if config.pack is not None:
+            self.videos, self.photos = read_pack(config.pack, config)
+        else:
+            self.videos = [load_clips(source.root, source.names) for source in config.clips]
+            self.photos = [load_label_maps(source.root, background=source.background) for source in config.photos]
+        weights = np.array([source.weight for source in config.sources])
         self.probabilities = weights / weights.sum()
 
     def some_photos(self, count: int) -> Iterator[Array]:

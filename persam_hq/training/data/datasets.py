@@ -54,7 +54,9 @@ class Clip:
 class EncodedImages(Sequence[Array]):
     """Images kept as the bytes of their files and decoded anew each time: a tenth of the memory, for a few ms."""
 
-    def __init__(self, names: Sequence[str], contents: Sequence[bytes], decode: Callable[[BinaryIO, str], Array]) -> None:
+    def __init__(
+        self, names: Sequence[str], contents: Sequence[bytes], decode: Callable[[BinaryIO, str], Array]
+    ) -> None:
         self.names, self.contents, self._decode = names, contents, decode
 
     def __len__(self) -> int:
@@ -72,7 +74,7 @@ class EncodedImages(Sequence[Array]):
 
 def read_image(path: Path) -> Array:
     """The image in a file, (H, W, 3) uint8 RGB."""
-    return _decode_image(BytesIO(_content(path, "training image")), str(path))
+    return decode_image(BytesIO(_content(path, "training image")), str(path))
 
 
 def _content(path: Path, kind: str) -> bytes:
@@ -83,7 +85,7 @@ def _content(path: Path, kind: str) -> bytes:
         raise InputError(f"cannot read the {kind} {path}: {exc}") from exc
 
 
-def _decode_image(file: BinaryIO, name: str) -> Array:
+def decode_image(file: BinaryIO, name: str) -> Array:
     """The image (H, W, 3) uint8 RGB in an open file called `name`."""
     try:
         with Image.open(file) as image:
@@ -94,10 +96,10 @@ def _decode_image(file: BinaryIO, name: str) -> Array:
 
 def read_labels(path: Path) -> NDArray[np.integer]:
     """The label map (H, W) in a file; palette indices are kept as they are."""
-    return _decode_labels(BytesIO(_content(path, "label map")), str(path))
+    return decode_labels(BytesIO(_content(path, "label map")), str(path))
 
 
-def _decode_labels(file: BinaryIO, name: str) -> NDArray[np.integer]:
+def decode_labels(file: BinaryIO, name: str) -> NDArray[np.integer]:
     """The label map (H, W) in an open file called `name`."""
     try:
         with Image.open(file) as image:
@@ -163,7 +165,7 @@ def encoded_clip(name: str, *, frames: Mapping[str, bytes], labels: Mapping[str,
     """
     return Clip(
         name=name,
-        frames=EncodedImages(list(frames), list(frames.values()), _decode_image),
+        frames=EncodedImages(list(frames), list(frames.values()), decode_image),
         labels=EncodedImages(list(labels), list(labels.values()), _decode_foreground),
     )
 
@@ -186,7 +188,7 @@ def _panoptic_segments(root: Path) -> dict[str, dict[int, str]] | None:
 
 
 def _decode_foreground(file: BinaryIO, name: str) -> Array:
-    return _foreground_ids(_decode_labels(file, name))
+    return _foreground_ids(decode_labels(file, name))
 
 
 def _foreground_ids(labels: NDArray[np.integer]) -> Array:

@@ -13,12 +13,11 @@ AHEAD: Final = 2
 """Batches that are ready or being made beside the one in use. Chosen: some batches take longer to make than others."""
 
 
-def prefetch(
-    make: Callable[[int], BatchT], *, start: int, stop: int, workers: int = 1
-) -> Iterator[tuple[int, BatchT]]:
+def prefetch(make: Callable[[int], BatchT], *, start: int, stop: int, workers: int = 1) -> Iterator[tuple[int, BatchT]]:
     """(step, `make(step)`) for each step from `start` to `stop` - 1, in order, some of them made in advance.
 
-    `make` runs in so many threads (`workers`), with AHEAD batches waiting beside those being made, and depends on the number of the step alone, so that a resumed run gets the same batches.
+    `make` runs in so many threads (`workers`), with AHEAD batches waiting beside those being made. It depends on the
+    number of the step alone, so that a resumed run gets the same batches.
     """
     with ThreadPoolExecutor(max_workers=workers) as pool:
         pending: deque[tuple[int, Future[BatchT]]] = deque()

@@ -72,9 +72,9 @@ class Layer:
         size = deformation.x.shape[0]
         if self.base is not None:
             matrix = matrix @ np.vstack([self.base, [0, 0, 1]])
-        image = warp(self.image, matrix[:2], size, mirrored=mirrored)
+        moved = warp(self.image, matrix[:2], size, mirrored=mirrored)
         mask = cv2.warpAffine(self.mask * np.uint8(255), matrix[:2], (size, size))
-        image = cv2.remap(image, deformation.x, deformation.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        image = cv2.remap(moved, deformation.x, deformation.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         mask = cv2.remap(mask, deformation.x, deformation.y, cv2.INTER_LINEAR)
         return Layer(image=np.asarray(image, dtype=np.uint8), mask=(np.asarray(mask) > 127).astype(np.uint8))
 
@@ -177,9 +177,7 @@ def make_scene(
         vanishing = frozenset(range(start, min(length, start + int(rng.integers(1, 4)))))
     on_top = bool(rng.random() < ON_TOP_SHARE)
     beside = None if cut_out else pick_segment(photo, rng, unions=False)
-    return Scene(
-        main=main, back=back, distractor=distractor, on_top=on_top, vanishing=vanishing, beside=beside
-    )
+    return Scene(main=main, back=back, distractor=distractor, on_top=on_top, vanishing=vanishing, beside=beside)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,7 +29,10 @@ SHAKE_STRENGTH = 0.3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraPath:
-    """The camera's motion over a clip: matrices (3, 3) per frame on the crop, by which factor it zooms in all, and whether it pans away."""
+    """The camera's motion over a clip, as a matrix (3, 3) per frame on the crop.
+
+    factor: by which it zooms in all; pans: whether it turns so far away that an object may leave the frame.
+    """
 
     matrices: tuple[Matrix, ...]
     factor: float
@@ -188,9 +191,7 @@ def warp(image: Array, matrix: Matrix, size: int, *, mirrored: bool = False) -> 
         # What bilinear sampling would skip is blurred first, or fine texture would alias
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.4 / shrink), dtype=np.uint8)
     border = cv2.BORDER_REFLECT_101 if mirrored else cv2.BORDER_CONSTANT
-    warped = cv2.warpAffine(
-        image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=PADDING
-    )
+    warped = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=PADDING)
     return np.asarray(warped, dtype=np.uint8)
 
 

@@ -38,7 +38,7 @@ def fit_keys(weights: Path, folders: Sequence[Path], out: Path, *, count: int) -
 
 
 def fit_matching(model: Lite, images: Iterable[Array]) -> None:
-    """Fit the key projection to `images` (H, W, 3) uint8 RGB, and set the temperatures that fitted keys are read with."""
+    """Fit the key projection to `images` (H, W, 3) uint8 RGB, and set the temperatures that fitted keys go with."""
     fit_key_projection(model, images)
     prior = model.location_prior
     prior.log_temperature_first.data.fill_(math.log(FIRST_TEMPERATURE))

@@ -129,9 +129,7 @@ def prompt_against(
     guidance = Guidance(target_embedding=reference.targets[:, None]) if guided else None
     output = decode(model, seen, prior=prior, prompts=prompt.tokens, guidance=guidance, precision=precision)
     truth = _truth(model, meant, prompt.windows)
-    losses.add_masks(
-        "against", output, truth, present=meant.present, best_only=kind == "point", presence=False
-    )
+    losses.add_masks("against", output, truth, present=meant.present, best_only=kind == "point", presence=False)
 
 
 def _draw(model: Lite, kind: str, frame: EncodedFrame, chances: StepRng) -> SimulatedPrompt:
@@ -239,7 +237,9 @@ def _meant(output: DecoderOutput, truth: Tensor, *, best_only: bool) -> Tensor:
     # The best of three by the true mask, as a user would pick it
     present = torch.ones(len(truth), dtype=torch.bool, device=truth.device)
     errors = mask_loss(output.masks[:, 1:].detach(), F.avg_pool2d(truth, 2), present=present)
-    return torch.sigmoid(output.masks.detach()[torch.arange(len(truth), device=truth.device), 1 + errors.argmin(dim=1)][:, None])
+    return torch.sigmoid(
+        output.masks.detach()[torch.arange(len(truth), device=truth.device), 1 + errors.argmin(dim=1)][:, None]
+    )
 
 
 def _look_closer(prompt: SimulatedPrompt, chosen: Tensor, frame: EncodedFrame, chances: StepRng) -> SimulatedPrompt:
@@ -259,8 +259,7 @@ def _look_closer(prompt: SimulatedPrompt, chosen: Tensor, frame: EncodedFrame, c
 
 
 def _with_points(shapes: Tensor, prompt: SimulatedPrompt, windows: Tensor) -> Tensor:
-    """Soft masks (B, 1, L, L) cut out at the prompt's background points, as in use; corrections are only such points
-    and tokens."""
+    """Soft masks (B, 1, L, L), cut out at the prompt's background points as in use."""
     if prompt.tokens.points is None:
         return shapes
     points, labels = prompt.tokens.points

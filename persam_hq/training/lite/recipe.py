@@ -10,15 +10,14 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from persam_hq.build.lite import build_lite, load_lite, training_geometry
-from persam_hq.build.lite import save_lite
+from persam_hq.build.lite import build_lite, load_lite, save_lite, training_geometry
 from persam_hq.checkpoint import HQ_PREFIXES
 from persam_hq.errors import InputError
 from persam_hq.modeling.common import channels_last
 from persam_hq.modeling.lite.efficientnet import convert_imagenet_trunk
+from persam_hq.training.config.device import training_device, training_precision
 from persam_hq.training.config.lite import TrainConfig
 from persam_hq.training.data.clip_batches import Batch, BatchMaker
-from persam_hq.training.config.device import training_device, training_precision
 from persam_hq.training.lite.key_projection import fit_matching
 from persam_hq.training.lite.step import LiteStep, StepChoices
 from persam_hq.training.lite.validation import validate_clips

@@ -76,7 +76,5 @@ class LiteStep:
         if len(batch.stills):
             still = encode_stills(self.model, batch.stills, batch.segments, precision=self.precision)
             chances = StepRng(self.rng, batch=len(still.mask), device=device)
-            prompt_frame(
-                self.model, still, chances, losses, corrections=choices.corrections, precision=self.precision
-            )
+            prompt_frame(self.model, still, chances, losses, corrections=choices.corrections, precision=self.precision)
         return losses.result(frames=len(clip))

@@ -114,9 +114,7 @@ class UnrolledTracker:
         truth = frame.truth(windows, grid=self.model.geometry.hq_grid)
         prior = self._prior(seen, frame, reference, memory)
         prompts, guidance = self._prompts(frame, memory), self._guidance(seen, reference)
-        output = decode(
-            self.model, seen, prior=prior, prompts=prompts, guidance=guidance, precision=self.precision
-        )
+        output = decode(self.model, seen, prior=prior, prompts=prompts, guidance=guidance, precision=self.precision)
         self.losses.add_masks("track", output, truth, present=frame.present)
         result = self._remember(frame, windows, _corrected(output))
 

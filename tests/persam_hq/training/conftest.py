@@ -7,7 +7,7 @@ import yaml
 from PIL import Image
 from stand_ins.lite import fill, tiny_lite, tiny_trunk
 
-from persam_hq.build.lite import TRAINING_GEOMETRY
+from persam_hq.build.lite import training_geometry
 from persam_hq.training.config.load import load_train_config
 from persam_hq.training.lite import recipe as lite_recipe
 from persam_hq.training.start import start_training
@@ -91,7 +91,7 @@ def tiny_training(monkeypatch):
     """Training builds the tiny model and starts from a made-up trunk."""
 
     def small_lite(*, geometry):
-        assert geometry is TRAINING_GEOMETRY
+        assert geometry == training_geometry(24)
         return tiny_lite()
 
     def trunk():

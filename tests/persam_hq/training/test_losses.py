@@ -9,6 +9,7 @@ from persam_hq.training.data.rng import RowRng
 from persam_hq.training.losses import (
     CellSampler,
     FrameSampler,
+    detail_weights,
     mask_iou,
     mask_loss,
     point_loss,
@@ -208,3 +209,46 @@ def test_a_rows_loss_does_not_depend_on_other_rows():
 
 def test_as_many_points_as_sam_hq_uses_fit_the_configuration():
     assert sam_config(loss_points=112 * 112).loss_points == 12544
+
+
+def drawing(size=24):
+    """A block with a line of one cell beside it."""
+    target = torch.zeros(1, 1, size, size)
+    target[..., 4:16, 4:16] = 1
+    target[..., 2:22, 20] = 1
+    return target
+
+
+def test_cells_along_borders_and_of_what_is_thin_count_more():
+    weights = detail_weights(drawing(), border=2.0, thin=3.0)[0, 0]
+    assert weights[10, 10] == 1  # inside
+    assert weights[22, 2] == 1  # outside
+    assert weights[10, 4] == weights[10, 3] == 3  # on either side of the border
+    assert weights[10, 20] == 1 + 2 + 3
+    assert weights[10, 21] == 1 + 2 + 3  # beside the line, where it could be missed by a cell
+
+
+@pytest.mark.parametrize(("border", "thin", "line"), [(2.0, 0.0, 3), (0.0, 3.0, 4)])
+def test_each_weight_by_itself(border, thin, line):
+    weights = detail_weights(drawing(), border=border, thin=thin)[0, 0]
+    assert weights[10, 20] == line
+    assert (weights[10, 4] > 1) == (border > 0)
+
+
+def test_without_weights_all_cells_count_alike():
+    assert detail_weights(drawing(), border=0.0, thin=0.0) is None
+    logits, target = torch.randn(1, 2, 24, 24), drawing()
+    ones = torch.ones(1, 1, 24, 24)
+    assert torch.allclose(mask_loss(logits, target), mask_loss(logits, target, weights=ones), atol=1e-6)
+
+
+def test_missing_what_is_thin_costs_more_than_missing_as_many_cells_inside():
+    target = drawing()
+    line, inside = target.clone(), target.clone()
+    line[..., 2:22, 20] = 0
+    inside[..., 8:12, 8:13] = 0
+    weights = detail_weights(target, border=2.0, thin=3.0)
+    plain = [float(mask_loss(8 * mask - 4, target)) for mask in (line, inside)]
+    weighed = [float(mask_loss(8 * mask - 4, target, weights=weights)) for mask in (line, inside)]
+    assert plain[0] == pytest.approx(plain[1], abs=1e-4)
+    assert weighed[0] > 3 * weighed[1]

@@ -6,8 +6,9 @@ from stand_ins.training import sam_config
 from persam_hq.build.sam import build_model
 from persam_hq.checkpoint import HQ_PREFIXES
 from persam_hq.errors import CheckpointError, InputError
+from persam_hq.training.config.device import training_device
 from persam_hq.training.distributed import SingleWorker
-from persam_hq.training.start import _device, _model_to_train, start_training
+from persam_hq.training.start import _model_to_train, start_training
 
 
 class OneOfTwo(SingleWorker):
@@ -52,10 +53,10 @@ def test_a_mask_decoder_may_come_from_a_file_of_its_own(tmp_path, with_hq):
 )
 def test_the_device(monkeypatch, asked, there, found):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    assert _device(sam_config(device=asked)).type == found
+    assert training_device(asked).type == found
 
 
 def test_a_gpu_that_is_not_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="asks for device cuda, but torch finds no GPU; use auto or cpu"):
-        _device(sam_config(device="cuda"))
+        training_device("cuda")

@@ -4,7 +4,7 @@ import torch
 from persam_hq.errors import InputError
 from persam_hq.training.data.clip_batches import BatchMaker
 
-FIELDS = ("frames", "masks", "stills", "segments")
+FIELDS = ("frames", "masks", "beside", "stills", "segments")
 
 
 def same(one, other):
@@ -24,6 +24,9 @@ def test_shapes_and_ranges(make_config):
         assert colours.min() >= 0
     for masks in (batch.masks, batch.segments):
         assert masks.unique().tolist() == [0, 1]
+    assert batch.beside.shape == batch.masks.shape
+    assert not (batch.beside * batch.masks).any()
+    assert batch.grid == 24
     assert repr(batch) == "Batch(frames=(2, 3, 3, 64, 64), stills=(3, 3, 96, 96))"
 
 

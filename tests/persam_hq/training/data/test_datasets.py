@@ -1,9 +1,11 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from persam_hq.errors import InputError
-from persam_hq.training.data.datasets import load_clips, load_label_maps, read_image, read_labels
+from persam_hq.training.data.datasets import encoded_clip, load_clips, load_label_maps, read_image, read_labels
 
 
 def test_clips_in_davis_layout(clips_root):
@@ -59,3 +61,24 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, read, what):
     broken.write_text("no image")
     with pytest.raises(InputError, match=rf"cannot read the {what} .*broken.png"):
         read(broken)
+
+
+def test_frames_are_decoded_when_they_are_asked_for(clips_root):
+    (clip,) = load_clips(clips_root, ("square",))
+    assert np.array_equal(clip.frames[-1], clip.frames[8])
+    assert [frame.shape for frame in clip.frames[2:4]] == [(72, 96, 3)] * 2
+    assert isinstance(clip.frames.contents[0], bytes)
+    broken = encoded_clip("broken", frames={"a.jpg": b"nothing"}, labels={"a.png": b"nothing"})
+    with pytest.raises(InputError, match=r"cannot read the training image a.jpg"):
+        broken.frames[0]
+    with pytest.raises(InputError, match=r"cannot read the label map a.png"):
+        broken.labels[0]
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", "{", '{"p0": [{"id": 1}]}', '{"p0": 3}'])
+def test_segments_that_say_nothing_of_things(photos_root, tmp_path, content):
+    root = tmp_path / "set"
+    shutil.copytree(photos_root, root)
+    (root / "segments.json").write_text(content)
+    with pytest.raises(InputError, match=r"cannot read .*segments.json: .*expected for each photo a list of segments"):
+        load_label_maps(root, background=False)

@@ -5,9 +5,15 @@ import numpy as np
 import pytest
 
 from persam_hq.training.data.warps import (
+    LARGEST_ZOOM,
     PADDING,
+    PANNING_SHARE,
+    ZOOMING_SHARE,
+    CameraPath,
     affine_map,
+    camera_path,
     linear_map,
+    motion_blur,
     object_crop,
     random_deformation,
     random_motion,
@@ -137,3 +143,75 @@ def test_a_bend_is_smooth():
         displacement = got - still
         assert 0 < np.abs(displacement).max() < 5
         assert np.abs(np.diff(displacement, axis=0)).max() < 0.4
+
+
+@pytest.mark.parametrize("length", [2, 3, 9])
+def test_a_camera_begins_where_the_crop_was_made_and_goes_each_way(length):
+    paths = [camera_path(length, 100, np.random.default_rng(seed)) for seed in range(200)]
+    assert all(len(path.matrices) == length for path in paths)
+    assert all(np.allclose(path.matrices[0], np.eye(3)) for path in paths)
+    zooms = [path.factor for path in paths if path.factor != 1]
+    assert len(zooms) / 200 == pytest.approx(ZOOMING_SHARE, abs=0.1)
+    assert sum(path.pans for path in paths) / 200 == pytest.approx(PANNING_SHARE, abs=0.1)
+    assert 1 / LARGEST_ZOOM <= min(zooms) < 1 / 4
+    assert 4 < max(zooms) <= LARGEST_ZOOM
+
+
+def test_a_zoom_reaches_its_factor_on_the_last_frame_or_in_the_middle():
+    reached = {"last": 0, "middle": 0}
+    for seed in range(200):
+        path = camera_path(5, 100, np.random.default_rng(seed))
+        if path.factor == 1 or path.pans:
+            continue
+        scales = [math.sqrt(abs(np.linalg.det(matrix[:2, :2]))) for matrix in path.matrices]
+        # A shake of 3 % or so comes to each frame
+        ends = {"last": scales[4], "middle": scales[2]}
+        found = [name for name, scale in ends.items() if abs(math.log(scale / path.factor)) < 0.12]
+        assert found
+        reached[found[0]] += 1
+    assert reached["last"] > reached["middle"] > 5
+
+
+def test_a_camera_that_pans_takes_the_middle_of_the_crop_far_away():
+    for seed in range(100):
+        path = camera_path(5, 100, np.random.default_rng(seed))
+        if path.pans:
+            moved = [np.linalg.norm((matrix @ [50, 50, 1])[:2] - 50) for matrix in path.matrices]
+            assert max(moved) > 50
+
+
+@pytest.mark.parametrize(
+    ("factor", "span", "expected"),
+    [
+        (1.0, (0.2, 0.9), (0.2, 0.9)),
+        (6.0, (0.1, 0.9), (0.1, 0.2)),
+        (6.0, (0.3, 0.9), (0.2, 0.2)),
+        (1 / 5, (0.2, 0.9), (0.5, 0.9)),
+        (1 / 5, (0.2, 0.4), (0.4, 0.4)),
+    ],
+)
+def test_an_object_leaves_room_for_the_zoom(factor, span, expected):
+    path = CameraPath(matrices=(np.eye(3),), factor=factor, pans=False)
+    assert path.span(span) == pytest.approx(expected)
+
+
+def test_motion_blur_smears_along_one_direction_and_keeps_the_light():
+    image = np.zeros((41, 41, 3), np.uint8)
+    image[20, 20] = 240
+    spreads = []
+    for seed in range(12):
+        blurred = motion_blur(image, np.random.default_rng(seed), longest=12)[..., 0].astype(float)
+        y, x = np.nonzero(blurred)
+        assert blurred.sum() == pytest.approx(240, abs=12)
+        spreads.append(math.hypot(np.ptp(y), np.ptp(x)))
+    assert 1 <= min(spreads) < max(spreads) <= 16
+    assert np.array_equal(
+        motion_blur(np.full((9, 9, 3), 50, np.uint8), np.random.default_rng(0), longest=4), 50 + 0 * image[:9, :9]
+    )
+
+
+def test_what_lies_outside_is_padding_or_mirrored():
+    image = np.arange(40, dtype=np.uint8).reshape(1, 40, 1).repeat(40, 0).repeat(3, 2)
+    shift = np.array([[1.0, 0, 10], [0, 1, 0]])
+    assert (warp(image, shift, 40)[:, :9] == 127).all()
+    assert warp(image, shift, 40, mirrored=True)[5, 8, 0] == 2

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,8 +13,19 @@ from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.training.data.prompt_simulation import jitter_boxes, noisy_mask, random_points
 from persam_hq.training.data.rng import StepRng
 from persam_hq.training.lite.encoded_frames import encode_clips
-from persam_hq.training.lite.prompts import KINDS, SimulatedPrompt, _draw, _look_closer, _meant, prompt_frame
+from persam_hq.training.lite.prompts import (
+    KINDS,
+    SimulatedPrompt,
+    _corrected,
+    _draw,
+    _look_closer,
+    _meant,
+    _with_points,
+    prompt_against,
+    prompt_frame,
+)
 from persam_hq.training.lite.step_losses import StepLosses
+from persam_hq.training.lite.unrolled_tracker import UnrolledTracker
 from persam_hq.types import DecoderOutput
 
 TOKENS = {"point": "points", "points": "points", "box": "boxes", "mask": "masks"}
@@ -282,3 +295,100 @@ def test_the_same_generator_gives_the_same_prompt(model, frame):
 
     assert loss(3) == loss(3)
     assert loss(3) != loss(4)
+
+
+@torch.no_grad()
+def test_corrections_follow_with_a_point_each(model, frame, asked):
+    losses = StepLosses(np.random.default_rng(0))
+    decided = Decided("box", drawn=True, tokens=True)
+    decided.answers[0.4] = True
+    prompt_frame(model, frame, decided, losses, corrections=0.4)
+    prompts = [options["prompts"] for _, options in asked]
+    assert [0 if p.points is None else p.points[0].shape[1] for p in prompts] == [0, 0, 1, 2]
+    assert all(p.boxes is not None for p in prompts)
+    assert {"iou_corrected", "iou_corrected_hq"} < set(losses.result(frames=1).figures)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("found", "label", "places"),
+    [
+        pytest.param((20, 80, 24, 60), 1.0, (20, 80, 60, 100), id="what was missed"),
+        pytest.param((20, 110, 24, 100), 0.0, (80, 110, 24, 100), id="what is none of it"),
+        pytest.param((20, 80, 24, 100), 1.0, (20, 80, 24, 100), id="nothing is wrong"),
+    ],
+)
+def test_a_correction_lies_where_the_mask_is_wrong(frame, found, label, places):
+    y0, y1, x0, x1 = found
+    mask = torch.zeros(2, 1, 128, 128)
+    mask[:, :, y0:y1, x0:x1] = 1
+    before = SimulatedPrompt(tokens=PromptBatch(), shapes=mask, windows=frame.whole, limits=None)
+    for seed in range(5):
+        points, labels = _corrected(before, mask, frame, chances(seed)).tokens.points
+        x, y = points[0, 0].tolist()
+        assert labels[0, 0] == label
+        assert places[0] <= y < places[1]
+        assert places[2] <= x < places[3]
+
+
+def test_a_background_point_is_cut_out_of_the_mask_so_far(frame):
+    points = (torch.tensor([[[64.0, 64.0]]]).expand(2, 1, 2), torch.tensor([[0.0], [1.0]]))
+    prompt = SimulatedPrompt(tokens=PromptBatch(points=points), shapes=None, windows=frame.whole, limits=None)
+    shapes = _with_points(torch.ones(2, 1, 32, 32), prompt, frame.whole)
+    assert shapes[0, 0, 16, 16] == 0
+    assert shapes[0, 0, 4, 4] == 1
+    assert bool((shapes[1] == 1).all())
+
+
+@pytest.fixture(scope="module")
+def crowded(frame):
+    """The first object has another one beside it, the second has none."""
+    beside = torch.zeros_like(frame.mask)
+    beside[0, 90:120, 10:50] = 1
+    return replace(frame, beside=beside)
+
+
+def told(model, frame, asked, seed):
+    """What is decoded of a prompt against the prior, with which truth."""
+    asked.clear()
+    with torch.no_grad():
+        losses = StepLosses(np.random.default_rng(0))
+        tracker = UnrolledTracker(model, chances=chances(seed), losses=losses)
+        reference, _ = tracker.begin(frame)
+        prompt_against(model, frame, reference, chances(seed), losses)
+    ((seen, options),) = asked
+    return seen, options, losses.result(frames=1).figures
+
+
+def test_a_prompt_against_the_prior_is_scored_by_what_it_is_on(model, crowded, asked, monkeypatch):
+    truths, meant = [], []
+    add = StepLosses.add_masks
+    monkeypatch.setattr(
+        StepLosses,
+        "add_masks",
+        lambda self, name, output, truth, **o: truths.append(truth) or add(self, name, output, truth, **o),
+    )
+    for seed in range(12):
+        seen, _, figures = told(model, crowded, asked, seed)
+        assert {"iou_against", "iou_against_hq"} <= set(figures)
+        wanted = {
+            name: crowded.truth(seen.windows, grid=model.geometry.hq_grid)
+            if name == "own"
+            else replace(crowded, mask=crowded.beside).truth(seen.windows, grid=model.geometry.hq_grid)
+            for name in ("own", "other")
+        }
+        # The second object has nothing beside it, so that the prompt is on itself
+        assert torch.equal(truths[-1][1], wanted["own"][1])
+        meant += [name for name, truth in wanted.items() if torch.equal(truths[-1][0], truth[0])]
+    assert len(meant) == 12
+    assert meant.count("other") > meant.count("own") > 0
+
+
+def test_matching_speaks_of_the_tracked_object_in_most_of_them(model, crowded, asked):
+    known = []
+    for seed in range(12):
+        _, options, _ = told(model, crowded, asked, seed)
+        prior = options["prior"]
+        known += (prior[:, PriorChannel.FIRST_KNOWN].amax(dim=(1, 2)) > 0).tolist()
+        assert not prior.requires_grad
+    assert 0.4 < np.mean(known) < 0.95

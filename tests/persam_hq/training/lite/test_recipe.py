@@ -74,3 +74,38 @@ def test_the_second_path_goes_on_only_from_the_same_weights(make_config, tiny_tr
     other = make_config(train="hq", start_from=str(tmp_path / "other" / "ema.safetensors"))
     with pytest.raises(InputError, match="a run with other weights to start from or other parts to train"):
         tiny_training(other, tmp_path / "second", report=lambda _: None)
+
+
+@pytest.mark.parametrize(("step", "share"), [(10, 1.0), (69, 1.0), (70, 1.0), (85, 0.51), (100, 0.02)], ids=str)
+def test_a_rate_that_cools_down_at_the_end_alone(make_config, step, share):
+    config = make_config(steps=100, warmup_steps=0, learning_rate=0.002, cooldown=0.3)
+    assert learning_rate(step, config) == pytest.approx(0.002 * share, rel=1e-6)
+
+
+def test_steps_can_be_added_before_it_cools_down(make_config):
+    short, long = (make_config(steps=steps, warmup_steps=3, cooldown=0.3) for steps in (100, 400))
+    assert [learning_rate(k, short) for k in range(70)] == [learning_rate(k, long) for k in range(70)]
+
+
+def test_keys_are_fitted_to_photos_before_the_first_step(make_config, tiny_training, tmp_path):
+    fresh, fitted = (
+        tiny_training(make_config(fitted_keys=count), tmp_path / str(count), report=lambda _: None).model
+        for count in (0, 2)
+    )
+    before, after = (model.image_encoder.key_projection.from16.weight for model in (fresh, fitted))
+    assert not torch.equal(before, after)
+    assert float(fitted.location_prior.log_temperature_first.detach().exp()) == pytest.approx(75)
+    # Directions of principal components stand at right angles to each other
+    weights = torch.cat([c.weight[..., 0, 0] for c in fitted.image_encoder.key_projection.children()], dim=1)
+    assert torch.allclose(weights @ weights.T, torch.eye(len(weights)), atol=1e-4)
+
+
+def test_trunk_and_keys_learn_slowly_and_late(make_config, tiny_training, tmp_path):
+    training = tiny_training(make_config(), tmp_path, report=lambda _: None)
+    projection = set(map(id, training.model.image_encoder.key_projection.parameters()))
+    slow = training.optimizer.param_groups[2]
+    assert slow["factor"] == 0.1
+    assert projection <= set(map(id, slow["params"]))
+    for step, learns in ((1, False), (2, True)):
+        training.recipe.prepare(step)
+        assert {p.requires_grad for p in slow["params"]} == {learns}

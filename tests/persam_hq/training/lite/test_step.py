@@ -20,7 +20,16 @@ def batch(length=3, stills=1):
     masks[0, :, 10:40, 12:50] = 1
     masks[1, 0, 20:60, 5:30] = 1
     segments[:, 0, 4:40, 8:60], segments[:, 1, 20:60, 30:60] = 1, 1
-    return Batch(frames=noise(2, length, 3, 64, 64), masks=masks, stills=noise(stills, 3, 64, 64), segments=segments)
+    beside = torch.zeros_like(masks)
+    beside[0, 1:, 44:60, 20:40] = 1
+    return Batch(
+        frames=noise(2, length, 3, 64, 64),
+        masks=masks,
+        beside=beside,
+        stills=noise(stills, 3, 64, 64),
+        segments=segments,
+        grid=6,
+    )
 
 
 @pytest.fixture(scope="module")
