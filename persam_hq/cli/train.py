@@ -36,10 +36,10 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="folder of the run (default: runs/<CONFIG's stem>); with pack, the file (default: <CONFIG's stem>.pack)",
     )
     train.add_argument("--pack", type=Path, metavar="FILE", help="take lite's data from this file instead")
-    # 60 MB go through most ways of carrying a file; 640 pixels and 87 are what crops of 640 pixels can make use of
+    # 60 MB go through most ways of carrying a file; 640 pixels and 78 are what crops of 640 pixels can make use of
     train.add_argument("--megabytes", type=float, default=60.0, metavar="N", help="with pack: its size at most (60)")
     train.add_argument("--side", type=int, default=640, metavar="N", help="with pack: longer side of images (640)")
-    train.add_argument("--quality", type=int, default=87, metavar="N", help="with pack: JPEG's quality (87)")
+    train.add_argument("--quality", type=int, default=78, metavar="N", help="with pack: quality of images, 1 to 100 (78)")
     train.set_defaults(run=_run, interrupted=_saved_state)
 
 

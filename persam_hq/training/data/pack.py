@@ -1,6 +1,6 @@
 """One file that holds a training's data at training size, to carry it to where the training runs.
 
-A ZIP archive: JPEG images, PNG label maps, and `manifest.json`, which names them by source in the order of the
+A ZIP archive: WebP images, PNG label maps, and `manifest.json`, which names them by source in the order of the
 configuration. What does not fit into the size asked for is left out evenly: frames of clips, photos of sets.
 """
 
@@ -45,7 +45,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PackSize:
-    """How large a pack may be: bytes in all, the longer side of its images in pixels, and JPEG's quality, 1 to 100."""
+    """How large a pack may be: bytes in all, the longer side of its images in pixels, and WebP's quality, 1 to 100."""
 
     bytes: int
     side: int
@@ -155,7 +155,7 @@ def _item(image: Array, labels: Sequence[NDArray[np.integer]], size: PackSize, f
     shape = (max(1, round(width * scale)), max(1, round(height * scale)))
     content = BytesIO()
     smaller = image if scale == 1 else cv2.resize(image, shape, interpolation=cv2.INTER_AREA)
-    Image.fromarray(np.asarray(smaller)).save(content, "JPEG", quality=size.quality)
+    Image.fromarray(np.asarray(smaller)).save(content, "WEBP", quality=size.quality)
     return _Item(image=content.getvalue(), labels=tuple(_png(each, shape) for each in labels), facts=facts)
 
 
@@ -186,11 +186,11 @@ def _write(config: TrainConfig, kept: Sequence[Sequence[Sequence[_Item]]], out: 
     out.parent.mkdir(parents=True, exist_ok=True)
     clip_sources, photo_sources = kept[: len(config.clips)], kept[len(config.clips) :]
     manifest: dict[str, Any] = {"format": FORMAT, "version": VERSION, "clips": [], "photos": []}
-    # JPEG and PNG are compressed already
+    # WebP and PNG are compressed already
     with zipfile.ZipFile(part_path(out), "w", zipfile.ZIP_STORED) as archive:
 
         def stored(item: _Item, stem: str) -> dict[str, Any]:
-            names = [f"{stem}.jpg", *(f"{stem}_{k}.png" for k in range(len(item.labels)))]
+            names = [f"{stem}.webp", *(f"{stem}_{k}.png" for k in range(len(item.labels)))]
             for name, content in zip(names, (item.image, *item.labels), strict=True):
                 # A fixed date: the same data gives the same file
                 archive.writestr(zipfile.ZipInfo(name), content)
