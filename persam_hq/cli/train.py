@@ -39,7 +39,9 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     # 60 MB go through most ways of carrying a file; 640 pixels and 78 are what crops of 640 pixels can make use of
     train.add_argument("--megabytes", type=float, default=60.0, metavar="N", help="with pack: its size at most (60)")
     train.add_argument("--side", type=int, default=640, metavar="N", help="with pack: longer side of images (640)")
-    train.add_argument("--quality", type=int, default=78, metavar="N", help="with pack: quality of images, 1 to 100 (78)")
+    train.add_argument(
+        "--quality", type=int, default=78, metavar="N", help="with pack: quality of images, 1 to 100 (78)"
+    )
     train.set_defaults(run=_run, interrupted=_saved_state)
 
 

@@ -142,6 +142,15 @@ class Segmenter(Protocol[ReferenceT, ContextT, MemoryT]):
         """Look for all objects once, where `memory` says they are; without a memory by similarity alone."""
         ...
 
+    def aim(
+        self, reference: ReferenceT, located: Located[ContextT, MemoryT], prompts: Sequence[PromptSet]
+    ) -> tuple[Located[ContextT, MemoryT], Sequence[PromptSet]]:
+        """What a strategy's prompts make of where the objects were located, and the prompts as they lie there.
+
+        Both as they are for a model that looks at whole frames; a model with windows looks where the prompts say.
+        """
+        ...
+
     def decode(
         self, located: Located[ContextT, MemoryT], prompts: Sequence[PromptSet], *, guided: bool, choice: Choice
     ) -> Decoded:

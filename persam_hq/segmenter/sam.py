@@ -130,6 +130,13 @@ class SamSegmenter:
             memory=memory,
         )
 
+    def aim(
+        self, reference: tuple[Target, ...], located: Located[SamContext, SamMemory], prompts: Sequence[PromptSet]
+    ) -> tuple[Located[SamContext, SamMemory], Sequence[PromptSet]]:
+        """See Segmenter: prompts reach the decoder as they are."""
+        del reference
+        return located, prompts
+
     @torch.inference_mode()
     def decode(
         self, located: Located[SamContext, SamMemory], prompts: Sequence[PromptSet], *, guided: bool, choice: Choice

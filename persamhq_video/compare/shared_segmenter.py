@@ -94,6 +94,16 @@ class SharedSegmenter:
         )
         return located
 
+    def aim(
+        self, reference: Any, located: Located[Any, Any], prompts: Sequence[PromptSet]
+    ) -> tuple[Located[Any, Any], Sequence[PromptSet]]:
+        """See Segmenter."""
+        key = ("aim", self._locates_with, reference, located, tuple(prompts))
+        aimed: tuple[Located[Any, Any], Sequence[PromptSet]] = self._calls.get_or_compute(
+            key, lambda: self._own.aim(reference, located, prompts)
+        )
+        return aimed
+
     def decode(
         self, located: Located[Any, Any], prompts: Sequence[PromptSet], *, guided: bool, choice: Choice
     ) -> Decoded:

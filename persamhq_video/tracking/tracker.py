@@ -152,6 +152,8 @@ class VideoTracker:
         of_selector, *of_refiners = _all_slots(target, state)
         history = self._history(located)
         prompts = self.strategies.select(located.priors, target.ids, _info(frame), history=history, slots=of_selector)
+        located, aimed = self.segmenter.aim(target.reference, located, prompts)
+        prompts = tuple(aimed)
         decoder = FrameDecoder(self.segmenter, located, _info(frame), on_call=self._count_call)
         with self.strategies.decoding(frame.index):
             decoded = decoder.run(prompts, guided=self.guided, choice=self.first_choice)

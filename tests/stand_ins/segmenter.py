@@ -96,6 +96,9 @@ class FakeSegmenter:
         prediction = MaskPrediction(masks=shown > 0, scores=scores, low_res_logits=logits[:, 0], logits=shown)
         return Decoded(prediction=prediction, presence=presence, certainty=scores, similarity=0 * scores)
 
+    def aim(self, reference, located, prompts):
+        return located, prompts
+
     def remembered_logits(self, located):
         return located.memory.logits.float()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,6 +21,14 @@ from persam_hq.segmenter.base import Decoded, Located
 from persam_hq.segmenter.lite.config import LiteConfig
 from persam_hq.segmenter.lite.mask_head import LiteContext, LiteMaskHead
 from persam_hq.segmenter.lite.memory import LiteMemory, decode_logits, follows_a_cut
+from persam_hq.segmenter.lite.prompted import (
+    agreeing,
+    draw_prompts,
+    drawn_over,
+    moved_prompts,
+    prompted_boxes,
+    speaks,
+)
 from persam_hq.segmenter.lite.reference import LiteReference
 from persam_hq.segmenter.lite.windows import (
     moved_boxes,
@@ -29,7 +38,7 @@ from persam_hq.segmenter.lite.windows import (
     whole_windows,
 )
 from persam_hq.transforms import boxes_to_input
-from persam_hq.types import ImageFeatures, ImageGeometry, LocationPrior, Target
+from persam_hq.types import ImageFeatures, ImageGeometry, LocationPrior, PromptSet, Target
 
 __all__ = ["LiteLocalizer"]
 
@@ -63,6 +72,30 @@ class LiteLocalizer:
         context = self._context(known, features, windows, past, forget=lost)
         priors = tuple(_target_similarity(features, target) for target in known.targets)
         return Located(priors=priors, features=features, windows=windows, context=context, memory=memory)
+
+    def aim(
+        self, reference: LiteReference, located: Located[LiteContext, LiteMemory], prompts: Sequence[PromptSet]
+    ) -> tuple[Located[LiteContext, LiteMemory], Sequence[PromptSet]]:
+        """See Segmenter. Without prompts, or where they do not decide, everything stays as it is."""
+        if not (self.config.prompts_decide and any(map(speaks, prompts))):
+            return located, prompts
+
+        # Windows go around boxes, and to points outside of them
+        features, geometry = located.features, located.features.geometry
+        boxes, elsewhere = prompted_boxes(prompts, located.windows, geometry, self.config)
+        windows = torch.where(elsewhere[:, None], tracking_windows(boxes, geometry, self.config), located.windows)
+
+        # The prior in them, with the prompts in it
+        known = self._with_appearance(reference.to(self.model.device), located.memory)
+        past = None if located.memory is None else located.memory.to(self.model.device)
+        lost = torch.ones_like(elsewhere) if past is None else past.missing > 0
+        prompts = moved_prompts(prompts, located.windows, windows)
+        context = self._context(known, features, windows, past, forget=lost)
+        drawn = draw_prompts(prompts, windows, geometry, grid=self.model.geometry.mask_grid)
+        agrees = agreeing(prompts, drawn, context.prior, self.config)
+        prior = drawn_over(self.model, context.window_features, context.prior, drawn, agrees)
+        context = replace(context, prior=prior, contradicted=~agrees, pointed=drawn.inside)
+        return replace(located, windows=windows, context=context), prompts
 
     @torch.inference_mode()
     def after_cut(self, features: ImageFeatures, memory: LiteMemory) -> LiteMemory:
@@ -168,6 +201,7 @@ class LiteLocalizer:
             prior=prior,
             targets=reference.targets,
             attn_sim=guided_similarity(seen.embedding, reference.targets),
+            contradicted=torch.zeros_like(forget),
         )
 
     def _previous_sources(self, memory: LiteMemory | None, windows: Tensor) -> tuple[MatchMemory | None, Tensor | None]:

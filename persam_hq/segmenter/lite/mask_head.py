@@ -17,7 +17,15 @@ from persam_hq.modeling.prompt_encoder import PromptBatch
 from persam_hq.segmenter.base import Choice, Decoded, Located
 from persam_hq.segmenter.batching import choose, join_outputs, prompt_groups, stack_prompts
 from persam_hq.segmenter.lite.config import LiteConfig
-from persam_hq.segmenter.lite.mask_selection import connected_to, dilate, hq_detail, likeness, mask_by_agreement
+from persam_hq.segmenter.lite.mask_selection import (
+    connected_to,
+    dilate,
+    held_by,
+    hq_detail,
+    likeness,
+    mask_by_agreement,
+    mask_by_points,
+)
 from persam_hq.segmenter.lite.memory import LiteMemory
 from persam_hq.types import DecoderOutput, Guidance, MaskPrediction, PromptSet
 
@@ -28,13 +36,17 @@ __all__ = ["LiteContext", "LiteMaskHead"]
 class LiteContext:
     """A frame as it is decoded: seen through the objects' windows, with its dense prior (K, 12, 2g, 2g).
 
-    targets: (K, C) target embeddings; attn_sim: (K, 1, 1, g*g), the target-guided attention.
+    targets: (K, C) target embeddings; attn_sim: (K, 1, 1, g*g), the target-guided attention; contradicted: (K,) bool,
+    whether a strategy's prompts contradict the prior, which then holds the prompts alone; pointed: (K, 1, L, L), small
+    disks at their positive points, or None without prompts.
     """
 
     window_features: WindowFeatures
     prior: Tensor
     targets: Tensor
     attn_sim: Tensor
+    contradicted: Tensor
+    pointed: Tensor | None = None
 
     def __repr__(self) -> str:
         return f"LiteContext(window_features={self.window_features}, prior={tuple(self.prior.shape)})"
@@ -54,8 +66,8 @@ class LiteMaskHead:
         """See Segmenter."""
         # Presence is judged on the mask that was selected, before HQ's correction
         output = self.outputs(located, prompts, guided=guided)
-        logits, scores, correction = self._select(output, located.context.prior, choice)
-        presence = self._presence(output, logits, located.context.prior)
+        logits, scores, correction = self._select(output, located.context, choice)
+        presence = self._presence(output, logits, located.context)
         return self.predict(located, logits, scores=scores, presence=presence, correction=correction)
 
     def decode_weighed(self, located: Located[LiteContext, LiteMemory], weights: Tensor) -> Decoded:
@@ -64,7 +76,7 @@ class LiteMaskHead:
         output = self.run(located.context, range(len(located.priors)), PromptBatch(), guided=True)
         logits, scores = weighted_mask(replace(output, hq_masks=None), weights)
         correction = None if output.hq_masks is None else hq_detail(logits, output.hq_masks, self.config)
-        presence = self._presence(output, logits, located.context.prior)
+        presence = self._presence(output, logits, located.context)
         return self.predict(located, logits, scores=scores[:, 0], presence=presence, correction=correction)
 
     def scales(self, located: Located[LiteContext, LiteMemory]) -> Tensor:
@@ -77,10 +89,12 @@ class LiteMaskHead:
     ) -> DecoderOutput:
         """See Segmenter."""
         # One decoder call per kind of prompts
-        groups, outputs = prompt_groups(prompts), []
+        groups, outputs = _apart(prompt_groups(prompts), located.context.contradicted), []
         for group in groups:
             batch = stack_prompts([prompts[i] for i in group], located.features.geometry).to(self.model.device)
-            outputs.append(self.run(located.context, group, batch, guided=guided))
+            # The target's guidance would speak for what the prompts contradict
+            heard = guided and not bool(located.context.contradicted[group[0]])
+            outputs.append(self.run(located.context, group, batch, guided=heard))
         return join_outputs(outputs, groups)
 
     def run(self, context: LiteContext, rows: Sequence[int], prompts: PromptBatch, *, guided: bool) -> DecoderOutput:
@@ -157,7 +171,9 @@ class LiteMaskHead:
         boxes, _ = inclusive_boxes(masks)
         return boxes
 
-    def _select(self, output: DecoderOutput, prior: Tensor, choice: Choice) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _select(
+        self, output: DecoderOutput, context: LiteContext, choice: Choice
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """One mask per row: logits (B, 1, L, L), its predicted IoU (B,), and HQ's correction (B, 1, sL, sL) of it."""
         # Another choice than lite's own: as SAM-HQ's predictor selects, with HQ's correction in the mask
         if choice != "single" or self.config.published_selection:
@@ -165,15 +181,30 @@ class LiteMaskHead:
             return masks[:, None], iou, None
 
         # The single mask, or the one that agrees with the prior; HQ's correction apart from it
-        rows = torch.arange(len(prior), device=prior.device)
-        chosen = mask_by_agreement(output, prior, self.config) if self.config.choice else torch.zeros_like(rows)
+        rows = torch.arange(len(context.prior), device=context.prior.device)
+        chosen = mask_by_agreement(output, context.prior, self.config) if self.config.choice else torch.zeros_like(rows)
+        # Matching has no say where prompts contradict it
+        if context.pointed is not None:
+            chosen = torch.where(context.contradicted, mask_by_points(output, context.pointed, self.config), chosen)
         masks, iou = output.masks[rows, chosen][:, None], output.iou_predictions[rows, chosen]
+        if context.pointed is not None and context.contradicted.any():
+            masks = torch.where(context.contradicted[:, None, None, None], held_by(context.pointed, masks), masks)
         if output.hq_masks is None or not self.config.hq_agreement:
             return masks, iou, output.hq_masks
         return masks, iou, hq_detail(masks, output.hq_masks, self.config)
 
-    def _presence(self, output: DecoderOutput, logits: Tensor, prior: Tensor) -> Tensor:
+    def _presence(self, output: DecoderOutput, logits: Tensor, context: LiteContext) -> Tensor:
         """Probability (B,) that the object is there, and is what the chosen logits (B, 1, L, L) cover."""
         assert output.presence is not None
         presence = torch.sigmoid(output.presence)
-        return presence * likeness(logits, prior, self.config) if self.config.presence else presence
+        if self.config.presence:
+            presence = presence * likeness(logits, context.prior, self.config)
+        # What a prompt is on is there, like the object or not, unless its mask is empty
+        prompted = (logits.flatten(1).amax(dim=1) > 0).to(presence.dtype)
+        return torch.where(context.contradicted, prompted, presence)
+
+
+def _apart(groups: Sequence[Sequence[int]], flags: Tensor) -> list[list[int]]:
+    """Groups of rows, each cut in two by the rows' flags (K,) bool; groups that are all alike stay as they are."""
+    cut = [[i for i in group if bool(flags[i]) is side] for group in groups for side in (False, True)]
+    return [group for group in cut if group]

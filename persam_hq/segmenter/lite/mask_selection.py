@@ -5,6 +5,8 @@ Plain functions of tensors; `mask_head` wires them, and the training of lite use
 
 from __future__ import annotations
 
+from typing import Final
+
 import cv2
 import numpy as np
 import torch
@@ -21,10 +23,16 @@ __all__ = [
     "along_the_border",
     "connected_to",
     "dilate",
+    "held_by",
     "hq_detail",
     "likeness",
     "mask_by_agreement",
+    "mask_by_points",
 ]
+
+
+_POINT_LOGIT: Final = 4.0
+"""Logit of a point that no mask holds, and of what is taken away; as of a given mask (`first_logit_peak`)."""
 
 
 def agreement(masks: Tensor, expected: Tensor) -> Tensor:
@@ -43,6 +51,32 @@ def mask_by_agreement(output: DecoderOutput, prior: Tensor, config: LiteConfig) 
     score = output.iou_predictions.clamp(0, 1) + agreement(output.masks, expected)
     score[:, 0] += config.single_bonus
     return score.argmax(dim=1)
+
+
+def mask_by_points(output: DecoderOutput, pointed: Tensor, config: LiteConfig) -> Tensor:
+    """Index (B,) of the mask with the highest predicted IoU among those that hold the positive points.
+
+    `pointed` (B, 1, L, L) is positive at the points; without any, all masks hold them.
+    """
+    # A point that a mask leaves out costs more than any predicted IoU
+    inside = ((output.masks > 0) * pointed).sum(dim=(2, 3)) / pointed.sum(dim=(2, 3)).clamp(min=1e-6)
+    score = output.iou_predictions.clamp(0, 1) + 2 * inside
+    score[:, 0] += config.single_bonus
+    return score.argmax(dim=1)
+
+
+def held_by(pointed: Tensor, logits: Tensor) -> Tensor:
+    """Mask logits (B, 1, L, L) without the parts that hold no positive point; those points alone where no part does.
+
+    `pointed` (B, 1, L, L) is above a half at the points; a row without any keeps its mask.
+    """
+    points = pointed[:, 0] > 0.5
+    held = connected_to(logits[:, 0] > 0, points)
+    # Without one, the mask is of something that nobody pointed at
+    found, asked = (flags.flatten(1).any(dim=1)[:, None, None] for flags in (held, points))
+    small = torch.where(points, _POINT_LOGIT, -_POINT_LOGIT)
+    kept = torch.where(held, logits[:, 0], logits[:, 0].clamp(max=-_POINT_LOGIT))
+    return torch.where(asked, torch.where(found, kept, small), logits[:, 0])[:, None]
 
 
 def likeness(masks: Tensor, prior: Tensor, config: LiteConfig) -> Tensor:

@@ -105,11 +105,13 @@ def memory_after(
     windows: Tensor,
     boxes: Tensor,
     present: Tensor,
+    learns: Tensor,
     config: LiteConfig,
 ) -> LiteMemory:
     """The memory after a frame that was decoded in `windows` (K, 4) and gave `boxes` (K, 4); on the CPU.
 
-    Objects not `present` (K,) bool keep what was known of them, and are missing for one frame more.
+    Objects not `present` (K,) bool keep what was known of them, and are missing for one frame more. Appearance is
+    learned of those with `learns` (K,) bool alone.
     """
     # What is remembered of this frame, and what is learned from it where it is certain
     boxes, logits = boxes.cpu(), decoded.prediction.low_res_logits[:, None]
@@ -118,7 +120,7 @@ def memory_after(
     example = MatchMemory(keys=found.keys.cpu(), mask=found.mask.cpu(), positions=found.positions.cpu())
     # Nothing is learned from an object that has just come back, and its motion is not known
     was_there = present & (memory.missing == 0)
-    confident = was_there & _is_confident(decoded, config)
+    confident = was_there & learns & _is_confident(decoded, config)
 
     row, cube = present[:, None], present[:, None, None, None]
     return LiteMemory(

@@ -105,6 +105,13 @@ class LiteSegmenter:
         return self.localizer.locate(reference, features, memory)
 
     @torch.inference_mode()
+    def aim(
+        self, reference: LiteReference, located: Located[LiteContext, LiteMemory], prompts: Sequence[PromptSet]
+    ) -> tuple[Located[LiteContext, LiteMemory], Sequence[PromptSet]]:
+        """See Segmenter: windows go where the prompts are, and what these contradict is left out of the prior."""
+        return self.localizer.aim(reference, located, prompts)
+
+    @torch.inference_mode()
     def decode(
         self, located: Located[LiteContext, LiteMemory], prompts: Sequence[PromptSet], *, guided: bool, choice: Choice
     ) -> Decoded:
@@ -151,5 +158,6 @@ class LiteSegmenter:
             windows=located.windows,
             boxes=self.mask_head.tracked_boxes(located, decoded),
             present=present,
+            learns=~located.context.contradicted.cpu(),
             config=self.config,
         )
