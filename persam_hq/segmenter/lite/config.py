@@ -161,6 +161,15 @@ class LiteConfig:
     """Part of what matching finds that has to lie in a box, and IoU with a mask prompt, from which the two agree.
     Chosen."""
 
+    prompt_covered: float = _number(0.5, unit="share of a cell", low=0, high=1)
+    """Share from which a cell belongs to a disk or lies in a box; and the share of the positive points' disks that
+    matching has to find for the two to agree. Chosen."""
+    prompt_disk_alone: float = _number(0.1, unit="window sides", low=0, high=1)
+    """Radius of a positive point's disk where prompts stand alone; that of image prompts. Chosen."""
+    prompt_disk_over: float = _number(0.03, unit="window sides", low=0, high=1)
+    """Radius of a point's disk over what matching says, and of what a negative point cuts out: no wider than thin parts
+    are. Chosen."""
+
     # What `published` does instead
 
     whole_frame: bool = False

@@ -91,9 +91,11 @@ class LiteLocalizer:
         lost = torch.ones_like(elsewhere) if past is None else past.missing > 0
         prompts = moved_prompts(prompts, located.windows, windows)
         context = self._context(known, features, windows, past, forget=lost)
-        drawn = draw_prompts(prompts, windows, geometry, grid=self.model.geometry.mask_grid)
+        drawn = draw_prompts(prompts, windows, geometry, self.config, grid=self.model.geometry.mask_grid)
         agrees = agreeing(prompts, drawn, context.prior, self.config)
-        prior = drawn_over(self.model, context.window_features, context.prior, drawn, agrees)
+        prior = drawn_over(
+            self.model, context.window_features, context.prior, drawn=drawn, agrees=agrees, config=self.config
+        )
         context = replace(context, prior=prior, contradicted=~agrees, pointed=drawn.inside)
         return replace(located, windows=windows, context=context), prompts
 

@@ -188,7 +188,9 @@ class LiteMaskHead:
             chosen = torch.where(context.contradicted, mask_by_points(output, context.pointed, self.config), chosen)
         masks, iou = output.masks[rows, chosen][:, None], output.iou_predictions[rows, chosen]
         if context.pointed is not None and context.contradicted.any():
-            masks = torch.where(context.contradicted[:, None, None, None], held_by(context.pointed, masks), masks)
+            masks = torch.where(
+                context.contradicted[:, None, None, None], held_by(context.pointed, masks, self.config), masks
+            )
         if output.hq_masks is None or not self.config.hq_agreement:
             return masks, iou, output.hq_masks
         return masks, iou, hq_detail(masks, output.hq_masks, self.config)

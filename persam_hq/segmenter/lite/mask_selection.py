@@ -5,8 +5,6 @@ Plain functions of tensors; `mask_head` wires them, and the training of lite use
 
 from __future__ import annotations
 
-from typing import Final
-
 import cv2
 import numpy as np
 import torch
@@ -15,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from persam_hq.modeling.lite.location_prior import PriorChannel
-from persam_hq.segmenter.lite.config import LiteConfig
+from persam_hq.segmenter.lite.config import SMALLEST_SHARE, LiteConfig
 from persam_hq.types import DecoderOutput
 
 __all__ = [
@@ -29,10 +27,6 @@ __all__ = [
     "mask_by_agreement",
     "mask_by_points",
 ]
-
-
-_POINT_LOGIT: Final = 4.0
-"""Logit of a point that no mask holds, and of what is taken away; as of a given mask (`first_logit_peak`)."""
 
 
 def agreement(masks: Tensor, expected: Tensor) -> Tensor:
@@ -59,23 +53,23 @@ def mask_by_points(output: DecoderOutput, pointed: Tensor, config: LiteConfig) -
     `pointed` (B, 1, L, L) is positive at the points; without any, all masks hold them.
     """
     # A point that a mask leaves out costs more than any predicted IoU
-    inside = ((output.masks > 0) * pointed).sum(dim=(2, 3)) / pointed.sum(dim=(2, 3)).clamp(min=1e-6)
+    inside = ((output.masks > 0) * pointed).sum(dim=(2, 3)) / pointed.sum(dim=(2, 3)).clamp(min=SMALLEST_SHARE)
     score = output.iou_predictions.clamp(0, 1) + 2 * inside
     score[:, 0] += config.single_bonus
     return score.argmax(dim=1)
 
 
-def held_by(pointed: Tensor, logits: Tensor) -> Tensor:
+def held_by(pointed: Tensor, logits: Tensor, config: LiteConfig) -> Tensor:
     """Mask logits (B, 1, L, L) without the parts that hold no positive point; those points alone where no part does.
 
     `pointed` (B, 1, L, L) is above a half at the points; a row without any keeps its mask.
     """
-    points = pointed[:, 0] > 0.5
+    points = pointed[:, 0] > config.prompt_covered
     held = connected_to(logits[:, 0] > 0, points)
     # Without one, the mask is of something that nobody pointed at
     found, asked = (flags.flatten(1).any(dim=1)[:, None, None] for flags in (held, points))
-    small = torch.where(points, _POINT_LOGIT, -_POINT_LOGIT)
-    kept = torch.where(held, logits[:, 0], logits[:, 0].clamp(max=-_POINT_LOGIT))
+    small = torch.where(points, config.first_logit_peak, -config.first_logit_peak)
+    kept = torch.where(held, logits[:, 0], logits[:, 0].clamp(max=-config.first_logit_peak))
     return torch.where(asked, torch.where(found, kept, small), logits[:, 0])[:, None]
 
 

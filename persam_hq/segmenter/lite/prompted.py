@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -18,18 +17,12 @@ from torch import Tensor
 from persam_hq.modeling.lite.location_prior import MASK_CHANNELS, PriorChannel
 from persam_hq.modeling.lite.model import Lite, WindowFeatures
 from persam_hq.modeling.lite.prompt_maps import box_shapes, point_shapes
-from persam_hq.modeling.lite.window import move_window
+from persam_hq.modeling.lite.window import OUTSIDE_LOGIT, move_window
 from persam_hq.segmenter.lite.config import LiteConfig
 from persam_hq.transforms import boxes_to_input, points_to_input
 from persam_hq.types import ImageGeometry, PromptSet
 
 __all__ = ["DrawnPrompts", "agreeing", "draw_prompts", "drawn_over", "moved_prompts", "prompted_boxes", "speaks"]
-
-_ALONE_RADIUS: Final = 0.1
-"""Radius, in window sides, of a point's disk where the prompt is all that is known; as of image prompts
-(`persam_hq.prompting.policy`)."""
-_OVER_RADIUS: Final = 0.03
-"""Radius, in window sides, of a point's disk over what matching says; no wider than thin parts are. Chosen."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,19 +90,24 @@ def moved_prompts(prompts: Sequence[PromptSet], source: Tensor, destination: Ten
             destination=after[None],
             grid=prompt.mask_input.shape[-1],
         )
-        moved.append(replace(prompt, mask_input=torch.where(covered > 0, logits, -10.0)[0]))
+        moved.append(replace(prompt, mask_input=torch.where(covered > 0, logits, OUTSIDE_LOGIT)[0]))
     return moved
 
 
-def draw_prompts(prompts: Sequence[PromptSet], windows: Tensor, geometry: ImageGeometry, *, grid: int) -> DrawnPrompts:
+def draw_prompts(
+    prompts: Sequence[PromptSet], windows: Tensor, geometry: ImageGeometry, config: LiteConfig, *, grid: int
+) -> DrawnPrompts:
     """The prompts drawn in windows (K, 4), on `grid` cells a side."""
-    drawn = [_draw(prompt, window[None], geometry, grid=grid) for prompt, window in zip(prompts, windows, strict=True)]
+    drawn = [
+        _draw(prompt, window[None], geometry, config, grid=grid)
+        for prompt, window in zip(prompts, windows, strict=True)
+    ]
     alone, inside, outside, limits = (torch.cat(parts) for parts in zip(*drawn, strict=True))
     return DrawnPrompts(alone=alone, inside=inside, outside=outside, limits=limits)
 
 
 def _draw(
-    prompt: PromptSet, window: Tensor, geometry: ImageGeometry, *, grid: int
+    prompt: PromptSet, window: Tensor, geometry: ImageGeometry, config: LiteConfig, *, grid: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """One object's prompts in its window (1, 4): the four maps (1, 1, grid, grid) of `DrawnPrompts`."""
     points = points_to_input(prompt.points.to(window), geometry)[None]
@@ -131,9 +129,9 @@ def _draw(
         shape = F.interpolate(shape, size=(grid, grid), mode="bilinear", align_corners=False)
     elif prompt.box is not None:
         shape = limits
-    outside = disks(0, _OVER_RADIUS)
-    alone = torch.maximum(shape, disks(1, _ALONE_RADIUS)) * limits * (1 - outside)
-    return alone, disks(1, _OVER_RADIUS), outside, limits
+    outside = disks(0, config.prompt_disk_over)
+    alone = torch.maximum(shape, disks(1, config.prompt_disk_alone)) * limits * (1 - outside)
+    return alone, disks(1, config.prompt_disk_over), outside, limits
 
 
 def agreeing(prompts: Sequence[PromptSet], drawn: DrawnPrompts, prior: Tensor, config: LiteConfig) -> Tensor:
@@ -165,7 +163,7 @@ def agreeing(prompts: Sequence[PromptSet], drawn: DrawnPrompts, prior: Tensor, c
             )
         if bool((prompt.labels == 1).any()):
             weight = inside[row]
-            agrees = agrees and float((weight * found[row]).sum()) >= 0.5 * float(weight.sum())
+            agrees = agrees and float((weight * found[row]).sum()) >= config.prompt_covered * float(weight.sum())
         verdicts.append(agrees)
     return torch.tensor(verdicts, device=prior.device)
 
@@ -175,7 +173,9 @@ def _overlap(shares: Tensor, others: Tensor) -> float:
     return float(torch.minimum(shares, others).sum() / torch.maximum(shares, others).sum().clamp(min=1))
 
 
-def drawn_over(model: Lite, seen: WindowFeatures, prior: Tensor, drawn: DrawnPrompts, agrees: Tensor) -> Tensor:
+def drawn_over(
+    model: Lite, seen: WindowFeatures, prior: Tensor, *, drawn: DrawnPrompts, agrees: Tensor, config: LiteConfig
+) -> Tensor:
     """The prior (K, 12, 2g, 2g) with the prompts in it: over it where they agree, instead of it where they do not."""
     # Over it: what is at a point or outside of a box is certain, whatever each source says
     size = prior.shape[-2:]
@@ -185,8 +185,10 @@ def drawn_over(model: Lite, seen: WindowFeatures, prior: Tensor, drawn: DrawnPro
     over = prior.clone()
     for channels in MASK_CHANNELS:
         for channel in channels:
-            said = torch.where((limits < 0.5) | (outside > 0.5), -1.0, over[:, channel])
-            over[:, channel] = torch.where(inside > 0.5, 1.0, said)
+            said = torch.where(
+                (limits < config.prompt_covered) | (outside > config.prompt_covered), -1.0, over[:, channel]
+            )
+            over[:, channel] = torch.where(inside > config.prompt_covered, 1.0, said)
 
     # Instead of it: as an image prompt
     alone = model.prompt_prior(seen, drawn.alone.clamp(0, 1))
