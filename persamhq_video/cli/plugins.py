@@ -7,6 +7,7 @@ import inspect
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from persam_hq.errors import did_you_mean
 from persamhq_video.errors import PluginError
@@ -40,6 +41,15 @@ def _new(name: str, folder: Path) -> None:
     print(f"next: pip install {package}; pytest {shlex.quote(str(folder))}; persamhq-video plugins show {name}")
 
 
+LITE_DEFAULT: Final = "dense_prior"
+"""The selector that gives no prompts."""
+ON_LITE: Final = (
+    "With lite the prompts decide: where they contradict the dense prior (positive points or a box off what matching "
+    "finds, a mask unlike it), they stand alone; elsewhere they are drawn over it, and nothing lies outside of a box."
+)
+"""How prompts and lite's dense prior are weighed, beside every selector that gives prompts."""
+
+
 def _list(registry: PluginRegistry) -> None:
     """Print every strategy by kind, with its summary and its plugin in columns."""
     for register in registry.registers:
@@ -62,6 +72,8 @@ def _show(registry: PluginRegistry, name: str) -> None:
     for entry in matching:
         print(f"{entry.name}: {entry.kind} of the plugin {entry.plugin}")
         print(inspect.getdoc(entry.factory) or "no description")
+        if entry.kind == "prompt selector" and entry.name != LITE_DEFAULT:
+            print(ON_LITE)
         _show_options(entry.options)
 
 
