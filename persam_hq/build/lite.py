@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from persam_hq.checkpoint import read_tensors, write_safetensors
 from persam_hq.checkpoint.soundness import misfits, refuse_bad_values
-from persam_hq.errors import CheckpointError, MisfitError
+from persam_hq.errors import MisfitError
 from persam_hq.modeling.common import FusedLayerNorm2d
 from persam_hq.modeling.lite.efficientnet import EMBEDDING_STRIDE, EfficientNetLite, Stage
 from persam_hq.modeling.lite.image_encoder import LiteImageEncoder
