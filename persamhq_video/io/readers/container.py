@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 
 from persam_hq.errors import one_line
 from persamhq_video.errors import DecodeError, InputError
+from persamhq_video.io.readers.gif import gif_outline, mended_gif
 from persamhq_video.io.readers.matroska import missing_part
 from persamhq_video.io.readers.orientation import Orientation, orientation_of
 from persamhq_video.io.readers.times import frame_step, late_start, prepare_times, time_base_of
@@ -41,7 +42,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     try:
         # The absolute path keeps a name such as "take:2.mp4" from being read as a protocol.
         # Titles and the like may be in any encoding, whatever the container's standard says; none of them is used.
-        container = av.open(str(path.absolute()), metadata_errors="replace")
+        container = av.open(mended_gif(path) or str(path.absolute()), metadata_errors="replace")
     except (av.FFmpegError, OSError) as exc:
         raise InputError(f"{path}: not a video that can be read ({reason(exc)}); give a video or a folder") from exc
 
@@ -115,12 +116,15 @@ def is_shown(packet: Packet[VideoStream]) -> bool:
 
 
 def missing_end(path: Path, container: InputContainer, stream: VideoStream, *, last: int, gap: int) -> str | None:
-    """What shows that frames are missing at the end of a Matroska file, None where nothing does.
+    """What shows that frames are missing at the end of a Matroska or GIF file, None where nothing does.
 
-    ``last`` is the time stamp of the last frame and ``gap`` the longest distance between two. There is no frame count;
-    the size of the file tells, and, where only its index is missing, the duration that a track may carry. That alone
-    is a hint only: the last frame may be held, and editors leave old durations behind.
+    ``last`` is the time stamp of the last frame and ``gap`` the longest distance between two. Neither has a frame
+    count; the size of the file tells, and, where only the index of Matroska is missing, the duration that a track may
+    carry. That alone is a hint only: the last frame may be held, and editors leave old durations behind.
     """
+    if container.format.name == "gif":
+        outline = gif_outline(path)
+        return None if outline is None or outline.whole is None else "the file ends in the middle of a frame"
     part = missing_part(path) if "matroska" in container.format.name else None
     if part == "frames":
         return "the file ends in the middle of its frames"
