@@ -48,6 +48,13 @@ class FoundVideo:
 _FRAME_PREFIXES: Final = ("", "f", "frame", "img", "image")
 """What stands before a frame's number in names of masks, beside the names of the video and of its frames."""
 
+_MASK_WORDS: Final = frozenset(
+    {"alpha", "annotation", "annotations", "groundtruth", "gt", "label", "labels", "mask", "masks", "matte", "seg"}
+    | {"segmentation"}
+)
+"""Words that say that a file is a mask, before or behind the name of its frame."""
+_MASK_SUFFIXES: Final = IMAGE_SUFFIXES | {".gif"}
+
 
 # Videos
 
@@ -142,11 +149,14 @@ def find_mask_for(video: Path | str, mask: str | Path, *, first: FirstFrame | No
     """The first-frame mask of ``video``, where ``mask`` is an image, a folder or a pattern.
 
     In a folder it is ``<stem>.png`` (or another image suffix) or, as in DAVIS, a file of ``<stem>/``: that of the
-    ``first`` frame, by its name or number. In a pattern ``{stem}`` stands for the video's stem; so does ``*`` if there
+    ``first`` frame, by its name or number. The masks may lie in the folder itself where they are named as the frames of
+    a folder of frames are. In a pattern ``{stem}`` stands for the video's stem; so does ``*`` if there
     is no ``{stem}``, and otherwise ``*`` matches anything as long as one file matches.
     """
     stem = FoundVideo(video).stem
     found = _mask_of_pattern(stem, str(mask)) if _is_mask_pattern(mask) else _mask_at_path(stem, Path(mask))
+    if found is None and _has_masks_of_frames(video, Path(mask)):
+        found = Path(mask)
     if found is not None and found.is_dir():
         files = image_files(found)
         if files:
@@ -157,6 +167,14 @@ def find_mask_for(video: Path | str, mask: str | Path, *, first: FirstFrame | No
         expected = f"expected {stem}.png or a folder {stem} of masks{_hint_if_folder_of_videos(video)}"
         raise InputError(f"{mask}: no mask for {name} there; {expected}")
     return FoundMask(found, () if found.stem == stem else _notes_on_name(found, first))
+
+
+def _has_masks_of_frames(video: Path | str, mask: Path) -> bool:
+    """Whether a folder itself holds masks by the names of the frames of a folder of frames."""
+    if not isinstance(video, Path) or not is_folder(video) or not is_folder(mask) or video.resolve() == mask.resolve():
+        return False
+    frames = {file.stem for file in image_files(video)}
+    return any(file.stem in frames for file in image_files(mask))
 
 
 def _mask_of_frame(folder: Path, files: Sequence[Path], first: FirstFrame | None, stem: str) -> FoundMask:
@@ -187,8 +205,17 @@ def _frame_number(mask: Path, prefixes: Collection[str]) -> int | None:
 
 
 def _bare(prefix: str) -> str:
-    """A prefix without case and without what parts it from the number."""
-    return prefix.casefold().rstrip("-_. ")
+    """A prefix without case, without what parts it from the number, and without words for masks at either end."""
+    bare = prefix.casefold().strip("-_. ")
+    while bare:
+        parts = re.split(r"[-_. ]+", bare)
+        if parts[0] in _MASK_WORDS:
+            bare = bare[len(parts[0]) :].lstrip("-_. ")
+        elif parts[-1] in _MASK_WORDS:
+            bare = bare[: -len(parts[-1])].rstrip("-_. ")
+        else:
+            break
+    return bare
 
 
 def _is_of_frame(file: Path, numbered: Mapping[Path, int], first: FirstFrame) -> bool:
@@ -250,7 +277,7 @@ def _mask_at_path(stem: str, path: Path) -> Path | None:
         raise InputError(f"{path}: no such mask; give an image, a folder or a pattern such as masks/{{stem}}.png")
 
     # PNG first: where a mask lies beside its frame, the frame is the JPEG.
-    for suffix in sorted(IMAGE_SUFFIXES, key=lambda known: (known != ".png", known)):
+    for suffix in sorted(_MASK_SUFFIXES, key=lambda known: (known != ".png", known)):
         for spelt in (suffix, suffix.upper()):
             if is_file(candidate := path / f"{stem}{spelt}"):
                 return candidate

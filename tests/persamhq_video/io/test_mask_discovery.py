@@ -97,6 +97,8 @@ FRAMES = tuple(f"{number:05d}" for number in range(10))
         (["00000", "00040"], FirstFrame(40), "00040"),
         (["0001", "0002"], FirstFrame(0), "0001"),
         (["bear_00000", "bear_00005"], FirstFrame(5), "bear_00005"),
+        (["mask_0003", "mask_0004"], FirstFrame(3, FRAMES), "mask_0003"),
+        (["bear_mask_00000", "bear_mask_00005"], FirstFrame(5), "bear_mask_00005"),
         # Names that say nothing of a frame
         (["first"], FirstFrame(3, FRAMES), "first"),
         (["object1"], FirstFrame(3, FRAMES), "object1"),
@@ -121,6 +123,10 @@ def test_of_a_folder_of_masks_that_of_the_first_frame_is_taken(masks, first, fou
         (["00005"], FirstFrame(0), r"no mask for frame 0, which the run begins with"),
         (["2", "3"], FirstFrame(0), r"no mask for frame 0"),
         (["bear_005"], FirstFrame(0), r"no mask for frame 0"),
+        (["mask_0005"], FirstFrame(0, FRAMES), r"no mask for frame 00000"),
+        (["label5"], FirstFrame(0), r"no mask for frame 0"),
+        (["gt-seg_5"], FirstFrame(0), r"no mask for frame 0"),
+        (["bear_mask_5"], FirstFrame(0), r"no mask for frame 0"),
     ],
 )
 def test_a_mask_of_another_frame_is_not_put_on_the_first(masks, first, message, tmp_path):
@@ -136,3 +142,23 @@ def test_a_mask_that_is_named_as_another_frame_is_told_of(tmp_path):
     assert "is named as another frame, and is put on frame 00000" in note
     assert find_mask_for(tmp_path / "bear", tmp_path / "m" / "00000.png", first=frames).notes == ()
     assert find_mask_for(tmp_path / "00005.mp4", tmp_path / "m", first=FirstFrame(0)).notes == ()
+
+
+@pytest.mark.parametrize(("masks", "found"), [(["00000"], "00000"), (["00000", "00001"], "00000"), (["00002"], None)])
+def test_masks_of_frames_may_lie_in_the_folder_itself(masks, found, tmp_path):
+    touch(tmp_path, *(f"bear/{name}.jpg" for name in FRAMES), *(f"m/{name}.png" for name in masks))
+    first = FirstFrame(0, FRAMES)
+    find_mask_for(tmp_path / "bear", tmp_path / "m")
+    if found is None:
+        with pytest.raises(InputError, match=r"no mask for frame 00000, .*; got 00002\.png"):
+            find_mask_for(tmp_path / "bear", tmp_path / "m", first=first)
+        return
+    assert find_mask_for(tmp_path / "bear", tmp_path / "m", first=first).path == tmp_path / "m" / f"{found}.png"
+    # A video file has no names of frames, and another folder's masks may be other ones
+    with pytest.raises(InputError, match=r"no mask for cow\.mp4 there"):
+        find_mask_for(tmp_path / "cow.mp4", tmp_path / "m", first=FirstFrame(0))
+
+
+def test_a_mask_may_be_a_gif(tmp_path):
+    touch(tmp_path, "m/bear.gif")
+    assert find_mask_for(tmp_path / "bear.mp4", tmp_path / "m").path.name == "bear.gif"
