@@ -21,6 +21,7 @@ from persamhq_video.types import SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BytesIO
     from pathlib import Path
 
     from av.container import InputContainer
@@ -42,7 +43,8 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     try:
         # The absolute path keeps a name such as "take:2.mp4" from being read as a protocol.
         # Titles and the like may be in any encoding, whatever the container's standard says; none of them is used.
-        container = av.open(mended_gif(path) or str(path.absolute()), metadata_errors="replace")
+        file: BytesIO | str = mended_gif(path) or str(path.absolute())
+        container = av.open(file, "r", metadata_errors="replace")
     except (av.FFmpegError, OSError) as exc:
         raise InputError(f"{path}: not a video that can be read ({reason(exc)}); give a video or a folder") from exc
 
