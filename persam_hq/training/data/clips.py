@@ -111,7 +111,7 @@ def video_clip(
             mask = (clip.labels[index] == chosen).astype(np.uint8)
             twin = look_alike(clip.frames[index], mask, size=size, rng=rng)
         surroundings = make_surroundings(others, size=size, rng=rng, twin=twin)
-        frames, warped, pasted = recompose(frames, warped, surroundings, rng)
+        frames, warped, pasted = recompose(frames, warped, surroundings, rng, camera=camera.matrices)
         beside = pasted if surroundings.back is not None or pasted.any() else beside
     if warped[0].sum() < MIN_OBJECT_PIXELS:
         return None

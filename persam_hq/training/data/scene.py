@@ -213,11 +213,17 @@ def make_surroundings(
 
 
 def recompose(
-    frames: Array, masks: Array, surroundings: Surroundings, rng: np.random.Generator
+    frames: Array,
+    masks: Array,
+    surroundings: Surroundings,
+    rng: np.random.Generator,
+    *,
+    camera: Sequence[Matrix] | None = None,
 ) -> tuple[Array, Array, Array]:
     """Frames (T, S, S, 3) and the object's masks (T, S, S) with other surroundings, which move on their own.
 
-    Beside these the masks (T, S, S) of the distractor, as far as it can be seen.
+    Beside these the masks (T, S, S) of the distractor, as far as it can be seen. `camera`: matrices (3, 3) per frame,
+    by which the frames have been moved, and the distractor is too.
     """
     size = masks.shape[-1]
     made, shown, beside = [], [], []
@@ -226,7 +232,9 @@ def recompose(
     # Of strength 0 it deforms nothing, but takes its draws all the same, which later ones depend on
     still = random_deformation(size, rng, strength=0.0)
     for index, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
-        back, other = (None if layer is None else layer.moved(motion[name], still) for name, layer in layers.items())
+        # Another background fills the frame whatever the camera does
+        seen = motion if camera is None else {**motion, "distractor": camera[index] @ motion["distractor"]}
+        back, other = (None if layer is None else layer.moved(seen[name], still) for name, layer in layers.items())
         canvas = frame if back is None else back.image
         if other is not None:
             canvas = _paste(canvas, other)

@@ -294,3 +294,13 @@ def test_a_background_is_some_part_of_some_photo():
     assert {tuple(image[16, 16]) for image in made} == {(10, 200, 10), (10, 10, 200)}
     # Wherever it is taken from, at most a third of the crop lies beyond the photo
     assert all((image.max(axis=-1) > 190).mean() > 0.65 for image in made)
+
+
+def test_a_distractor_moves_with_the_camera():
+    surroundings = Surroundings(back=None, distractor=layer(120, 12, 30), on_top=True)
+    zoom = [np.eye(3), *([np.diag([0.5, 0.5, 1.0])] * (LENGTH - 1))]
+    still, zoomed = (
+        recompose(*video(), surroundings, np.random.default_rng(0), camera=camera)[2] for camera in (None, zoom)
+    )
+    assert np.array_equal(still[0], zoomed[0])
+    assert all(0.1 < far.sum() / near.sum() < 0.4 for near, far in zip(still[1:], zoomed[1:], strict=True))
