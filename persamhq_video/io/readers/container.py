@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 
 from persam_hq.errors import one_line
 from persamhq_video.errors import DecodeError, InputError
+from persamhq_video.io.readers.cut_files import ends_in_a_frame
 from persamhq_video.io.readers.gif import gif_outline, mended_gif
 from persamhq_video.io.readers.matroska import missing_part
 from persamhq_video.io.readers.orientation import Orientation, orientation_of
@@ -78,7 +79,15 @@ def probe(path: Path) -> SourceInfo:
             is_mirrored=orientation.is_mirrored,
             pixel_aspect=pixel_aspect(stream, orientation),
             start=late_start(container, stream),
+            notes=_hints(path, container),
         )
+
+
+def _hints(path: Path, container: InputContainer) -> tuple[str, ...]:
+    """Lines on what is odd about a file before a frame is missed."""
+    if "matroska" in container.format.name and missing_part(path) == "rest":
+        return (f"{path}: ends before the size that it states, as a recording that broke off; it is read to there",)
+    return ()
 
 
 def _first_picture(path: Path, container: InputContainer, stream: VideoStream) -> VideoFrame:
@@ -118,21 +127,32 @@ def is_shown(packet: Packet[VideoStream]) -> bool:
 
 
 def missing_end(path: Path, container: InputContainer, stream: VideoStream, *, last: int, gap: int) -> str | None:
-    """What shows that frames are missing at the end of a Matroska or GIF file, None where nothing does.
+    """What shows that frames are missing at the end of a Matroska, GIF, FLV or Y4M file, None where nothing does.
 
-    ``last`` is the time stamp of the last frame and ``gap`` the longest distance between two. Neither has a frame
+    ``last`` is the time stamp of the last frame and ``gap`` the longest distance between two. They have no frame
     count; the size of the file tells, and, where only the index of Matroska is missing, the duration that a track may
     carry. That alone is a hint only: the last frame may be held, and editors leave old durations behind.
     """
     if container.format.name == "gif":
         outline = gif_outline(path)
         return None if outline is None or outline.whole is None else "the file ends in the middle of a frame"
+    if ends_in_a_frame(path, format_name=container.format.name, frame_bytes=_picture_bytes(stream)):
+        return "the file ends in the middle of a frame"
     part = missing_part(path) if "matroska" in container.format.name else None
     if part == "frames":
         return "the file ends in the middle of its frames"
     if part == "rest" and (missing := _missing_seconds(stream, last=last, gap=gap)):
         return f"the file ends {float(missing):.2f} s before its container says"
     return None
+
+
+def _picture_bytes(stream: VideoStream) -> int:
+    """Bytes of a picture as raw formats store it, without padding."""
+    total = 0
+    for number, component in enumerate(stream.format.components if stream.format is not None else ()):
+        # Interleaved formats have several components in one plane; raw video of this kind has none
+        total += component.width * component.height * (-(-component.bits // 8)) if number == component.plane else 0
+    return total
 
 
 def _missing_seconds(stream: VideoStream, *, last: int, gap: int) -> Fraction:

@@ -63,6 +63,10 @@ class TestMatroska:
         path.write_bytes(path.read_bytes()[:-8])
         assert missing_part(path) == "rest"
         assert len(read(path)) == 12
+        (note,) = open_source(path).info.notes
+        assert (
+            note == f"{path}: ends before the size that it states, as a recording that broke off; it is read to there"
+        )
 
     @pytest.mark.parametrize("muxer", [{}, {"live": "1"}, {"cluster_time_limit": "100"}])
     @pytest.mark.parametrize("share", [0.4, 0.7, 0.9])
