@@ -17,6 +17,7 @@ from persam_hq.io.images import davis_palette
 from persam_hq.io.mask_pictures import NEARLY_WHOLE, MaskPicture, border_share, read_mask_picture
 from persam_hq.io.pictures import PictureError, open_upright, read_header, upright_in_memory
 from persam_hq.io.rims import blended_class, rim_class, speckled_class
+from persam_hq.io.sample_range import deep_samples
 from persam_hq.io.soft_masks import looks_soft
 from persamhq_video.errors import InputError
 
@@ -36,6 +37,10 @@ _MAX_REASON = 120
 """Characters of a library's message that a line of an error has room for."""
 _LEAST_IDS = 3
 """Values from which on a mask without background may be a map of ids."""
+_LOWEST_OF_COLOUR_MAPS = frozenset(
+    {0x440154, 0x0D0887, 0x000003, 0x000004, 0x00224E, 0x000080, 0x00007F, 0x30123B, 0x3E26A8, 0x1F77B4}
+)
+"""What plots show a background of 0 as: viridis, plasma, inferno and magma, cividis, jet, turbo, parula, tab10."""
 _PALETTE = davis_palette().tobytes()
 _SOFT = "looks like a lossy or anti-aliased mask"
 _SOFT_ADVICE = "save it as PNG with 0/255, or with one value an object, and without smoothing"
@@ -76,12 +81,23 @@ def read_first_masks(path: Path, *, size: tuple[int, int]) -> LabelMap:
         if header.pictures > 1:
             raise InputError(f"{path}: the mask holds {header.pictures} pictures (pages or an animation); give one")
         picture = open_upright(path)
+        if header.is_deep and picture.mode == "RGB":
+            picture = _with_low_ids(path, picture)
     except PictureError as exc:
         why = "no such file" if str(exc) == "no such file" else f"not an image that can be read ({exc})"
         raise InputError(f"{path}: {why}; give the first frame's mask as an image, best as PNG") from exc
     if header.min_is_white:
         picture = Image.fromarray(header.inverted(np.asarray(picture)))
     return _label_map(str(path), picture, size=size, is_jpeg=header.is_jpeg)
+
+
+def _with_low_ids(path: Path, picture: Image.Image) -> Image.Image:
+    """A picture of 16 bits a channel; where that holds greys up to 255, which Pillow would cut off, those."""
+    samples = deep_samples(path)
+    grey = samples[..., 0]
+    if samples.ndim != 3 or samples.max() > MAX_OBJECTS or (samples != grey[..., None]).any():
+        return picture
+    return Image.fromarray(grey.astype(np.uint8))
 
 
 def label_map_of(mask: object, *, size: tuple[int, int]) -> LabelMap:
@@ -256,7 +272,8 @@ def _refuse_ambiguous(name: str, found: MaskPicture) -> None:
 def _is_map_of_ids(found: MaskPicture) -> bool:
     """Whether a mask without background looks like a map in which every pixel has an id, such as a panoptic one.
 
-    Paper is white or grey in a picture of colours, and white in one of greys; two values are an object and its ground.
+    Paper is white or grey in a picture of colours, and white in one of greys; plots have the lowest colour of their
+    colour map; two values are an object and its ground.
     """
     wide = [number for number in range(1, len(found.values) + 1) if _is_along_border(found, number)]
     if len(found.values) < _LEAST_IDS and not found.is_black_free:
@@ -265,6 +282,8 @@ def _is_map_of_ids(found: MaskPicture) -> bool:
         return not any(found.values[number - 1] in _GREY_WHITES for number in wide)
     shown = found.colours[wide].astype(int)
     is_grey = np.ptp(shown, axis=1) == 0 if found.is_colour else False
+    if found.is_colour and any(found.values[number - 1] in _LOWEST_OF_COLOUR_MAPS for number in wide):
+        return False
     return not ((shown >= _NEARLY_WHITE).all(axis=1) | is_grey).any()
 
 

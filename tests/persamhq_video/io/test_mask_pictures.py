@@ -267,6 +267,8 @@ def test_a_map_in_which_every_pixel_has_an_id_keeps_them_all(kind, tmp_path):
     [
         lambda: rgb(TWO, WHITE, RED, GREEN),
         lambda: rgb(TWO, GREY, RED, GREEN),
+        lambda: rgb(TWO, (68, 1, 84), (33, 145, 140), (253, 231, 37)),  # as Matplotlib saves an array by default
+        lambda: rgb(TWO, (0, 0, 127), (124, 255, 121), (127, 0, 0)),
         lambda: Image.fromarray(np.array([255, 40, 90], np.uint8)[TWO]),
         lambda: Image.fromarray(np.array([65535, 40, 90], np.uint16)[TWO]),
         lambda: palette(PAN, BLACK, WHITE, RED, GREEN),
@@ -323,3 +325,10 @@ def test_drawings_on_transparent_ground_keep_their_objects(tmp_path):
         ranks = np.unique(labels, return_inverse=True)[1].reshape(SIZE)
         picture = Image.fromarray(np.dstack([davis_palette()[ranks], np.where(ranks > 0, 255, 0)]).astype(np.uint8))
         assert len(read(picture, tmp_path).ids) == ranks.max()
+
+
+@pytest.mark.parametrize("name", ["mask.png", "mask.tif"])
+def test_ids_in_colours_of_16_bits(name, tmp_path):
+    for stored, labels in ((TWO, TWO), (SHAPE * np.uint16(65535), SHAPE)):
+        cv2.imwrite(str(tmp_path / name), np.dstack([stored] * 3).astype(np.uint16))
+        np.testing.assert_array_equal(read_first_masks(tmp_path / name, size=SIZE).labels, labels)
