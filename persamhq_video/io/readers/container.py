@@ -149,7 +149,7 @@ def missing_end(path: Path, container: InputContainer, stream: VideoStream, *, l
 def _picture_bytes(stream: VideoStream) -> int:
     """Bytes of a picture as raw formats store it, without padding."""
     total = 0
-    for number, component in enumerate(stream.format.components if stream.format is not None else ()):
+    for number, component in enumerate(stream.format.components):
         # Interleaved formats have several components in one plane; raw video of this kind has none
         total += component.width * component.height * (-(-component.bits // 8)) if number == component.plane else 0
     return total
