@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import ClassVar, Final
 
 from persam_hq.errors import PersamHQError, error_line
-from persam_hq.io.text.shown_text import redact_secrets
+from persam_hq.io.shown_text import redact_secrets
 
 __all__ = [
     "EXIT_FAILED",
@@ -85,7 +85,7 @@ class ExecutorError(PersamHQVideoError):
 
 
 class HangError(ExecutorError):
-    """Code that does not come back; in this process its thread cannot be ended, so the process has to be."""
+    """Code that does not come back. A thread of this process cannot be ended, so the process has to be."""
 
 
 class ClusterError(ExecutorError):

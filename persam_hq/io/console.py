@@ -37,8 +37,7 @@ def run_on_console(command: Callable[[], int]) -> int:
     output, errors = _usable(before[0]), _usable(before[1])
     sys.stdout, sys.stderr = cast("TextIO", _Shown(output)), cast("TextIO", _Shown(errors, forgiving=True))
     try:
-        code = command()
-        return code or _flushed(output)
+        return _code_of(command, output)
     except BrokenPipeError:
         return READER_GONE
     finally:
@@ -95,6 +94,17 @@ class _Shown:
     def _forgiven(self) -> contextlib.AbstractContextManager[None]:
         # ValueError: the stream was closed
         return contextlib.suppress(OSError, ValueError) if self._forgiving else contextlib.nullcontext()
+
+
+def _code_of(command: Callable[[], int], output: TextIO) -> int:
+    """Run a command; its exit code, or that of output that is lost."""
+    try:
+        return command() or _flushed(output)
+    except SystemExit as exc:  # argparse ends so after --help and --version
+        lost = 0 if exc.code else _flushed(output)
+        if not lost:
+            raise
+        return lost
 
 
 def _flushed(output: TextIO) -> int:

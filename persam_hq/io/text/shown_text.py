@@ -26,7 +26,7 @@ _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(:\d*)?")
 _QUERY: Final = re.compile(rf'{_SCHEME}([^\s"<>?#;]*)([?#;][^\s"<>]*)')
 _PARAMETER: Final = re.compile(r"([?&;#])([^=&;#?]*)(=[^&;#]*)?")
 _SECRET_NAME: Final = re.compile(
-    r"pass|pwd|token|secret|key|auth|sig|cred|session|sid|jwt|ticket|policy|hdn|nonce|otp|pin|code|login|user|acc(ount|ess)",
+    r"pass|psw|pw|token|secret|key|auth|sig|cred|session|sid|jwt|ticket|policy|hdn|nonce|otp|pin|code|login|user|acc(ount|ess)",
     re.IGNORECASE,
 )
 _LONG_VALUE: Final = 20

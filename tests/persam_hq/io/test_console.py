@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -112,3 +113,14 @@ def test_a_descriptor_that_is_read_from(tmp_path, monkeypatch):
     with os.fdopen(descriptor, "w") as stream:
         monkeypatch.setattr(sys, "stderr", stream)
         assert run_on_console(lambda: speak("err", to=sys.stderr) or 5) == 5
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(("option", "code"), [("--help", 3), ("--version", 3), ("--nonsense", 2)])
+def test_help_that_cannot_be_written(option, code):
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "persam_hq", option], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ended.returncode == code
+    assert ended.stderr.count("\n") == 1

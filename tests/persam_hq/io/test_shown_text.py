@@ -91,3 +91,8 @@ def test_a_line_of_json_is_safe_and_means_the_same(ascii_only):
     assert printable(line) == line
     assert json.loads(line) == content | {"list": ["http://u:***@h/x"]}
     assert ascii_only == line.isascii()
+
+
+@pytest.mark.parametrize("name", ["pw", "pwd", "psw", "camera_pw"])
+def test_short_names_of_passwords(name):
+    assert redact_secrets(f"rtsp://admin:x@h:1/ch?{name}=abc&n=1") == f"rtsp://admin:***@h:1/ch?{name}=***&n=1"
