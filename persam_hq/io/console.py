@@ -105,6 +105,10 @@ def _code_of(command: Callable[[], int], output: TextIO) -> int:
         if not lost:
             raise
         return lost
+    except BrokenPipeError:
+        raise
+    except OSError as exc:  # of help and versions, where nothing is buffered: commands tell of their own
+        return _lost(exc)
 
 
 def _flushed(output: TextIO) -> int:
@@ -114,9 +118,14 @@ def _flushed(output: TextIO) -> int:
     except BrokenPipeError:
         raise
     except (OSError, ValueError) as exc:
-        sys.stderr.write(f"error: standard output cannot be written: {getattr(exc, 'strerror', None) or exc}\n")
-        return OUTPUT_LOST
+        return _lost(exc)
     return 0
+
+
+def _lost(error: Exception) -> int:
+    """Tell that the output is lost; the exit code of that."""
+    sys.stderr.write(f"error: standard output cannot be written: {getattr(error, 'strerror', None) or error}\n")
+    return OUTPUT_LOST
 
 
 def _fill_descriptors() -> None:

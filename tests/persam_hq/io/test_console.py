@@ -116,8 +116,10 @@ def test_a_descriptor_that_is_read_from(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize(("option", "code"), [("--help", 3), ("--version", 3), ("--nonsense", 2)])
-def test_help_that_cannot_be_written(option, code):
+def test_help_that_cannot_be_written(option, code, unbuffered, monkeypatch):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
             [sys.executable, "-m", "persam_hq", option], stdout=full, stderr=subprocess.PIPE, text=True, check=False
