@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import ClassVar, Final
 
 from persam_hq.errors import PersamHQError, error_line
-from persam_hq.io.shown_text import redact_secrets
+from persam_hq.io.text.shown_text import redact_secrets
 
 __all__ = [
     "EXIT_FAILED",
