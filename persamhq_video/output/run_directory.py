@@ -17,8 +17,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from persam_hq.io.atomic import atomic_write, open_unlinked, part_path, read_limited
+from persam_hq.io.atomic import part_path
 from persamhq_video.errors import ConfigError, OutputError
+from persamhq_video.output.claims_file import ClaimsFile
 from persamhq_video.output.finished_run import FinishedRun, sum_of
 from persamhq_video.output.journal import JournalHead, read_head
 from persamhq_video.output.lock import FolderLock
@@ -44,8 +45,6 @@ _OLD_CLAIMS_NAME: Final = ".persamhq-files"
 """Where the claims of a run were before runs could be resumed."""
 _FIXED_OUTPUTS: Final = ("masks.mkv", "overlay.mp4", "scores.csv")
 _FOLDERS: Final = (LABEL_FOLDER, "mattes")
-_LARGEST_CLAIMS: Final = 1 << 28
-"""Bytes of the list of claims; a million frames take a tenth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +80,7 @@ class RunDirectory:
         """Those files."""
         self._lock = FolderLock(path / _LOCK_NAME)
         self._claims: dict[str, None] = {}
+        self._claims_file = ClaimsFile(path / _CLAIMS_NAME, earlier=path / _OLD_CLAIMS_NAME)
         self._decide_again: Callable[[], Decision] | None = None
 
     @property
@@ -152,7 +152,7 @@ class RunDirectory:
                 raise
             self._set_changed_aside()
             self._remove_earlier()
-            atomic_write(self.path / _CLAIMS_NAME, _lines(self._claims))
+            self._claims_file.write(self._claims)
         except OSError as exc:
             raise OutputError(f"cannot prepare {self.path}: {exc.strerror or exc}") from exc
         self.is_open = True
@@ -175,13 +175,8 @@ class RunDirectory:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if name not in self._claims:
-                handle = open_unlinked(self.path / _CLAIMS_NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-                with os.fdopen(handle, "ab") as claims:
-                    claims.write(_lines([name]))
-                    # Label maps are many, and are known again by their bytes where a power failure took the claim
-                    if _is_result(name):
-                        claims.flush()
-                        os.fsync(claims.fileno())
+                # Label maps are many, and are known again by their bytes where a power failure took the claim
+                self._claims_file.add(name, durable=_is_result(name))
         except OSError as exc:
             raise OutputError(f"cannot write to {self.path}: {exc.strerror or exc}") from exc
         self._claims[name] = None
@@ -346,7 +341,7 @@ class RunDirectory:
                 self._lock.acquire(patience=0)
                 # Files that were made for it, and did not make it into its record
                 recorded = set(files_in(self._read_record() or {}))
-                for name in self._claimed() - recorded - {RECORD_NAME}:
+                for name in self._claims_file.read() - recorded - {RECORD_NAME}:
                     self._unlink(name)
                 self._remove_hidden()
                 self._lock.remove()
@@ -360,16 +355,7 @@ class RunDirectory:
 
     def _read_record(self) -> Mapping[str, Any] | None:
         """The record of the earlier run; a run that was killed before it wrote one has claims alone."""
-        return read_record(self.path) or ({"status": "killed"} if self._claimed() else None)
-
-    def _claimed(self) -> set[str]:
-        """Names in the lists of claims, but for the last line where it was torn."""
-        names: set[str] = set()
-        for path in (self.path / _CLAIMS_NAME, self.path / _OLD_CLAIMS_NAME):
-            with contextlib.suppress(OSError):
-                *lines, _ = read_limited(path, limit=_LARGEST_CLAIMS).split(b"\n")
-                names.update(os.fsdecode(line.replace(b"\0", b"\n")) for line in lines)
-        return set(files_in({"files": sorted(names)}))
+        return read_record(self.path) or ({"status": "killed"} if self._claims_file.read() else None)
 
     def _owned(self) -> set[str]:
         """Names of the files that an earlier run wrote here."""
@@ -377,7 +363,7 @@ class RunDirectory:
             record = read_record(self.path) or {}
         except ConfigError:  # it is garbled, and the claims say what an unfinished run has made
             record = {}
-        return {*files_in(record), *self._claimed(), RECORD_NAME}
+        return {*files_in(record), *self._claims_file.read(), RECORD_NAME}
 
     def _refuse_another(self, identity: Mapping[str, Any], earlier: Mapping[str, Any], wanted: WantedFiles) -> None:
         differing = differences(identity, earlier, wanted.plugins)
@@ -417,11 +403,6 @@ def _is_result(name: str) -> bool:
 def _folders_of(names: Iterable[str]) -> set[str]:
     """Every folder that leads to one of the files, the run's own one left out."""
     return {str(folder) for name in names for folder in Path(name).parents if folder != Path()}
-
-
-def _lines(names: Iterable[str]) -> bytes:
-    """Names as the list of claims has them, one a line; they may be no text, and hold line ends, but never a NUL."""
-    return b"".join(os.fsencode(name).replace(b"\n", b"\0") + b"\n" for name in names)
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -249,7 +249,7 @@ def test_names_of_any_letters_are_claimed(tmp_path, frame):
     killed.claim(f"masks/{frame}.png").write_text("old")
     killed.claim("masks/z.png").write_text("old")
     killed.close()
-    assert RunDirectory(tmp_path)._claimed() == {f"masks/{frame}.png", "masks/z.png"}
+    assert RunDirectory(tmp_path)._claims_file.read() == {f"masks/{frame}.png", "masks/z.png"}
     again = RunDirectory(tmp_path)
     assert again.decide(IDENTITY, schema=SCHEMA, overwrite=True, no_resume=False) == "run"
     again.open()
