@@ -96,6 +96,9 @@ class SleepingJob:
         del weights
         return self
 
+    def discard_delivery(self) -> None:
+        """Nothing was delivered."""
+
     def check_fingerprint(self, worker: str) -> None:
         """Many workers fit into memory because none of them imports torch."""
         assert "torch" not in sys.modules, f"{worker} has imported torch"

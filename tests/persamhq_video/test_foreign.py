@@ -52,6 +52,7 @@ def test_errors_with_a_message_for_users_pass():
         raise KeyError("known")
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_passes_and_the_handler_before_is_back():
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), contained("a plugin", failed):

@@ -205,6 +205,7 @@ def test_a_cluster_that_does_not_let_us_in_is_not_waited_for(ray):
     connect(None, cpus=1).close()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupt_during_the_start_ends_what_was_started(ray):
     ray.seconds = 0.5
     threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
