@@ -22,6 +22,8 @@ _SHARE_SOLID = 0.1
 _SHARE_BETWEEN = 0.8
 # Half of the steps from pixel to pixel go this far through a gradient's values at most; objects border on any other.
 _GRADIENT_STEP = 0.125
+# So many pixels without an equal one beside them are noise: of 255 values at random one in 32 has an equal neighbour.
+_SHARE_ALONE = 0.5
 
 
 def looks_soft(ranks: NDArray[np.intp], distinct: list[int], *, has_background: bool) -> bool:
@@ -31,7 +33,7 @@ def looks_soft(ranks: NDArray[np.intp], distinct: list[int], *, has_background: 
     the non-zero values. A value is ragged if hardly a pixel of it is surrounded by its own kind, as on an anti-aliased
     rim or in JPEG noise. Few ragged values count only if their pixels lie between a lower and a higher neighbour, which
     the pixels of a tiny object do not. Ids numbered 1, 2, ... n without a gap are taken at their word, unless the
-    values are those of a gradient: a blurred mask has all of 1 to 255.
+    values are those of a gradient (a blurred mask has all of 1 to 255) or of noise (a damaged file has them too).
     """
     # One value is one object, however ragged
     if len(distinct) < 2:
@@ -47,7 +49,8 @@ def looks_soft(ranks: NDArray[np.intp], distinct: list[int], *, has_background: 
     # Many, or few between their neighbours; ids without a gap only as a gradient
     is_many = bool(ragged.sum() >= _MANY_RAGGED)
     if distinct == list(range(1, len(distinct) + 1)):
-        return is_many and _median_step(ranks) <= _GRADIENT_STEP * len(distinct)
+        is_gradient = _median_step(ranks) <= _GRADIENT_STEP * len(distinct)
+        return is_many and (is_gradient or _share_alone(ranks, ragged) >= _SHARE_ALONE)
     return is_many or _share_between(ranks, ragged[ranks]) >= _SHARE_BETWEEN
 
 
@@ -89,3 +92,13 @@ def _share_between(ranks: NDArray[np.intp], chosen: NDArray[np.bool_]) -> float:
         higher |= shifted > ranks
     total = int(chosen.sum())
     return float((chosen & lower & higher).sum() / total) if total else 0.0
+
+
+def _share_alone(ranks: NDArray[np.intp], values: NDArray[np.bool_]) -> float:
+    """Share of the pixels of these values that have no equal one beside them; a value of one pixel is a dot."""
+    chosen = (values & (np.bincount(ranks.ravel(), minlength=len(values)) > 1))[ranks]
+    alone = chosen.copy()
+    for shifted in _neighbours(np.where(chosen, ranks, -1)):
+        alone &= shifted != ranks
+    total = int(chosen.sum())
+    return float(alone.sum() / total) if total else 0.0

@@ -121,9 +121,25 @@ def half_edge():
     return Image.fromarray(labels)
 
 
+def noise():
+    """Every value from 1 to 255 on half of the pixels, as the samples of a damaged file are."""
+    random = np.random.default_rng(0)
+    labels = np.where(random.random(SIZE) < 0.5, random.integers(1, 256, SIZE), 0)
+    labels.ravel()[:255] = np.arange(1, 256)
+    return Image.fromarray(labels.astype(np.uint8))
+
+
+def test_dots_and_pairs_of_pixels_are_objects(tmp_path):
+    labels = np.zeros(SIZE, np.uint8)
+    for number in range(20):
+        labels[4 + 2 * (number // 10), 5 + 4 * (number % 10) : 6 + number % 2 + 4 * (number % 10)] = number + 1
+    assert len(read_first_masks(save(Image.fromarray(labels), tmp_path / "m.png"), size=SIZE).ids) == 20
+
+
 @pytest.mark.parametrize(
     ("draw", "name", "message"),
     [
+        (noise, "m.png", r"looks like a lossy or anti-aliased mask"),
         (lambda: Image.new("L", (64, 47), 255), "m.png", r"the mask is 64x47 but the frame is 64x48"),
         (lambda: Image.new("L", (48, 64), 255), "m.png", r"the mask is 48x64 but the frame is 64x48"),
         (lambda: Image.fromarray(boxes()), "m.png", r"the mask is empty"),
