@@ -118,10 +118,13 @@ class SamAutomaticMaskGenerator:
         min_mask_region_area: int = 0,
         output_mode: OutputMode = "binary_mask",
     ) -> None:
+        # Options that contradict each other
         if (points_per_side is None) == (point_grids is None):
             raise ArgumentError("give points_per_side or point_grids, and not both")
         if output_mode not in OUTPUT_MODES:
             raise ArgumentError(f"unknown output_mode {output_mode!r}; known: {', '.join(OUTPUT_MODES)}")
+
+        # A grid for each layer of crops, coarser where the crops are smaller
         if points_per_side is not None:
             sides = [int(points_per_side / crop_n_points_downscale_factor**i) for i in range(crop_n_layers + 1)]
             point_grids = [point_grid(side) for side in sides]

@@ -53,7 +53,7 @@ def test_what_only_a_wider_float_holds_is_infinite(tmp_path):
     ],
 )
 def test_finite_values_pass(tmp_path, fine):
-    refuse_bad_values({"fine": fine}, tmp_path / "w")
+    assert refuse_bad_values({"fine": fine}, tmp_path / "w") is None
 
 
 @pytest.mark.parametrize(("hq", "bad"), [(True, BAD[0]), (False, BAD[1])])

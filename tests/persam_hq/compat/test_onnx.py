@@ -1,4 +1,4 @@
-"""What is exported: traced with one set of inputs, it answers others as the predictors do."""
+"""The exported model: traced with one set of inputs, it answers others as the predictors do."""
 
 import io
 import warnings

@@ -1,4 +1,4 @@
-"""What `persamhq-video run` refuses: one line, exit code 2, and nothing written."""
+"""Refusals of `persamhq-video run`: one line, exit code 2, and nothing written."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Where Ray cannot start: inline if nobody asked for Ray, an error in one line if somebody did."""
+"""The way back where Ray cannot start: inline if nobody asked for Ray, an error in one line if somebody did."""
 
 import pytest
 

@@ -48,6 +48,7 @@ def test_a_lock_whose_file_is_gone_keeps_nobody_out(path):
     first.acquire()
     path.unlink()
     second.acquire(patience=0)
+    assert path.exists()
     second.release()
     first.release()
 

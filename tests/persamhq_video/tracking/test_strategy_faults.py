@@ -1,4 +1,4 @@
-"""What strategies return and keep is checked: counts, shapes, finite numbers, slots that end; messages name them."""
+"""Checks of the results and slots of strategies: counts, shapes, finite numbers, slots that end; messages name them."""
 
 from dataclasses import replace
 

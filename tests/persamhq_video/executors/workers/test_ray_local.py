@@ -133,3 +133,4 @@ def test_the_limit_of_a_socket_is_this_systems():
     """One byte more than Linux allows is refused; ours is that of macOS, which has fewer."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder, socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{folder}/".ljust(ray_local._SOCKET_BYTES, "x"))
+        assert len(server.getsockname()) == ray_local._SOCKET_BYTES

@@ -1,4 +1,4 @@
-"""What looks like damage and is none, beside damage that looks alike."""
+"""Hints that look like damage and are none, beside damage that looks alike."""
 
 from fractions import Fraction
 from itertools import pairwise
