@@ -79,7 +79,7 @@ def test_prompts_that_the_decoder_cannot_take(prompts, message):
 
 
 def test_as_many_points_as_allowed():
-    track(Returns(points(MAX_POINTS)))
+    assert track(Returns(points(MAX_POINTS))) is not None
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_refiner_may_rule_pixels_out():
     def refiner(prediction, prompts, decode, image):
         return replace(prediction, logits=torch.where(prediction.masks, prediction.logits, -torch.inf))
 
-    track(refiners=[refiner])
+    assert track(refiners=[refiner]) is not None
 
 
 def cyclic_list():
